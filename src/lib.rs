@@ -1,0 +1,11 @@
+//! # How tidegate is built
+//!
+//! The kernel only marks, one switch advances, one pump moves bytes, and everything clever is a pure function beside
+//! them.
+
+pub mod balance;
+pub mod buffer;
+pub mod clock;
+pub mod http1;
+pub mod slab;
+pub mod timer;

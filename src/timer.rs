@@ -1,0 +1,131 @@
+//! Deadlines that move without touching the heap.
+//!
+//! A proxy moves a deadline several times per request and almost never lets one pass. So the owner keeps the deadline
+//! as a field and this heap keeps at most one live entry per owner, possibly too early: when it pops, the owner is
+//! asked again. [`Timers::arm`] pushes only when the wanted time is *earlier* than the entry already queued.
+//! Nothing here knows the time; `now` is an argument.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::clock::Time;
+use crate::slab::Key;
+
+/// What the owner stores beside its deadline: when its live heap entry is due ([`Time::NEVER`]: none is queued).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Armed(Time);
+
+impl Armed {
+    /// No entry is queued.
+    pub const NO: Armed = Armed(Time::NEVER);
+}
+
+/// A heap of wake-up times.
+#[derive(Debug, Default)]
+pub struct Timers {
+    heap: BinaryHeap<Reverse<(Time, Key)>>,
+}
+
+impl Timers {
+    /// Makes sure `owner` is woken no later than `deadline`. A field write when an earlier entry is queued already.
+    pub fn arm(&mut self, owner: Key, armed: &mut Armed, deadline: Time) {
+        if deadline < armed.0 {
+            self.heap.push(Reverse((deadline, owner)));
+            armed.0 = deadline;
+        }
+    }
+
+    /// When the loop must wake next, if ever.
+    pub fn next(&self) -> Option<Time> {
+        self.heap.peek().map(|Reverse((due, _))| *due)
+    }
+
+    /// Takes one entry that is due. The caller looks the owner up, confirms with [`Timers::is_live`] that this entry
+    /// is the owner's current one, compares the owner's real deadline with `now`, and arms it again if that is later.
+    pub fn pop_due(&mut self, now: Time) -> Option<(Time, Key)> {
+        let Reverse((due, _)) = self.heap.peek()?;
+        if *due > now {
+            return None;
+        }
+        self.heap.pop().map(|Reverse(entry)| entry)
+    }
+
+    /// Whether an entry that popped with `due` is the owner's live one; if so the owner has none queued any more.
+    /// A superseded entry (the deadline had moved earlier, so a second one was pushed) is to be ignored.
+    pub fn is_live(due: Time, armed: &mut Armed) -> bool {
+        let live = armed.0 == due;
+        if live {
+            *armed = Armed::NO;
+        }
+        live
+    }
+
+    /// Entries queued, live and superseded, for the tests' leak sweep.
+    pub fn len(&self) -> usize {
+        self.heap.len()
+    }
+
+    /// Whether nothing is queued.
+    pub fn is_empty(&self) -> bool {
+        self.heap.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::slab::Slab;
+    use proptest::prelude::*;
+
+    #[test]
+    fn moving_a_deadline_later_costs_no_entry() {
+        let (mut timers, mut armed) = (Timers::default(), Armed::NO);
+        let owner = Slab::new().insert(());
+        timers.arm(owner, &mut armed, Time::from_millis(10));
+        timers.arm(owner, &mut armed, Time::from_millis(20));
+        timers.arm(owner, &mut armed, Time::from_millis(30));
+        assert_eq!(timers.len(), 1);
+        assert_eq!(timers.next(), Some(Time::from_millis(10)));
+        assert_eq!(timers.pop_due(Time::from_millis(9)), None);
+        let (due, _) = timers.pop_due(Time::from_millis(10)).unwrap();
+        assert!(Timers::is_live(due, &mut armed));
+        timers.arm(owner, &mut armed, Time::from_millis(30));
+        assert_eq!(timers.next(), Some(Time::from_millis(30)));
+    }
+
+    proptest! {
+        /// Whatever the moves, an owner wakes at the first turn at or after its final deadline, exactly once.
+        #[test]
+        fn every_deadline_fires_once_and_on_time(moves in prop::collection::vec((0u64..100, 0usize..4), 1..60)) {
+            let mut timers = Timers::default();
+            let mut slab = Slab::new();
+            let owners: Vec<Key> = (0..4).map(|_| slab.insert(())).collect();
+            let mut deadline = [Time::NEVER; 4];
+            let mut armed = [Armed::NO; 4];
+            for (at, who) in moves {
+                deadline[who] = Time::from_millis(at);
+                timers.arm(owners[who], &mut armed[who], deadline[who]);
+            }
+            let mut fired = [None; 4];
+            for tick in 0..=100 {
+                let now = Time::from_millis(tick);
+                while let Some((due, owner)) = timers.pop_due(now) {
+                    let who = owners.iter().position(|key| *key == owner).unwrap();
+                    if !Timers::is_live(due, &mut armed[who]) || fired[who].is_some() {
+                        continue;
+                    }
+                    if deadline[who] <= now {
+                        fired[who] = Some(now);
+                    } else {
+                        timers.arm(owner, &mut armed[who], deadline[who]);
+                    }
+                }
+            }
+            for who in 0..4 {
+                let expected = (deadline[who] != Time::NEVER).then_some(deadline[who]);
+                prop_assert_eq!(fired[who], expected);
+            }
+            prop_assert!(timers.is_empty());
+        }
+    }
+}
