@@ -7,5 +7,6 @@ pub mod balance;
 pub mod buffer;
 pub mod clock;
 pub mod http1;
+pub mod net;
 pub mod slab;
 pub mod timer;
