@@ -6,6 +6,7 @@
 pub mod balance;
 pub mod buffer;
 pub mod clock;
+pub mod config;
 pub mod http1;
 pub mod net;
 pub mod slab;
