@@ -9,3 +9,4 @@ pub mod clock;
 pub mod http1;
 pub mod slab;
 pub mod timer;
+pub mod upstream;

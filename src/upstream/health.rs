@@ -1,0 +1,1 @@
+//! Passive health of one backend.

@@ -1,0 +1,3 @@
+//! The backends as the proxy sees them.
+
+pub mod health;
