@@ -11,3 +11,4 @@ pub mod http1;
 pub mod net;
 pub mod slab;
 pub mod timer;
+pub mod upstream;

@@ -3,6 +3,8 @@
 //! The only writer of in-flight counts and of the pool. What a policy may see is kept as a slice of [`Candidate`]s, so
 //! that a pick copies nothing. Sockets are named by key only; opening and closing them is the caller's.
 
+pub mod health;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
