@@ -6,6 +6,8 @@
 pub mod balance;
 pub mod buffer;
 pub mod clock;
+pub mod emulator;
 pub mod http1;
+pub mod record;
 pub mod slab;
 pub mod timer;

@@ -22,11 +22,13 @@ pub enum Piece {
 
 /// Where in a chunked body the next byte falls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Scanner { /* private */ }
+pub struct Scanner {/* private */}
 
 impl Scanner {
     /// At the first chunk-size line.
-    pub fn new() -> Self { unimplemented!() }
+    pub fn new() -> Self {
+        unimplemented!()
+    }
     /// Names the piece at the front of `bytes` and moves past it; the caller then drops that many bytes.
     /// Never called again after `End`.
     pub fn next(&mut self, bytes: &[u8]) -> Result<Piece, BadChunk> {

@@ -62,11 +62,19 @@ impl RequestHead {
         unimplemented!()
     }
     /// Method as received.
-    pub fn method(&self) -> Span { unimplemented!() }
+    pub fn method(&self) -> Span {
+        unimplemented!()
+    }
     /// Request target as received (for the log).
-    pub fn target(&self) -> Span { unimplemented!() }
+    pub fn target(&self) -> Span {
+        unimplemented!()
+    }
     /// Its form.
-    pub fn form(&self) -> Target { unimplemented!() }
+    pub fn form(&self) -> Target {
+        unimplemented!()
+    }
     /// What outlives the bytes.
-    pub fn facts(&self) -> RequestFacts { unimplemented!() }
+    pub fn facts(&self) -> RequestFacts {
+        unimplemented!()
+    }
 }

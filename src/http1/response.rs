@@ -30,5 +30,7 @@ impl ResponseHead {
         unimplemented!()
     }
     /// What outlives the bytes.
-    pub fn facts(&self) -> ResponseFacts { unimplemented!() }
+    pub fn facts(&self) -> ResponseFacts {
+        unimplemented!()
+    }
 }
