@@ -105,7 +105,11 @@ fn clip(text: &[u8], max: usize) -> &[u8] {
 }
 
 fn clip_str(text: &str, max: usize) -> &str {
-    &text[..text.floor_char_boundary(max)]
+    let mut end = text.len().min(max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 fn split(text: &[u8], at: u16) -> (&[u8], &[u8]) {
