@@ -3,12 +3,17 @@
 //! The kernel only marks, one switch advances, one pump moves bytes, and everything clever is a pure function beside
 //! them.
 
-pub mod balance;
-pub mod buffer;
-pub mod clock;
 pub mod config;
+pub mod fault;
+pub mod proxy;
+pub mod session;
 pub mod http1;
 pub mod net;
+pub mod upstream;
+pub mod balance;
+pub mod record;
+pub mod emulator;
+pub mod buffer;
 pub mod slab;
 pub mod timer;
-pub mod upstream;
+pub mod clock;
