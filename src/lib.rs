@@ -5,8 +5,10 @@
 
 pub mod balance;
 pub mod buffer;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod http1;
+pub mod run;
 pub mod slab;
 pub mod timer;
