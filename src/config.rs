@@ -8,9 +8,16 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub mod address;
+pub mod file;
+pub mod given;
+pub mod origin;
 mod routing_placeholder;
+pub mod settings;
+pub mod value;
 
 pub use self::routing_placeholder::Routing;
+pub use self::settings::{Loaded, Settings};
 pub use ipnet::IpNet as Cidr;
 
 /// The policy of a proxy that was not told which. One constant, for it is bound to change.

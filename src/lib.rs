@@ -2,11 +2,15 @@
 //!
 //! The kernel only marks, one switch advances, one pump moves bytes, and everything clever is a pure function beside
 //! them.
+#![cfg_attr(rustfmt, rustfmt_skip)] // `mod` lines stand in reading order
 
+pub mod cli;
 pub mod config;
-pub mod fault;
+pub mod run;
+pub mod reactor;
 pub mod proxy;
 pub mod session;
+pub mod fault;
 pub mod http1;
 pub mod net;
 pub mod upstream;

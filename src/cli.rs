@@ -1,0 +1,192 @@
+//! The flags exactly as typed, and what the command line asks for.
+//!
+//! clap does the parsing; this module adds what must not drift apart: every flag's environment variable is made from
+//! its name, and every default in the help of `proxy` from the code's own. Complaints become one line each
+//! ([`complaint`]). Deliberately absent: judging what is typed against each other (see [`crate::config`]) and running
+//! any of it.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::config::origin::{Origin, Origins, variable};
+use crate::config::settings::defaults;
+use crate::config::{DemoConfig, EmulatorConfig, Settings};
+
+mod backend;
+mod complaint;
+mod demo;
+mod failure;
+mod proxy;
+
+pub use self::failure::Failure;
+pub use self::proxy::ProxyArgs;
+
+/// What was asked for, each with its settings.
+#[derive(Debug)]
+pub enum Asked {
+    /// `tidegate proxy`: settings rather than a config, so that it can be loaded again.
+    Proxy(Box<Settings>),
+    /// `tidegate backend`.
+    Backend(EmulatorConfig),
+    /// `tidegate demo`.
+    Demo(DemoConfig),
+    /// Something to read, for stdout: help, version, a completion script, a manual page, the effective configuration.
+    Text(String),
+}
+
+/// An adaptive HTTP/1.1 reverse-proxy load balancer
+#[derive(Parser, Debug)]
+#[command(name = "tidegate", version, max_term_width = 110, subcommand_required = true)]
+#[command(
+    after_help = "Each flag has an environment variable, TIDEGATE_ and its name. A flag wins over the \
+                        environment, that over the file, that over the default."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Balance requests over backends
+    Proxy(Box<Proxy>),
+    /// Be an origin server with an emulated latency
+    Backend(backend::BackendArgs),
+    /// Run backends, proxy and load in one process, and end with a table
+    Demo(demo::DemoArgs),
+    /// Check a configuration file and print what a proxy would make of it
+    Check(Box<Check>),
+    /// Print a completion script
+    Completions {
+        /// For this shell
+        shell: clap_complete::Shell,
+    },
+    /// Print a manual page
+    Man {
+        /// Of this command; of tidegate itself if left out
+        #[arg(value_parser = ["proxy", "backend", "demo", "check", "completions", "man"])]
+        command: Option<String>,
+    },
+}
+
+#[derive(Args, Debug)]
+struct Proxy {
+    /// TOML file with the same names as these flags
+    #[arg(long, value_name = "FILE", help_heading = "Configuration")]
+    config: Option<PathBuf>,
+
+    #[command(flatten)]
+    settings: ProxyArgs,
+}
+
+#[derive(Args, Debug)]
+struct Check {
+    /// The TOML file
+    file: PathBuf,
+
+    #[command(flatten)]
+    settings: ProxyArgs,
+}
+
+/// Reads a command line, program name first. Help and version are texts asked for, not failures.
+pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Asked, Failure> {
+    let argv: Vec<OsString> = argv.into_iter().collect();
+    let matches = match command().try_get_matches_from(&argv) {
+        Ok(matches) => matches,
+        Err(error) if !error.use_stderr() => return Ok(Asked::Text(error.render().to_string())),
+        Err(error) => return Err(Failure::Usage(complaint::one_line(&error, &argv))),
+    };
+    let cli = Cli::from_arg_matches(&matches)
+        .map_err(|error| Failure::Usage(complaint::one_line(&error, &argv)))?;
+    let origins = matches.subcommand().map_or_else(Origins::default, |(_, chosen)| origins(chosen));
+    asked(cli.command, origins).map_err(Failure::Usage)
+}
+
+fn asked(command: Command, origins: Origins) -> Result<Asked, String> {
+    match command {
+        Command::Proxy(proxy) => {
+            let file_named = origins.name("config");
+            let settings = Settings { flags: proxy.settings, origins, file: proxy.config, file_named };
+            Ok(Asked::Proxy(Box::new(settings)))
+        }
+        Command::Backend(args) => args.config().map(Asked::Backend),
+        Command::Demo(args) => args.config().map(Asked::Demo),
+        Command::Check(check) => {
+            let file_named = "FILE".to_owned();
+            let settings = Settings { flags: check.settings, origins, file: Some(check.file), file_named };
+            settings.load()?.to_toml().map(Asked::Text)
+        }
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut self::command(), "tidegate", &mut script);
+            Ok(Asked::Text(String::from_utf8_lossy(&script).into_owned()))
+        }
+        Command::Man { command } => manual(command.as_deref()).map(Asked::Text),
+    }
+}
+
+fn manual(page: Option<&str>) -> Result<String, String> {
+    let mut whole = command();
+    whole.build(); // so that a part knows it is called `tidegate proxy`
+    let part = page.and_then(|name| whole.find_subcommand(name)).unwrap_or(&whole).clone();
+    let title = part.get_display_name().unwrap_or("tidegate").to_owned();
+    let mut roff = Vec::new();
+    clap_mangen::Man::new(part.name(title)).render(&mut roff).map_err(|error| error.to_string())?;
+    Ok(String::from_utf8_lossy(&roff).into_owned())
+}
+
+/// The command line with environment variables and defaults filled in.
+pub fn command() -> clap::Command {
+    let shown = shown_defaults();
+    Cli::command().mut_subcommands(|command| {
+        let has_file = matches!(command.get_name(), "proxy" | "check");
+        command.mut_args(|arg| {
+            let Some(long) = arg.get_long().map(str::to_owned) else { return arg };
+            let arg = match shown.iter().find(|(key, _)| *key == long) {
+                Some((_, default)) if has_file => {
+                    let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+                    arg.help(format!("{help} [default: {default}]"))
+                }
+                _ => arg,
+            };
+            let arg = if arg.get_env().is_none() { arg.env(variable(&long)) } else { arg };
+            arg.hide_env_values(true)
+        })
+    })
+}
+
+/// What help says of the defaults of `proxy`, by key.
+fn shown_defaults() -> Vec<(String, String)> {
+    let Ok(table) = toml::Table::try_from(defaults()) else { return Vec::new() };
+    let backends = defaults().backend.unwrap_or_default();
+    let backends: Vec<String> = backends.iter().map(ToString::to_string).collect();
+    let mut shown = vec![
+        ("log".to_owned(), "logs/<routing>_<upstream>.csv".to_owned()),
+        ("backend".to_owned(), backends.join(",")),
+    ];
+    for (key, value) in table {
+        match value {
+            toml::Value::Array(_) => {}
+            toml::Value::String(text) => shown.push((key, text)),
+            other => shown.push((key, other.to_string())),
+        }
+    }
+    shown
+}
+
+/// Which settings were given as a flag and which in the environment.
+fn origins(matches: &clap::ArgMatches) -> Origins {
+    let mut origins = Origins::default();
+    for id in matches.ids() {
+        let origin = match matches.value_source(id.as_str()) {
+            Some(ValueSource::CommandLine) => Origin::Flag,
+            Some(ValueSource::EnvVariable) => Origin::Environment,
+            _ => continue,
+        };
+        origins.by_key.insert(id.as_str().replace('_', "-"), origin);
+    }
+    origins
+}

@@ -1,0 +1,76 @@
+//! clap's many-line errors as one line that names the flag or the variable, the value, and what would be right.
+
+use std::env;
+use std::error::Error as _;
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use crate::config::origin::variable;
+
+/// The line for `error`, which `argv` gave rise to.
+pub(super) fn one_line(error: &clap::Error, argv: &[OsString]) -> String {
+    let text = |kind| context(error, kind);
+    let arg = || text(ContextKind::InvalidArg).map_or_else(String::new, |arg| said(&arg, argv));
+    let value = || text(ContextKind::InvalidValue).unwrap_or_default();
+    let hint = |kind| match text(kind) {
+        Some(near) => format!("did you mean '{near}'?"),
+        None => "see --help".to_owned(),
+    };
+    match error.kind() {
+        ErrorKind::ValueValidation => {
+            let why = error.source().map_or_else(String::new, ToString::to_string);
+            format!("{} '{}': {why}", arg(), value())
+        }
+        ErrorKind::InvalidValue if value().is_empty() => format!("{} '': needs a value", arg()),
+        ErrorKind::InvalidValue => {
+            let all = text(ContextKind::ValidValue).unwrap_or_default();
+            format!("{} '{}': must be one of {all}", arg(), value())
+        }
+        ErrorKind::UnknownArgument => {
+            let unknown = text(ContextKind::InvalidArg).unwrap_or_default();
+            format!("unknown argument '{unknown}': {}", hint(ContextKind::SuggestedArg))
+        }
+        ErrorKind::InvalidSubcommand => {
+            let unknown = text(ContextKind::InvalidSubcommand).unwrap_or_default();
+            format!("unknown command '{unknown}': {}", hint(ContextKind::SuggestedSubcommand))
+        }
+        ErrorKind::MissingSubcommand => {
+            let all = text(ContextKind::ValidSubcommand).unwrap_or_default();
+            format!("a command is missing: one of {all}; see --help")
+        }
+        ErrorKind::MissingRequiredArgument => {
+            let missing = text(ContextKind::InvalidArg).unwrap_or_default();
+            format!("{missing} is missing: see --help")
+        }
+        ErrorKind::ArgumentConflict => format!("{} is given twice: once is enough", arg()),
+        _ => first_paragraph(&error.render().to_string()),
+    }
+}
+
+fn context(error: &clap::Error, kind: ContextKind) -> Option<String> {
+    match error.get(kind)? {
+        ContextValue::String(text) => Some(text.clone()),
+        ContextValue::Strings(texts) => Some(texts.join(", ")),
+        other => Some(other.to_string()),
+    }
+}
+
+/// The flag, or the environment variable if that is where its value came from; without the `<VALUE>` of the usage.
+fn said(arg: &str, argv: &[OsString]) -> String {
+    let flag = arg.split([' ', '=', '[']).next().unwrap_or(arg);
+    let Some(name) = flag.strip_prefix("--") else { return arg.to_owned() };
+    let typed = argv.iter().filter_map(|word| word.to_str()).any(|word| word.split('=').next() == Some(flag));
+    let original = match name {
+        "id" => "SERVER_ID".to_owned(),
+        "port" => "PORT".to_owned(),
+        name => variable(name),
+    };
+    if !typed && env::var_os(&original).is_some() { original } else { flag.to_owned() }
+}
+
+fn first_paragraph(rendered: &str) -> String {
+    let lines: Vec<&str> = rendered.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+    let line = lines.join(" ");
+    line.strip_prefix("error: ").unwrap_or(&line).to_owned()
+}

@@ -1,0 +1,121 @@
+//! The flags of `tidegate demo`: backends, proxy and load in one process.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::config::address::Address;
+use crate::config::given::Given;
+use crate::config::value::{OrNone, Value};
+use crate::config::{DemoConfig, Routing, UpstreamMode};
+
+/// As typed.
+#[derive(Args, Clone, Debug)]
+#[allow(missing_docs)] // each field's comment is its help text
+pub(super) struct DemoArgs {
+    /// How long each routing is driven
+    #[arg(long, value_name = "DURATION", default_value = "20s", help_heading = "Load")]
+    pub duration: Given<Duration>,
+
+    /// Clients, each sending its next request when it has its answer
+    #[arg(long, value_name = "N", default_value = "100", help_heading = "Load")]
+    pub connections: Given<u32>,
+
+    /// Stay up without load, for wrk or a browser
+    #[arg(
+        long,
+        value_name = "on|off",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "off",
+        default_missing_value = "on",
+        help_heading = "Load"
+    )]
+    pub serve: Given<bool>,
+
+    /// Routings to drive, one after the other (repeat, or separate with commas)
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_delimiter = ',',
+        default_value = "round-robin,adaptive_sma,adaptive_ewma",
+        help_heading = "Proxy"
+    )]
+    pub routing: Vec<Given<Routing>>,
+
+    /// Keep connections to backends for reuse, or dial one per request
+    #[arg(long, value_name = "MODE", default_value = "persistent", help_heading = "Proxy")]
+    pub upstream: Given<UpstreamMode>,
+
+    /// Keep client connections after an answer; the original's non-persistent scenarios did not
+    #[arg(long, value_name = "on|off", default_value = "on", help_heading = "Proxy")]
+    pub client_keepalive: Given<bool>,
+
+    /// Where the proxy listens; port 0 is any free one
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9090", help_heading = "Listening")]
+    pub listen: Given<Address>,
+
+    /// Where the admin page listens
+    #[arg(long, value_name = "HOST:PORT|none", default_value = "127.0.0.1:5002", help_heading = "Listening")]
+    pub admin: Given<OrNone<Address>>,
+
+    /// Ports of the backends A, B, C, A, ...; 0 is any free one
+    #[arg(
+        long,
+        value_name = "PORT",
+        value_delimiter = ',',
+        default_value = "8081,8082,8083",
+        help_heading = "Listening"
+    )]
+    pub backend_ports: Vec<Given<u16>>,
+
+    /// Directory of the logs
+    #[arg(long, value_name = "DIR", default_value = "logs", help_heading = "Log")]
+    pub log_dir: PathBuf,
+}
+
+impl DemoArgs {
+    /// What is meant by them.
+    pub(crate) fn config(self) -> Result<DemoConfig, String> {
+        let refuse = |flag: &str, value: String, why: &str| Err(format!("--{flag} '{value}': {why}"));
+        if self.duration.0.is_zero() {
+            return refuse("duration", self.duration.0.show(), "must be longer than 0s, like 20s");
+        }
+        if self.connections.0 == 0 {
+            return refuse("connections", "0".to_owned(), "must be at least 1");
+        }
+        let backend_ports: Vec<u16> = self.backend_ports.iter().map(|port| port.0).collect();
+        let mut routings: Vec<Routing> = Vec::new();
+        for routing in &self.routing {
+            if routings.contains(&routing.0) {
+                return refuse("routing", routing.0.show(), "is named twice: its log would be overwritten");
+            }
+            routings.push(routing.0);
+        }
+        for (index, port) in backend_ports.iter().enumerate() {
+            if *port != 0 && backend_ports[..index].contains(port) {
+                return refuse(
+                    "backend-ports",
+                    port.to_string(),
+                    "is named twice: each backend needs its own",
+                );
+            }
+        }
+        let resolve = |flag: &str, address: &Address| {
+            address.resolve().map_err(|why| format!("--{flag} '{}': {why}", address.show()))
+        };
+        Ok(DemoConfig {
+            duration: self.duration.0,
+            connections: self.connections.0 as usize,
+            routings,
+            upstream: self.upstream.0,
+            client_keepalive: self.client_keepalive.0,
+            serve: self.serve.0,
+            listen: resolve("listen", &self.listen.0)?,
+            admin: self.admin.0.0.as_ref().map(|address| resolve("admin", address)).transpose()?,
+            backend_ports,
+            log_dir: self.log_dir,
+        })
+    }
+}

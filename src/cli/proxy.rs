@@ -1,0 +1,236 @@
+//! The flags of `tidegate proxy` exactly as typed; the TOML file has the same shape and names.
+//!
+//! Every field is optional, so that what was not said can come from the next source down (flag, environment, file,
+//! default). Neither the environment variables nor the defaults are written here: [`super::command`] derives the
+//! first from the flag and the second from [`ProxyConfig::default`], so that help cannot disagree with the code.
+//!
+//! [`ProxyConfig::default`]: crate::config::ProxyConfig
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use crate::config::address::{Address, BackendSpec};
+use crate::config::given::Given;
+use crate::config::value::{Bytes, OrNone, Percent, Switch};
+use crate::config::{Cidr, Routing, UpstreamMode};
+
+/// One optional value per flag and per key of the file.
+#[derive(Args, Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[allow(missing_docs)] // each field's comment is its help text, which speaks of the flag
+pub struct ProxyArgs {
+    /// Where clients connect; port 0 is any free one
+    #[arg(long, value_name = "HOST:PORT", help_heading = "Listening")]
+    pub listen: Option<Given<Address>>,
+
+    /// Where the admin page, its JSON and the health endpoints listen
+    #[arg(long, value_name = "HOST:PORT|none", help_heading = "Listening")]
+    pub admin: Option<Given<OrNone<Address>>>,
+
+    /// How the backend of each request is chosen
+    #[arg(long, value_name = "NAME", help_heading = "Backends")]
+    pub routing: Option<Given<Routing>>,
+
+    /// Keep connections to backends for reuse, or dial one per request
+    #[arg(long, value_name = "MODE", help_heading = "Backends")]
+    pub upstream: Option<Given<UpstreamMode>>,
+
+    /// Connections to one backend at once
+    #[arg(long, value_name = "N|none", help_heading = "Backends")]
+    pub max_connections_per_backend: Option<Given<OrNone<u32>>>,
+
+    /// Requests that may wait while every backend has all its connections; further ones get 503
+    #[arg(long, value_name = "N", help_heading = "Backends")]
+    pub queue_max: Option<Given<u32>>,
+
+    /// How long a request may wait there: 503
+    #[arg(long, value_name = "DURATION", help_heading = "Backends")]
+    pub queue_timeout: Option<Given<Duration>>,
+
+    /// Keep client connections after an answer; independent of --upstream
+    #[arg(long, value_name = "on|off", help_heading = "Clients")]
+    pub client_keepalive: Option<Given<bool>>,
+
+    /// Client connections at once; none: as many as file descriptors allow
+    #[arg(long, value_name = "N|none", help_heading = "Clients")]
+    pub max_clients: Option<Given<OrNone<u32>>>,
+
+    /// Peers whose X-Forwarded-* fields are believed; nobody unless named (repeat, or separate with commas)
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', help_heading = "Clients")]
+    pub trusted_proxies: Option<Vec<Given<Cidr>>>,
+
+    /// Give an X-Request-Id to requests that come without one
+    #[arg(long, value_name = "on|off", help_heading = "Clients")]
+    pub request_id: Option<Given<bool>>,
+
+    /// Request line: 414 beyond it
+    #[arg(long, value_name = "SIZE", help_heading = "Limits")]
+    pub request_line_max: Option<Given<Bytes>>,
+
+    /// Whole request head: 431 beyond it
+    #[arg(long, value_name = "SIZE", help_heading = "Limits")]
+    pub request_head_max: Option<Given<Bytes>>,
+
+    /// Whole response head, at most 65535 bytes: 502 beyond it
+    #[arg(long, value_name = "SIZE", help_heading = "Limits")]
+    pub response_head_max: Option<Given<Bytes>>,
+
+    /// Fields in one head, at most 1000: 431 or 502 beyond it
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    pub fields_max: Option<Given<u32>>,
+
+    /// Request body: 413 beyond it
+    #[arg(long, value_name = "SIZE|none", help_heading = "Limits")]
+    pub request_body_max: Option<Given<OrNone<Bytes>>>,
+
+    /// From the first byte of a request head to its end: 408
+    #[arg(long, value_name = "DURATION", help_heading = "Time-outs")]
+    pub request_head_timeout: Option<Given<Duration>>,
+
+    /// Without a byte of the request body: 408
+    #[arg(long, value_name = "DURATION", help_heading = "Time-outs")]
+    pub request_body_timeout: Option<Given<Duration>>,
+
+    /// Bytes a second a request body must average; 0 asks for nothing
+    #[arg(long, value_name = "SIZE", help_heading = "Time-outs")]
+    pub request_body_rate: Option<Given<Bytes>>,
+
+    /// Without the client taking a byte of its answer: cut
+    #[arg(long, value_name = "DURATION", help_heading = "Time-outs")]
+    pub client_write_timeout: Option<Given<Duration>>,
+
+    /// A kept client connection without a request: closed
+    #[arg(long, value_name = "DURATION", help_heading = "Time-outs")]
+    pub client_idle_timeout: Option<Given<Duration>>,
+
+    /// Connecting to a backend: the next one, else 504
+    #[arg(long, value_name = "DURATION", help_heading = "Time-outs")]
+    pub connect_timeout: Option<Given<Duration>>,
+
+    /// From sending a request to the head of its answer: 504
+    #[arg(long, value_name = "DURATION", help_heading = "Time-outs")]
+    pub upstream_timeout: Option<Given<Duration>>,
+
+    /// Without a byte of the answer's body: cut
+    #[arg(long, value_name = "DURATION", help_heading = "Time-outs")]
+    pub response_body_timeout: Option<Given<Duration>>,
+
+    /// An unused connection to a backend: closed
+    #[arg(long, value_name = "DURATION", help_heading = "Time-outs")]
+    pub upstream_idle_timeout: Option<Given<Duration>>,
+
+    /// A tunnel (WebSocket) without a byte either way: closed
+    #[arg(long, value_name = "DURATION", help_heading = "Time-outs")]
+    pub tunnel_idle_timeout: Option<Given<Duration>>,
+
+    /// Reading on after a last answer, so that a reset does not erase it
+    #[arg(long, value_name = "DURATION", help_heading = "Time-outs")]
+    pub linger_timeout: Option<Given<Duration>>,
+
+    /// Further attempts a request may have, elsewhere if possible
+    #[arg(long, value_name = "N", help_heading = "Faults")]
+    pub retries: Option<Given<u32>>,
+
+    /// Share of all requests that may be retried
+    #[arg(long, value_name = "PERCENT", help_heading = "Faults")]
+    pub retry_budget: Option<Given<Percent>>,
+
+    /// Retries a second that are allowed whatever the share
+    #[arg(long, value_name = "N", help_heading = "Faults")]
+    pub retry_budget_floor: Option<Given<u32>>,
+
+    /// Take failing backends out for a while; auto: unless --routing is round-robin, adaptive_sma or adaptive_ewma
+    #[arg(long, value_name = "on|off|auto", help_heading = "Faults")]
+    pub ejection: Option<Given<Switch>>,
+
+    /// Failures in a row that take a backend out
+    #[arg(long, value_name = "N", help_heading = "Faults")]
+    pub ejection_failures: Option<Given<u32>>,
+
+    /// How long it is out the first time; doubled with each further one
+    #[arg(long, value_name = "DURATION", help_heading = "Faults")]
+    pub ejection_time: Option<Given<Duration>>,
+
+    /// How long it is out at most
+    #[arg(long, value_name = "DURATION", help_heading = "Faults")]
+    pub ejection_time_max: Option<Given<Duration>>,
+
+    /// Share of the backends that may be out; when more fail, all are used
+    #[arg(long, value_name = "PERCENT", help_heading = "Faults")]
+    pub ejection_share_max: Option<Given<Percent>>,
+
+    /// GET this path of each backend regularly to learn whether it is well
+    #[arg(long, value_name = "PATH|none", help_heading = "Faults")]
+    pub health_path: Option<Given<OrNone<String>>>,
+
+    /// Between two checks of one backend
+    #[arg(long, value_name = "DURATION", help_heading = "Faults")]
+    pub health_interval: Option<Given<Duration>>,
+
+    /// For one check
+    #[arg(long, value_name = "DURATION", help_heading = "Faults")]
+    pub health_timeout: Option<Given<Duration>>,
+
+    /// Failed checks in a row that take a backend out
+    #[arg(long, value_name = "N", help_heading = "Faults")]
+    pub health_fall: Option<Given<u32>>,
+
+    /// Good checks in a row that bring it back
+    #[arg(long, value_name = "N", help_heading = "Faults")]
+    pub health_rise: Option<Given<u32>>,
+
+    /// From failing readiness to refusing connections, on SIGTERM or SIGINT
+    #[arg(long, value_name = "DURATION", help_heading = "Shutdown")]
+    pub drain_delay: Option<Given<Duration>>,
+
+    /// From refusing connections to the hard stop
+    #[arg(long, value_name = "DURATION", help_heading = "Shutdown")]
+    pub drain_timeout: Option<Given<Duration>>,
+
+    /// CSV with a row per request
+    #[arg(long, value_name = "FILE|none", help_heading = "Log")]
+    pub log: Option<Given<OrNone<PathBuf>>>,
+
+    /// Tell each decision on the console
+    #[arg(
+        long,
+        value_name = "on|off",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "on",
+        help_heading = "Log"
+    )]
+    pub log_decisions: Option<Given<bool>>,
+
+    /// A backend: host:port or http://host:port, with @WEIGHT behind it if not 1 (repeat, or separate with commas)
+    #[arg(
+        long,
+        value_name = "ADDR[@WEIGHT]",
+        value_delimiter = ',',
+        help_heading = "Backends",
+        display_order = 0
+    )]
+    pub backend: Option<Vec<BackendSpec>>, // last, for TOML wants tables after plain values
+}
+
+impl ProxyArgs {
+    /// These, and where these say nothing, `other`.
+    pub fn or(self, other: ProxyArgs) -> ProxyArgs {
+        // A field left out here does not compile.
+        macro_rules! each {
+            ($($field:ident)*) => { ProxyArgs { $($field: self.$field.or(other.$field)),* } };
+        }
+        each! {
+            listen admin routing upstream max_connections_per_backend queue_max queue_timeout client_keepalive
+            max_clients trusted_proxies request_id request_line_max request_head_max response_head_max fields_max
+            request_body_max request_head_timeout request_body_timeout request_body_rate client_write_timeout
+            client_idle_timeout connect_timeout upstream_timeout response_body_timeout upstream_idle_timeout
+            tunnel_idle_timeout linger_timeout retries retry_budget retry_budget_floor ejection ejection_failures
+            ejection_time ejection_time_max ejection_share_max health_path health_interval health_timeout
+            health_fall health_rise drain_delay drain_timeout log log_decisions backend
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Addresses and backends as people write them, and where they are.
+//!
+//! The one place that asks the resolver, at start only: the reactor never waits for DNS.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::BackendConfig;
+use super::value::Value;
+
+/// `host:port`; an IPv6 host in brackets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// A name or an IP address, without brackets.
+    host: String,
+    port: u16,
+}
+
+/// A backend as given: `host:port`, `http://host:port` or `http://host:port/`, each with `@WEIGHT` behind it or not.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BackendSpec {
+    /// Where it is.
+    pub address: Address,
+    /// Its weight, 1 unless given.
+    pub weight: f64,
+}
+
+const WEIGHT_MIN: f64 = 0.001; // a ratio of a million between two backends is past any real pool
+const WEIGHT_MAX: f64 = 1000.0;
+
+impl Address {
+    /// Looks the host up, IPv4 preferred: a server on `localhost` is more often found there.
+    pub fn resolve(&self) -> Result<SocketAddr, String> {
+        if let Ok(ip) = self.host.parse::<IpAddr>() {
+            return Ok(SocketAddr::new(ip, self.port));
+        }
+        let found: Vec<SocketAddr> = match (self.host.as_str(), self.port).to_socket_addrs() {
+            Ok(found) => found.collect(),
+            Err(error) => return Err(format!("the name does not resolve ({error}): write an IP address")),
+        };
+        found
+            .iter()
+            .find(|address| address.is_ipv4())
+            .or(found.first())
+            .copied()
+            .ok_or_else(|| "the name has no address: write an IP address".to_owned())
+    }
+}
+
+impl BackendSpec {
+    /// The backend it names, resolved.
+    pub fn resolve(&self) -> Result<BackendConfig, String> {
+        let address = self.address.resolve()?;
+        Ok(BackendConfig { url: format!("http://{}", self.address.show()), address, weight: self.weight })
+    }
+
+    fn at(address: &str, weight: f64) -> Result<BackendSpec, String> {
+        let rest = match address.split_once("://") {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
+            Some(_) => return Err("backends are spoken to in plain HTTP: write http://host:port".to_owned()),
+            None => address,
+        };
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        if rest.contains('/') {
+            return Err("a backend has no path, requests bring theirs: write http://host:port".to_owned());
+        }
+        let address = Address::parse(rest)?;
+        if address.port == 0 {
+            return Err("nothing answers on port 0: write host:port with the backend's port".to_owned());
+        }
+        if !(WEIGHT_MIN..=WEIGHT_MAX).contains(&weight) {
+            return Err(format!("the weight must be a number from {WEIGHT_MIN} to {WEIGHT_MAX}, like @2.5"));
+        }
+        Ok(BackendSpec { address, weight })
+    }
+}
+
+impl From<&BackendConfig> for BackendSpec {
+    fn from(backend: &BackendConfig) -> BackendSpec {
+        let host_port = backend.url.strip_prefix("http://").unwrap_or(&backend.url);
+        let address = Address::parse(host_port).unwrap_or_else(|_| backend.address.into());
+        BackendSpec { address, weight: backend.weight }
+    }
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Address {
+        Address { host: address.ip().to_string(), port: address.port() }
+    }
+}
+
+impl Value for Address {
+    fn parse(text: &str) -> Result<Address, String> {
+        let Some((host, port)) = text.rsplit_once(':') else {
+            return Err("must be host:port, like 127.0.0.1:9090".to_owned());
+        };
+        let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+            Some(ip) if ip.parse::<Ipv6Addr>().is_ok() => ip,
+            None if host.contains(':') => {
+                return Err("must be host:port, an IPv6 address in brackets: [::1]:9090".to_owned());
+            }
+            None if is_host_name(host) => host,
+            _ => return Err("must be host:port, like 127.0.0.1:9090 or localhost:9090".to_owned()),
+        };
+        match port.parse() {
+            Ok(port) => Ok(Address { host: host.to_owned(), port }),
+            Err(_) => Err(format!("must be host:port with a port of 0 to {}", u16::MAX)),
+        }
+    }
+
+    fn show(&self) -> String {
+        if self.host.contains(':') {
+            return format!("[{}]:{}", self.host, self.port);
+        }
+        format!("{}:{}", self.host, self.port)
+    }
+}
+
+impl FromStr for BackendSpec {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<BackendSpec, String> {
+        match text.split_once('@') {
+            None => BackendSpec::at(text, 1.0),
+            // What is no number fails the range as NaN does.
+            Some((address, weight)) => BackendSpec::at(address, weight.parse().unwrap_or(f64::NAN)),
+        }
+    }
+}
+
+/// Letters, digits, `-`, `.` and the `_` that container networks put in names.
+fn is_host_name(host: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    !host.is_empty() && host.bytes().all(allowed)
+}
+
+impl fmt::Display for BackendSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.address.show())?;
+        if self.weight != 1.0 {
+            write!(f, "@{}", self.weight)?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for BackendSpec {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        BackendTable { address: self.address.show(), weight: Some(self.weight) }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for BackendSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<BackendSpec, D::Error> {
+        deserializer.deserialize_any(TableOrText)
+    }
+}
+
+/// `[[backend]]` in the file.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct BackendTable {
+    address: String,
+    weight: Option<f64>,
+}
+
+struct TableOrText;
+
+impl<'de> de::Visitor<'de> for TableOrText {
+    type Value = BackendSpec;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a table with address and weight, or text like \"127.0.0.1:8081@2.5\"")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<BackendSpec, E> {
+        BackendSpec::from_str(text).map_err(|why| E::custom(format_args!("'{text}': {why}")))
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<BackendSpec, A::Error> {
+        let table = BackendTable::deserialize(de::value::MapAccessDeserializer::new(map))?;
+        let weight = table.weight.unwrap_or(1.0);
+        BackendSpec::at(&table.address, weight)
+            .map_err(|why| de::Error::custom(format_args!("'{}@{weight}': {why}", table.address)))
+    }
+}

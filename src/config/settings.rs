@@ -1,0 +1,348 @@
+//! From what was typed to what is meant: flags and file laid over the defaults, then checked together.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::address::{Address, BackendSpec};
+use super::file;
+use super::given::Given;
+use super::origin::{Origin, Origins};
+use super::value::{Bytes, OrNone, Percent, Switch, Value};
+use super::{
+    BackendConfig, Ejector, HealthCheck, ProxyConfig, Queue, RetryBudget, Timeouts, ejects_by_default,
+    log_default,
+};
+use crate::cli::ProxyArgs;
+use crate::http1::Limits;
+
+/// What a proxy was told, kept so that a reload can put a changed file under the same flags.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Flags and environment variables.
+    pub flags: ProxyArgs,
+    /// Where `flags` came from.
+    pub origins: Origins,
+    /// The TOML file beneath them.
+    pub file: Option<PathBuf>,
+    /// What the user said to name `file`: `--config`, or what stands for it.
+    pub file_named: String,
+}
+
+/// A [`ProxyConfig`] and how it came to be.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What is meant.
+    pub config: ProxyConfig,
+    /// The same as typed, nothing left out: flag, else environment, else file, else default.
+    pub effective: ProxyArgs,
+    /// Where each setting came from.
+    pub origins: Origins,
+}
+
+const FIELDS_MAX: u32 = 1000;
+const RESPONSE_HEAD_MAX: u64 = u16::MAX as u64; // as far as a Span reaches
+const HEAD_MIN: u64 = 256; // below it no real request passes
+const HEAD_MAX: u64 = u16::MAX as u64;
+
+impl Settings {
+    /// Reads the file, if any, and checks everything together. The error is one line.
+    pub fn load(&self) -> Result<Loaded, String> {
+        let mut origins = self.origins.clone();
+        let mut args = self.flags.clone();
+        if let Some(path) = &self.file {
+            let file = file::read(path, &self.file_named)?;
+            for (key, (line, column)) in file.places {
+                origins.by_key.entry(key).or_insert(Origin::File(line, column));
+            }
+            origins.file = Some(path.clone());
+            args = args.or(file.args);
+        }
+        let mut effective = args.or(defaults());
+        let config = meant(&effective, &origins)?;
+        effective.log = Some(Given(OrNone(config.log.clone())));
+        effective.backend = Some(config.backends.iter().map(BackendSpec::from).collect());
+        Ok(Loaded { config, effective, origins })
+    }
+}
+
+/// [`ProxyConfig::default`] as typed; the log is left to be named after routing and mode.
+pub fn defaults() -> ProxyArgs {
+    let config = ProxyConfig::default();
+    let count = |limit: Option<usize>| OrNone(limit.map(|n| u32::try_from(n).unwrap_or(u32::MAX)));
+    let (times, limits, health) = (config.timeouts, config.limits, config.health.clone().unwrap_or_default());
+    ProxyArgs {
+        listen: given(config.listen.into()),
+        admin: given(OrNone(config.admin.map(Address::from))),
+        routing: given(config.routing),
+        upstream: given(config.upstream),
+        max_connections_per_backend: given(count(config.max_connections_per_backend)),
+        queue_max: given(u32::try_from(config.queue.max).unwrap_or(u32::MAX)),
+        queue_timeout: given(config.queue.timeout),
+        client_keepalive: given(config.client_keepalive),
+        max_clients: given(count(config.max_clients)),
+        trusted_proxies: Some(config.trusted_proxies.into_iter().map(Given).collect()),
+        request_id: given(config.request_id),
+        request_line_max: given(Bytes(limits.request_line as u64)),
+        request_head_max: given(Bytes(limits.request_head as u64)),
+        response_head_max: given(Bytes(limits.response_head as u64)),
+        fields_max: given(u32::try_from(limits.fields).unwrap_or(FIELDS_MAX)),
+        request_body_max: given(OrNone(config.request_body_max.map(Bytes))),
+        request_head_timeout: given(times.request_head),
+        request_body_timeout: given(times.request_body),
+        request_body_rate: given(Bytes(times.request_body_rate)),
+        client_write_timeout: given(times.client_write),
+        client_idle_timeout: given(times.client_idle),
+        connect_timeout: given(times.connect),
+        upstream_timeout: given(times.upstream),
+        response_body_timeout: given(times.response_body),
+        upstream_idle_timeout: given(times.upstream_idle),
+        tunnel_idle_timeout: given(times.tunnel_idle),
+        linger_timeout: given(times.linger),
+        retries: given(config.retries),
+        retry_budget: given(Percent(config.retry_budget.percent)),
+        retry_budget_floor: given(config.retry_budget.per_second),
+        ejection: given(Switch::Auto),
+        ejection_failures: given(config.ejector.failures),
+        ejection_time: given(config.ejector.time),
+        ejection_time_max: given(config.ejector.time_max),
+        ejection_share_max: given(Percent(config.ejector.share_max)),
+        health_path: given(OrNone(config.health.map(|health| health.path))),
+        health_interval: given(health.interval),
+        health_timeout: given(health.timeout),
+        health_fall: given(health.fall),
+        health_rise: given(health.rise),
+        drain_delay: given(config.drain_delay),
+        drain_timeout: given(config.drain_timeout),
+        log: None,
+        log_decisions: given(config.log_decisions),
+        backend: Some(config.backends.iter().map(BackendSpec::from).collect()),
+    }
+}
+
+fn given<T>(value: T) -> Option<Given<T>> {
+    Some(Given(value))
+}
+
+/// The value given, or the default it would have had.
+fn or<T: Clone>(given: &Option<Given<T>>, default: T) -> T {
+    given.as_ref().map_or(default, |given| given.0.clone())
+}
+
+fn meant(args: &ProxyArgs, origins: &Origins) -> Result<ProxyConfig, String> {
+    let default = ProxyConfig::default();
+    let check = Check { origins };
+    let routing = or(&args.routing, default.routing);
+    let upstream = or(&args.upstream, default.upstream);
+    let listen = check.resolve("listen", &or(&args.listen, default.listen.into()))?;
+    let count = |key, limit: &Option<Given<OrNone<u32>>>| check.some_count(key, or(limit, OrNone(None)).0);
+    Ok(ProxyConfig {
+        listen,
+        backends: check.backends(args.backend.as_deref().unwrap_or_default(), listen)?,
+        upstream,
+        client_keepalive: or(&args.client_keepalive, default.client_keepalive),
+        routing,
+        log: args.log.as_ref().map_or_else(|| Some(log_default(routing, upstream)), |log| log.0.0.clone()),
+        log_decisions: or(&args.log_decisions, default.log_decisions),
+        admin: check.admin(or(&args.admin, OrNone(None)), listen)?,
+        ejection: match or(&args.ejection, Switch::Auto) {
+            Switch::On => true,
+            Switch::Off => false,
+            Switch::Auto => ejects_by_default(routing),
+        },
+        ejector: check.ejector(args)?,
+        health: check.health(args)?,
+        retries: or(&args.retries, default.retries),
+        retry_budget: RetryBudget {
+            percent: or(&args.retry_budget, Percent(default.retry_budget.percent)).0,
+            per_second: or(&args.retry_budget_floor, default.retry_budget.per_second),
+        },
+        trusted_proxies: args.trusted_proxies.iter().flatten().map(|net| net.0).collect(),
+        request_id: or(&args.request_id, default.request_id),
+        limits: check.limits(args)?,
+        request_body_max: or(&args.request_body_max, OrNone(None)).0.map(|bytes| bytes.0),
+        timeouts: check.timeouts(args)?,
+        max_clients: count("max-clients", &args.max_clients)?,
+        max_connections_per_backend: count("max-connections-per-backend", &args.max_connections_per_backend)?,
+        queue: Queue {
+            max: or(&args.queue_max, 0) as usize,
+            timeout: check.above_zero("queue-timeout", &args.queue_timeout, default.queue.timeout)?,
+        },
+        drain_delay: or(&args.drain_delay, default.drain_delay),
+        drain_timeout: or(&args.drain_timeout, default.drain_timeout),
+    })
+}
+
+/// The checks that need a name to blame.
+struct Check<'o> {
+    origins: &'o Origins,
+}
+
+impl Check<'_> {
+    fn resolve(&self, key: &str, address: &Address) -> Result<SocketAddr, String> {
+        address.resolve().map_err(|why| self.origins.refuse(key, address.show(), why))
+    }
+
+    fn backends(&self, specs: &[BackendSpec], listen: SocketAddr) -> Result<Vec<BackendConfig>, String> {
+        let refuse = |spec: &BackendSpec, why: String| Err(self.origins.refuse("backend", spec, why));
+        if specs.is_empty() {
+            return Err(self.origins.refuse("backend", "[]", "must name at least one, like 127.0.0.1:8081"));
+        }
+        let mut backends: Vec<BackendConfig> = Vec::with_capacity(specs.len());
+        for spec in specs {
+            let backend = match spec.resolve() {
+                Ok(backend) => backend,
+                Err(why) => return refuse(spec, why),
+            };
+            if backend.address == listen {
+                return refuse(
+                    spec,
+                    "is where the proxy itself listens: name the server behind it".to_owned(),
+                );
+            }
+            if let Some(twin) = backends.iter().find(|other| other.address == backend.address) {
+                let why =
+                    format!("is named twice, {} being the same address: use @WEIGHT for more", twin.url);
+                return refuse(spec, why);
+            }
+            backends.push(backend);
+        }
+        Ok(backends)
+    }
+
+    fn admin(&self, admin: OrNone<Address>, listen: SocketAddr) -> Result<Option<SocketAddr>, String> {
+        let Some(address) = admin.0 else { return Ok(None) };
+        let resolved = self.resolve("admin", &address)?;
+        if resolved == listen && listen.port() != 0 {
+            let why = "is where clients connect: give it a port of its own, or none";
+            return Err(self.origins.refuse("admin", address.show(), why));
+        }
+        Ok(Some(resolved))
+    }
+
+    fn limits(&self, args: &ProxyArgs) -> Result<Limits, String> {
+        let default = Limits::default();
+        let head = |key: &str, size: &Option<Given<Bytes>>, default: usize, max: u64| {
+            let size = or(size, Bytes(default as u64));
+            if (HEAD_MIN..=max).contains(&size.0) {
+                return usize::try_from(size.0).map_err(|error| error.to_string());
+            }
+            Err(self.origins.refuse(key, size.show(), format!("must be {HEAD_MIN} to {max} bytes")))
+        };
+        let request_head = head("request-head-max", &args.request_head_max, default.request_head, HEAD_MAX)?;
+        let request_line = head("request-line-max", &args.request_line_max, default.request_line, HEAD_MAX)?;
+        if request_line > request_head {
+            let why = format!("must fit into --request-head-max, {}", Bytes(request_head as u64).show());
+            return Err(self.origins.refuse("request-line-max", Bytes(request_line as u64).show(), why));
+        }
+        let fields = or(&args.fields_max, FIELDS_MAX);
+        if !(1..=FIELDS_MAX).contains(&fields) {
+            return Err(self.origins.refuse("fields-max", fields, format!("must be 1 to {FIELDS_MAX}")));
+        }
+        Ok(Limits {
+            request_line,
+            request_head,
+            response_head: head(
+                "response-head-max",
+                &args.response_head_max,
+                default.response_head,
+                RESPONSE_HEAD_MAX,
+            )?,
+            fields: fields as usize,
+        })
+    }
+
+    fn timeouts(&self, args: &ProxyArgs) -> Result<Timeouts, String> {
+        let default = Timeouts::default();
+        let time = |key, given, default| self.above_zero(key, given, default);
+        Ok(Timeouts {
+            request_head: time("request-head-timeout", &args.request_head_timeout, default.request_head)?,
+            request_body: time("request-body-timeout", &args.request_body_timeout, default.request_body)?,
+            request_body_rate: or(&args.request_body_rate, Bytes(default.request_body_rate)).0,
+            client_write: time("client-write-timeout", &args.client_write_timeout, default.client_write)?,
+            client_idle: time("client-idle-timeout", &args.client_idle_timeout, default.client_idle)?,
+            connect: time("connect-timeout", &args.connect_timeout, default.connect)?,
+            upstream: time("upstream-timeout", &args.upstream_timeout, default.upstream)?,
+            response_body: time("response-body-timeout", &args.response_body_timeout, default.response_body)?,
+            upstream_idle: time("upstream-idle-timeout", &args.upstream_idle_timeout, default.upstream_idle)?,
+            tunnel_idle: time("tunnel-idle-timeout", &args.tunnel_idle_timeout, default.tunnel_idle)?,
+            linger: or(&args.linger_timeout, default.linger),
+        })
+    }
+
+    fn ejector(&self, args: &ProxyArgs) -> Result<Ejector, String> {
+        let default = Ejector::default();
+        let time = self.above_zero("ejection-time", &args.ejection_time, default.time)?;
+        let time_max = or(&args.ejection_time_max, default.time_max);
+        if time_max < time {
+            let why = format!("must be at least --ejection-time, {}", time.show());
+            return Err(self.origins.refuse("ejection-time-max", time_max.show(), why));
+        }
+        Ok(Ejector {
+            failures: self
+                .at_least_one("ejection-failures", or(&args.ejection_failures, default.failures))?,
+            time,
+            time_max,
+            share_max: or(&args.ejection_share_max, Percent(default.share_max)).0,
+        })
+    }
+
+    fn health(&self, args: &ProxyArgs) -> Result<Option<HealthCheck>, String> {
+        let default = HealthCheck::default();
+        let check = HealthCheck {
+            interval: self.above_zero("health-interval", &args.health_interval, default.interval)?,
+            timeout: self.above_zero("health-timeout", &args.health_timeout, default.timeout)?,
+            fall: self.at_least_one("health-fall", or(&args.health_fall, default.fall))?,
+            rise: self.at_least_one("health-rise", or(&args.health_rise, default.rise))?,
+            path: default.path,
+        };
+        Ok(or(&args.health_path, OrNone(None)).0.map(|path| HealthCheck { path, ..check }))
+    }
+
+    fn above_zero(
+        &self,
+        key: &str,
+        given: &Option<Given<Duration>>,
+        default: Duration,
+    ) -> Result<Duration, String> {
+        match or(given, default) {
+            Duration::ZERO => Err(self.origins.refuse(key, "0s", "must be longer than 0s, like 10s")),
+            time => Ok(time),
+        }
+    }
+
+    fn at_least_one(&self, key: &str, count: u32) -> Result<u32, String> {
+        if count == 0 {
+            return Err(self.origins.refuse(key, 0, "must be at least 1"));
+        }
+        Ok(count)
+    }
+
+    fn some_count(&self, key: &str, limit: Option<u32>) -> Result<Option<usize>, String> {
+        match limit {
+            Some(0) => Err(self.origins.refuse(key, 0, "must be at least 1, or none")),
+            limit => Ok(limit.map(|count| count as usize)),
+        }
+    }
+}
+
+impl Loaded {
+    /// The effective configuration as a TOML file, each line that is no default saying where it came from.
+    pub fn to_toml(&self) -> Result<String, String> {
+        let text = toml::to_string(&self.effective).map_err(|error| error.to_string())?;
+        let noted = text.lines().map(|line| {
+            let key = line.split(['=', ']']).next().unwrap_or("").trim_matches(['[', ' ']);
+            let note = match self.origins.by_key.get(key) {
+                Some(Origin::Flag) => "flag".to_owned(),
+                Some(Origin::Environment) => super::origin::variable(key),
+                Some(Origin::File(line, _)) => {
+                    let file = self.origins.file.as_deref().unwrap_or(Path::new(""));
+                    format!("{}:{line}", file.display())
+                }
+                None => return format!("{line}\n"),
+            };
+            format!("{line}  # {note}\n")
+        });
+        Ok(noted.collect())
+    }
+}
