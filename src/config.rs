@@ -12,11 +12,10 @@ pub mod address;
 pub mod file;
 pub mod given;
 pub mod origin;
-mod routing_placeholder;
 pub mod settings;
 pub mod value;
 
-pub use self::routing_placeholder::Routing;
+pub use crate::balance::Routing;
 pub use self::settings::{Loaded, Settings};
 pub use ipnet::IpNet as Cidr;
 

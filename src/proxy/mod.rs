@@ -11,18 +11,23 @@ use std::net::SocketAddr;
 pub use world::{PSEUDONYM, Setup, World};
 
 use crate::clock::Time;
+use crate::fault::Fault;
 use crate::net::{Conn, ConnKey, Net, Ready, Role, SessionKey};
+use crate::reactor::Turned;
 use crate::session::{Session, Turn};
 use crate::slab::{Key, Slab};
 use crate::timer::Timers;
 
+/// Sessions advanced between two looks at the clock: a latency is off by no more than they take together.
+const STRETCH: usize = 32;
+
 /// The proxy.
-#[derive(Debug)]
 pub struct Proxy<N: Net> {
     /// What sessions share.
     pub world: World<N>,
     sessions: Slab<Session>,
     queue: Vec<SessionKey>,
+    /// This round's sessions, last one first, and those that have had their turn taken off.
     running: Vec<SessionKey>,
     timers: Timers,
 }
@@ -59,12 +64,24 @@ impl<N: Net> Proxy<N> {
         }
     }
 
-    /// Everything whose time has come and everything that was marked. Returns whether there is more to do at once.
-    pub fn turn(&mut self, now: Time) -> bool {
+    /// Everything whose time has come and everything that was marked. A round is cut into stretches of
+    /// [`STRETCH`] sessions so that the time can be read again between them.
+    pub fn turn(&mut self, now: Time) -> Turned {
         self.world.now = now;
-        self.expire(now);
+        if self.running.is_empty() {
+            self.expire(now);
+            std::mem::swap(&mut self.running, &mut self.queue);
+            self.running.reverse();
+        }
         self.run();
-        !self.queue.is_empty()
+        if !self.running.is_empty() {
+            Turned::Unfinished
+        } else if !self.queue.is_empty() {
+            Turned::Busy
+        } else {
+            self.world.flush_log_if_due();
+            Turned::Idle
+        }
     }
 
     /// When [`turn`](Proxy::turn) must be called without an event, if ever.
@@ -82,6 +99,18 @@ impl<N: Net> Proxy<N> {
             self.sessions.iter().filter(|(_, session)| session.is_idle()).map(|(_, session)| session.key).collect();
         for key in idle {
             self.enqueue(key);
+        }
+    }
+
+    /// Cuts every exchange off where it stands, with a record of each.
+    pub fn cut_off(&mut self, now: Time) {
+        self.world.now = now;
+        let keys: Vec<SessionKey> = self.sessions.iter().map(|(_, session)| session.key).collect();
+        for key in keys {
+            if let Some(session) = self.sessions.get_mut(key.0) {
+                session.cut_off(&mut self.world, Fault::Shutdown);
+            }
+            self.remove(key);
         }
     }
 
@@ -148,14 +177,12 @@ impl<N: Net> Proxy<N> {
             self.world.upstreams.closed(backend);
             self.world.close(conn, false);
         }
-        self.world.flush_log_if_due();
     }
 
-    /// One round: everyone queued has a turn; who wants another, or is marked meanwhile, has it in the next round.
+    /// A stretch of the round. Who wants another turn, or is marked meanwhile, has it in the next round.
     fn run(&mut self) {
-        let mut running = std::mem::take(&mut self.running);
-        std::mem::swap(&mut running, &mut self.queue);
-        for key in running.drain(..) {
+        for _ in 0..STRETCH {
+            let Some(key) = self.running.pop() else { return };
             let Some(session) = self.sessions.get_mut(key.0) else { continue };
             session.queued = false;
             match session.advance(&mut self.world) {
@@ -167,7 +194,6 @@ impl<N: Net> Proxy<N> {
                 Turn::Done => self.remove(key),
             }
         }
-        self.running = running;
     }
 
     fn arm(&mut self, key: SessionKey) {

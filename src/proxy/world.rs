@@ -3,14 +3,16 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use crate::balance::{AnyPolicy, Observation, Outcome, Pick, Policy, Stage};
+use crate::balance::{AnyPolicy, Options, Observation, Outcome, Pick, Policy, Stage};
 use crate::buffer::Pool;
 use crate::clock::Time;
 use crate::config::{ProxyConfig, UpstreamMode};
+use crate::fault::Fault;
 use crate::http1::date::DateCache;
 use crate::http1::request::RequestHead;
 use crate::http1::response::ResponseHead;
 use crate::net::{Conn, ConnKey, Net, Ready, Role};
+use crate::record::console::Console;
 use crate::record::row::Row;
 use crate::record::stats::Stats;
 use crate::record::writer::LogHandle;
@@ -30,12 +32,13 @@ pub struct Setup {
     pub config: Arc<ProxyConfig>,
     /// Where rows go, if anywhere.
     pub log: Option<LogHandle>,
+    /// Where decisions are told, if anywhere.
+    pub console: Option<Console>,
     /// Seed of the random draws.
     pub seed: u64,
 }
 
 /// What a session may touch.
-#[derive(Debug)]
 pub struct World<N: Net> {
     /// The time of this turn.
     pub now: Time,
@@ -70,18 +73,24 @@ pub struct World<N: Net> {
     log: Option<LogHandle>,
     exchanges: Vec<Box<Exchange>>,
     decision: String,
+    urls: Vec<String>,
+    console: Option<Console>,
 }
 
 impl<N: Net> World<N> {
     /// A world in which nothing has happened.
-    pub fn new(net: N, setup: Setup) -> World<N> {
+    ///
+    /// # Errors
+    /// When the histograms cannot be made; with their fixed bounds they always can.
+    pub fn new(net: N, setup: Setup) -> Result<World<N>, hdrhistogram::CreationError> {
         let config = setup.config;
-        World {
+        let urls: Vec<String> = config.backends.iter().map(|backend| backend.url.clone()).collect();
+        Ok(World {
             now: Time::ZERO,
             net,
             conns: Slab::new(),
             upstreams: Upstreams::new(&config.backends, config.timeouts.upstream_idle),
-            policy: config.routing.build(config.backends.len()),
+            policy: config.routing.build(config.backends.len(), Options::default()),
             draw: fastrand::Rng::with_seed(setup.seed),
             buffers: Pool::default(),
             request_head: RequestHead::default(),
@@ -90,12 +99,14 @@ impl<N: Net> World<N> {
             date: DateCache::default(),
             unix_seconds: 0,
             draining: false,
-            stats: Stats::new(config.backends.len()),
+            stats: Stats::new(Time::ZERO, &urls)?,
             log: setup.log,
             exchanges: Vec::new(),
             decision: String::new(),
+            urls,
+            console: setup.console,
             config,
-        }
+        })
     }
 
     /// An exchange to work with, used or new.
@@ -131,6 +142,16 @@ impl<N: Net> World<N> {
             self.tell_decision(pick);
         }
         Some(pick)
+    }
+
+    fn tell_decision(&mut self, pick: Pick) {
+        self.decision.clear();
+        let candidates = self.upstreams.candidates();
+        // Writing to a String cannot fail.
+        let _ = self.policy.write_decision(&mut self.decision, &self.urls, candidates, pick, self.now);
+        if let Some(console) = &self.console {
+            console.say(&self.decision);
+        }
     }
 
     /// Whether the configuration allows a failed request to go elsewhere, and there is an elsewhere.
@@ -234,10 +255,11 @@ impl<N: Net> World<N> {
     pub fn record(&mut self, peer: SocketAddr, exchange: &Exchange) {
         let backend = exchange.backend.map(|backend| backend as u32);
         let facts = exchange.trace.facts(peer, backend, 0, exchange.status);
-        self.stats.record(&facts);
+        let client_gone = matches!(exchange.fault, Some(Fault::ClientGone | Fault::ClientStalled));
+        self.stats.record(&facts, client_gone);
         if let Some(log) = &mut self.log {
             let reason = exchange.fault.map_or("ok", |fault| fault.reason());
-            log.push(Row { facts, method: exchange.method(), path: exchange.target(), reason });
+            log.push(&Row { facts, method: exchange.method(), path: exchange.target(), reason });
         }
     }
 
@@ -249,7 +271,7 @@ impl<N: Net> World<N> {
     /// Hands rows over when they have waited long enough.
     pub fn flush_log_if_due(&mut self) {
         if let Some(log) = &mut self.log {
-            log.flush_due(self.now);
+            log.flush_if_due(self.now);
         }
     }
 

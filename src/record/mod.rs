@@ -6,6 +6,7 @@
 //! and counts them. Absent: averages that routing decides by (balance/ keeps its own), and reading logs (report/).
 
 pub mod batch;
+pub mod console;
 pub mod row;
 mod sink;
 pub mod stats;

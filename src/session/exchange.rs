@@ -164,6 +164,7 @@ const NO_FACTS: RequestFacts = RequestFacts {
     accepts_trailers: false,
     upgrade: false,
     max_forwards: None,
+    nominates: false,
 };
 
 impl Exchange {

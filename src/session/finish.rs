@@ -18,7 +18,8 @@ impl Session {
     /// Accounts for the exchange and decides what becomes of the client connection.
     pub(super) fn finish<N: Net>(&mut self, world: &mut World<N>) -> Step {
         let Some(mut exchange) = self.exchange.take() else { return Step::Gone };
-        settle(&mut exchange, outcome_of(exchange.status), world);
+        let outcome = outcome_of(exchange.status);
+        settle(&mut exchange, outcome, world);
         self.record(&mut exchange, world);
         if exchange.keep_client {
             self.rest_until(world.now.plus(world.config.timeouts.client_idle));

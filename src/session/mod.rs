@@ -158,13 +158,21 @@ impl Session {
         }
     }
 
+    /// Ends what is under way, with a record of it; the caller removes the session.
+    pub fn cut_off<N: Net>(&mut self, world: &mut World<N>, fault: Fault) {
+        let begun = self.exchange.as_ref().is_some_and(|exchange| exchange.trace.head_done.get().is_some());
+        if begun && self.phase != Phase::Linger {
+            self.abort(world, fault);
+        }
+    }
+
     /// The deadline of the phase has passed.
     fn expire<N: Net>(&mut self, world: &mut World<N>) -> Step {
         self.deadline = Time::NEVER;
         match self.phase {
             Phase::Head if self.exchange.is_none() => Step::Gone,
             Phase::Head => self.refuse(world, Fault::RequestHeadTimeout),
-            Phase::Connect => self.connect_failed(world, Fault::ConnectTimeout),
+            Phase::Connect => self.fail(world, Fault::ConnectTimeout),
             Phase::Relay => self.relay_expired(world),
             Phase::Route => self.fail(world, Fault::QueueTimeout),
             Phase::Tunnel => self.abort(world, Fault::TunnelIdle),

@@ -11,7 +11,7 @@ use crate::net::{ConnKey, Drain, Fill, Net};
 use crate::proxy::World;
 
 /// Bytes one session may move before it is the others' turn: one fast pair must not starve the rest.
-pub const TURN_BYTES_MAX: usize = 1024 * 1024;
+pub(super) const TURN_BYTES_MAX: usize = 1024 * 1024;
 /// Body bytes copied behind the head to save a second stretch in the write: below this a copy is cheaper.
 const COALESCE_MAX: usize = 4096;
 /// A body with at least this much to come is read in the largest pieces.
@@ -19,7 +19,7 @@ const LARGE_BODY: u64 = 128 * 1024;
 
 /// Why the pump stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pumped {
+pub(super) enum Pumped {
     /// The whole message is with the sink.
     Complete,
     /// The source has nothing now.
@@ -37,7 +37,7 @@ pub enum Pumped {
 }
 
 /// Moves what it can, at most about `budget` bytes.
-pub fn pump<N: Net>(
+pub(super) fn pump<N: Net>(
     world: &mut World<N>,
     flow: &mut Flow,
     source: ConnKey,
@@ -72,7 +72,7 @@ pub fn pump<N: Net>(
 }
 
 /// Sends what is cleared to send; `None` when all of it went.
-pub fn drain<N: Net>(world: &mut World<N>, flow: &mut Flow, sink: ConnKey) -> Option<Pumped> {
+pub(super) fn drain<N: Net>(world: &mut World<N>, flow: &mut Flow, sink: ConnKey) -> Option<Pumped> {
     while !flow.is_drained() {
         coalesce(flow);
         let Some(conn) = world.conns.get_mut(sink.0) else { return Some(Pumped::SinkGone) };
@@ -108,7 +108,7 @@ fn coalesce(flow: &mut Flow) {
 }
 
 /// Reads once into the flow's buffer.
-pub fn fill<N: Net>(world: &mut World<N>, flow: &mut Flow, source: ConnKey) -> Fill {
+pub(super) fn fill<N: Net>(world: &mut World<N>, flow: &mut Flow, source: ConnKey) -> Fill {
     let Some(conn) = world.conns.get_mut(source.0) else { return Fill::Closed };
     let reserve = flow.body.reserve();
     make_room(&mut world.buffers, flow, reserve);

@@ -38,22 +38,24 @@ impl Session {
     }
 }
 
+/// The methods we know; others are forwarded too, but a list must end somewhere.
+const ALLOW: &str = "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, TRACE, PATCH\r\n";
+
 fn write_answer<N: Net>(exchange: &mut Exchange, fault: Fault, world: &mut World<N>) {
     let date = world.date.at(world.unix_seconds);
     let mut body = Vec::new();
-    let mut extra = "";
-    match fault {
+    let extra = match fault {
         Fault::FinalRecipient if exchange.facts.method == Method::Trace => {
-            extra = "Content-Type: message/http\r\n";
             reflect(exchange.request.buffer.raw(), &mut body);
+            "Content-Type: message/http\r\n"
         }
-        Fault::FinalRecipient => extra = "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, TRACE, PATCH\r\n",
+        Fault::FinalRecipient => ALLOW,
         _ => {
-            extra = refusal_fields(fault);
             // Writing to a Vec cannot fail.
             let _ = writeln!(body, "{} {}: {}", fault.status(), phrase(fault.status()), fault.reason());
+            refusal_fields(fault)
         }
-    }
+    };
     let out = &mut exchange.response.out;
     let _ = write!(out, "HTTP/1.1 {} {}\r\nDate: ", fault.status(), phrase(fault.status()));
     out.extend_from_slice(date);
