@@ -39,7 +39,11 @@ pub(crate) fn facts() -> Facts {
 }
 
 pub(crate) fn row() -> Row<'static> {
-    Row { facts: facts(), method: b"GET", path: b"/a?b=c", reason: "ok" }
+    row_with(facts())
+}
+
+fn row_with(facts: Facts) -> Row<'static> {
+    Row { facts, method: b"GET", path: b"/a?b=c", reason: "ok" }
 }
 
 /// Waits for `condition`, which is to come true long before the deadline.
@@ -163,7 +167,7 @@ fn timestamps_follow_the_wall_clock() {
     log.close();
     let read = csv::Reader::from_path(&file).unwrap().records().next().unwrap().unwrap();
     let stamp: jiff::Timestamp = read[0].parse().unwrap();
-    let slack = jiff::SignedDuration::from_millis(50);
+    let slack = jiff::SignedDuration::from_millis(500);
     assert!(before - slack <= stamp && stamp <= after + slack, "{before} {stamp} {after}");
     assert_eq!(read[0].len(), "2026-01-31T12:00:00.000000Z".len());
 }
@@ -285,7 +289,7 @@ fn an_unusable_path_is_an_error_at_once() {
     }
 }
 
-/// Run under callgrind with one and with two million rows; the difference is the price of a row on this side.
+/// Run under callgrind with two numbers of `ROWS`; the difference is the price of that many rows, on each thread.
 #[test]
 #[ignore = "a measurement, not a check"]
 fn price_of_a_row() {
@@ -293,8 +297,9 @@ fn price_of_a_row() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let mut log = start(file.path());
     let counters = log.counters();
+    let facts = facts();
     for sent in 0..rows as u64 {
-        log.push(&Row { facts: Facts { at: Time::from_micros(sent * 11), ..facts() }, ..row() });
+        log.push(&Row { facts: Facts { at: Time::from_micros(sent * 11), ..facts }, ..row_with(facts) });
         if sent % 20_000 == 0 {
             until("the writer keeps up", || counters.rows_written() + 20_500 > sent);
         }

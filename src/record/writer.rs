@@ -12,8 +12,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendErr
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use csv::WriterBuilder;
-
 use super::batch::Batch;
 use super::row::{Names, Row, RowEncoder};
 use super::sink::Sink;
@@ -29,8 +27,6 @@ pub const FLUSH_AFTER: Duration = Duration::from_millis(100);
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
 /// Lost rows are spoken of at once, then no oftener than this.
 const REPORT_EVERY: Duration = Duration::from_secs(30);
-/// The csv crate's buffer: rows that fit it twice over take its quick path.
-const CSV_BUFFER_BYTES: usize = 8 * 1024;
 
 /// Row counts since the start, readable from anywhere.
 #[derive(Debug, Default)]
@@ -237,19 +233,11 @@ impl Writer {
             return;
         }
         let now = self.origin.elapsed();
-        let fault = match self.encode(batch, wall_minus(now)) {
-            Ok(()) => {
-                let written = self.sink.write(&self.text, &self.row_ends, now);
-                let lost = batch.len() - written.rows;
-                self.counters.written.fetch_add(written.rows as u64, Ordering::Relaxed);
-                self.counters.dropped.fetch_add(lost as u64, Ordering::Relaxed);
-                written.fault
-            }
-            Err(error) => {
-                self.counters.dropped.fetch_add(batch.len() as u64, Ordering::Relaxed);
-                Some(error)
-            }
-        };
+        self.encode(batch, wall_minus(now));
+        let written = self.sink.write(&self.text, &self.row_ends, now);
+        let (fault, lost) = (written.fault, batch.len() - written.rows);
+        self.counters.written.fetch_add(written.rows as u64, Ordering::Relaxed);
+        self.counters.dropped.fetch_add(lost as u64, Ordering::Relaxed);
         if fault.is_none() && self.reports.recovered() {
             tracing::info!(
                 path = self.path,
@@ -262,21 +250,14 @@ impl Writer {
 
     /// Lays the batch out as text in `self.text`; `offset` is what the wall clock shows at the origin, read anew for
     /// every batch so that a clock that is set is followed.
-    fn encode(&mut self, batch: &Batch, offset: i64) -> io::Result<()> {
+    fn encode(&mut self, batch: &Batch, offset: i64) {
         self.row_ends.clear();
-        let mut text = std::mem::take(&mut self.text);
-        text.clear();
-        // One small buffer allocated per batch, by the csv crate, which does not let go of the Vec otherwise.
-        let mut csv = WriterBuilder::new().buffer_capacity(CSV_BUFFER_BYTES).from_writer(text);
+        self.text.clear();
         for row in batch.rows() {
             let unix_micros = (row.facts.at.as_nanos() / 1_000) as i64;
-            let record = self.encoder.encode(&row, &batch.names, unix_micros.saturating_add(offset));
-            csv.write_byte_record(record)?;
-            csv.flush()?;
-            self.row_ends.push(csv.get_ref().len());
+            self.encoder.encode(&row, &batch.names, unix_micros.saturating_add(offset), &mut self.text);
+            self.row_ends.push(self.text.len());
         }
-        self.text = csv.into_inner().map_err(|error| error.into_error())?;
-        Ok(())
     }
 
     fn report_losses(&mut self, fault: Option<io::Error>, now: Duration) {
