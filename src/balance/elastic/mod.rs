@@ -33,7 +33,7 @@ const FAILURE_RATE_SEEN: f64 = 1e-4;
 /// The failure rate counts up to here.
 const FAILURE_RATE_MAX: f64 = 0.99;
 
-/// State of the policy: one [`Host`] per backend and one [`Pool`].
+/// State of the policy: one `Host` per backend and one `Pool`.
 #[derive(Clone, Debug)]
 pub struct Elastic {
     hosts: Vec<Host>,

@@ -79,3 +79,15 @@ fn a_slowed_backend_loses_its_traffic_within_a_second_and_gets_it_back_within_fi
     assert!(share(11_000, 20_000) < 0.05, "while slow: {}", share(11_000, 20_000));
     assert!(share(25_000, 30_000) >= 0.8 * before, "after: {} of {before}", share(25_000, 30_000));
 }
+
+#[test]
+fn a_backend_that_was_ejected_is_tried_and_taken_back() {
+    for routing in [Routing::Elastic, Routing::LeastTime, Routing::PeakEwma, Routing::LeastConnections] {
+        let healed = Time::from_millis(4_000);
+        let world = five(Box::new(move |now, draw| (8.0 + 4.0 * draw.f64(), now >= healed)));
+        let run = world.run(&mut routing.build(5, Options::default()), Time::from_millis(15_000));
+        // Out for 1, 2 and 4 s at the most by then, and a second or two to be believed.
+        let share = run.share_sent(0, Time::from_millis(10_000), Time::from_millis(14_000));
+        assert!(share > 0.16, "{routing}: {share}");
+    }
+}
