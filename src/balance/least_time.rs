@@ -17,7 +17,7 @@ const STALE_MS: f64 = 1_000.0;
 const EWMA_ALPHA: f64 = 0.02;
 /// Samples kept per backend by the moving average.
 const SMA_SAMPLES: usize = 100;
-/// An unmeasured backend that fails this often is no longer asked first: it would never be measured.
+/// An unmeasured backend that fails this often is asked first only when stale: it may never be measured.
 const HOPELESS: f64 = 0.5;
 
 /// One average per backend, and when it was last used.
@@ -68,10 +68,8 @@ impl LeastTime {
     fn wants_probe(&self, index: usize, candidate: &Candidate, now: Time) -> bool {
         let Some(backend) = self.backends.get(index) else { return false };
         let idle = candidate.up && candidate.in_flight == 0;
-        idle && match backend.mean_ms {
-            None => candidate.failure_rate < HOPELESS,
-            Some(_) => millis_between(backend.dispatched, now) >= STALE_MS,
-        }
+        let first = backend.mean_ms.is_none() && candidate.failure_rate < HOPELESS;
+        idle && (first || millis_between(backend.dispatched, now) >= STALE_MS)
     }
 
     fn choose(&self, candidates: &[Candidate], now: Time) -> Option<Pick> {

@@ -51,7 +51,7 @@ pub(crate) fn remap<T: Clone>(states: &mut Vec<T>, keep: &[Option<usize>], fresh
 
 /// Milliseconds from `earlier` to `later`; a clock read out of order counts as no time at all.
 pub(crate) fn millis_between(earlier: Time, later: Time) -> f64 {
-    later.as_nanos().saturating_sub(earlier.as_nanos()) as f64 / 1e6
+    later.as_nanos().saturating_sub(earlier.as_nanos()) as f64 * 1e-6
 }
 
 /// The first candidate that is up with the least `score`; scores that are not numbers never win over one that is.

@@ -1,7 +1,7 @@
 //! What is learned about one backend.
 
 use super::pool::{Pool, decay};
-use super::{Candidate, millis_between};
+use super::{Candidate, NEAR_LEAST, millis_between};
 use crate::clock::Time;
 
 /// Time constant of the window, ms: sums, so that every sample inside it weighs the same.
@@ -28,6 +28,8 @@ pub(super) struct Host {
     /// L, 0 while unmeasured; and its logarithm.
     pub(super) latency_ms: f64,
     pub(super) ln_latency: f64,
+    /// Silence below this, in nanoseconds, cannot raise the score: the whole part of L / 1.15 (see `NEAR_LEAST`).
+    pub(super) patience_ns: u64,
     /// In flight, the next one included, up to which the score is not held back.
     pub(super) limit: f64,
     /// When it last answered, or was given work while it had none.
@@ -51,6 +53,7 @@ impl Host {
         Host {
             latency_ms: 0.0,
             ln_latency: 0.0,
+            patience_ns: 0,
             limit: 2.0 + 4.0,
             last_answer: Time::ZERO,
             last_pick: Time::ZERO,
@@ -122,15 +125,16 @@ impl Host {
         self.count = self.count * kept + 1.0;
         self.sum_ms = self.sum_ms * kept + latency_ms;
         self.sum_concurrency = self.sum_concurrency * kept + concurrency;
-        let shrunk = self.count + SHRINK;
-        self.latency_ms = (self.sum_ms + SHRINK * mean) / shrunk;
+        let per_sample = 1.0 / (self.count + SHRINK);
+        self.latency_ms = (self.sum_ms + SHRINK * mean) * per_sample;
         if tail {
             self.sum_squares = self.sum_squares * kept + latency_ms * latency_ms;
             let own = self.sum_ms / self.count;
             self.latency_ms += (self.sum_squares / self.count - own * own).max(0.0).sqrt();
         }
         self.ln_latency = self.latency_ms.ln();
-        self.limit = 2.0 * (self.sum_concurrency + SHRINK) / shrunk + 4.0;
+        self.patience_ns = (self.latency_ms * (1e6 / NEAR_LEAST)) as u64;
+        self.limit = 2.0 * (self.sum_concurrency + SHRINK) * per_sample + 4.0;
         self.probe_after_ms = if !stale || self.latency_ms <= SLOW * mean {
             PROBE_MS
         } else if good {

@@ -33,7 +33,7 @@ const FAILURE_RATE_SEEN: f64 = 1e-4;
 /// The failure rate counts up to here.
 const FAILURE_RATE_MAX: f64 = 0.99;
 
-/// State of the policy: one [`Host`] per backend and one [`Pool`].
+/// State of the policy: one `Host` per backend and one `Pool`.
 #[derive(Clone, Debug)]
 pub struct Elastic {
     hosts: Vec<Host>,
@@ -82,12 +82,12 @@ impl Elastic {
 
     /// The logarithm of the score: sums instead of products, most of them cached.
     fn ln_score(&self, host: &Host, candidate: &Candidate, now: Time) -> f64 {
-        let (latency, ln_latency) = if host.latency_ms == 0.0 {
-            (self.pool.mean_ms, self.pool.mean_ms.ln())
+        let ln_latency = if host.latency_ms == 0.0 {
+            self.pool.mean_ms.ln()
         } else if host.latency_ms <= NEAR_LEAST * self.least_ms {
-            (self.least_ms, self.ln_least)
+            self.ln_least
         } else {
-            (host.latency_ms, host.ln_latency)
+            host.ln_latency
         };
         let ln_n = self.ln_of(candidate.in_flight.saturating_add(1));
         let mut score = ln_latency + self.pool.gamma * ln_n;
@@ -95,11 +95,9 @@ impl Elastic {
         if load > host.limit {
             score += 2.0 * (ln_n - host.limit.ln());
         }
-        if host.waiting(candidate) > 0 {
-            let silence = millis_between(host.last_answer, now);
-            if silence > latency {
-                score = score.max(silence.ln());
-            }
+        let silence_ns = now.as_nanos().saturating_sub(host.last_answer.as_nanos());
+        if silence_ns > host.patience_ns && host.waiting(candidate) > 0 {
+            score = score.max((silence_ns as f64 * 1e-6).ln());
         }
         if candidate.failure_rate > FAILURE_RATE_SEEN {
             score -= 2.0 * (1.0 - candidate.failure_rate.min(FAILURE_RATE_MAX)).ln();
@@ -143,19 +141,22 @@ impl Elastic {
         let mut best = None;
         let mut best_score = f64::INFINITY;
         let mut least: Option<&Host> = None;
-        let mut index = self.scan_from;
-        for _ in 0..backends {
-            let (host, candidate) = (&self.hosts[index], &candidates[index]);
-            if candidate.up {
+        for range in [self.scan_from..backends, 0..self.scan_from] {
+            let first = range.start;
+            for (offset, (host, candidate)) in
+                self.hosts[range.clone()].iter().zip(&candidates[range]).enumerate()
+            {
+                if !candidate.up {
+                    continue;
+                }
                 let score = self.ln_score(host, candidate, now);
                 if score < best_score || best.is_none() {
-                    (best, best_score) = (Some(index), score);
+                    (best, best_score) = (Some(first + offset), score);
                 }
                 if host.latency_ms > 0.0 && least.is_none_or(|least| host.latency_ms < least.latency_ms) {
                     least = Some(host);
                 }
             }
-            index = if index + 1 < backends { index + 1 } else { 0 };
         }
         if let Some(host) = least {
             (self.least_ms, self.ln_least) = (host.latency_ms, host.ln_latency);

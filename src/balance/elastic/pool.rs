@@ -9,6 +9,12 @@ const MEAN_MS: f64 = 5_000.0;
 const REGRESSION_MS: f64 = 30_000.0;
 /// The regression starts as if this much had been seen at elasticity 0.5, that is gamma 1.
 const PRIOR: f64 = 4.0;
+/// gamma never falls below this, so that equals share the work even where concurrency costs nothing.
+const GAMMA_MIN: f64 = 0.1;
+/// ... but in tail mode it may: there, 100 requests on the steady backend would already make a wayward one look
+/// good (101^0.1 = 1.6), and its slow answers are the tail.
+const GAMMA_MIN_TAIL: f64 = 0.0;
+const GAMMA_MAX: f64 = 2.0;
 
 /// Pool-wide state.
 #[derive(Clone, Debug)]
@@ -28,11 +34,10 @@ pub(super) struct Pool {
 
 impl Pool {
     pub(super) fn new(tail: bool) -> Pool {
-        let _ = tail;
         Pool {
             mean_ms: 1.0,
             gamma: 1.0,
-            gamma_min: 0.1,
+            gamma_min: if tail { GAMMA_MIN_TAIL } else { GAMMA_MIN },
             count: 0.0,
             sum_ms: 0.0,
             recorded: Time::ZERO,
@@ -49,7 +54,7 @@ impl Pool {
         self.xx = self.xx * kept + load * load;
         self.xy = self.xy * kept + load * latency;
         self.regressed = self.regressed.max(now);
-        self.gamma = (2.0 * (self.xy + PRIOR * 0.5) / (self.xx + PRIOR)).clamp(self.gamma_min, 2.0);
+        self.gamma = (2.0 * (self.xy + PRIOR * 0.5) / (self.xx + PRIOR)).clamp(self.gamma_min, GAMMA_MAX);
     }
 
     pub(super) fn record(&mut self, latency_ms: f64, now: Time) {
@@ -67,7 +72,11 @@ impl Pool {
     }
 }
 
-/// `exp(-gap / constant)`.
+/// `exp(-gap / constant)`, to 1e-12. Under load the gap is a sliver of the constant and five terms of the series do.
 pub(super) fn decay(earlier: Time, now: Time, constant_ms: f64) -> f64 {
-    (-millis_between(earlier, now) / constant_ms).exp()
+    let x = -millis_between(earlier, now) / constant_ms;
+    if x < -0.02 {
+        return x.exp();
+    }
+    1.0 + x * (1.0 + x * (1.0 / 2.0 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0)))))
 }
