@@ -67,7 +67,7 @@ enum Command {
     /// Print a manual page
     Man {
         /// Of this command; of tidegate itself if left out
-        #[arg(value_parser = ["proxy", "backend", "demo", "check", "completions", "man"])]
+        #[arg(value_parser = clap::builder::PossibleValuesParser::new(["proxy", "backend", "demo", "check"]))]
         command: Option<String>,
     },
 }
@@ -156,6 +156,11 @@ pub fn command() -> clap::Command {
             arg.hide_env_values(true)
         })
     })
+}
+
+/// The names of the subcommands.
+fn commands() -> Vec<String> {
+    Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect()
 }
 
 /// What help says of the defaults of `proxy`, by key.

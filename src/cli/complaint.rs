@@ -35,9 +35,8 @@ pub(super) fn one_line(error: &clap::Error, argv: &[OsString]) -> String {
             let unknown = text(ContextKind::InvalidSubcommand).unwrap_or_default();
             format!("unknown command '{unknown}': {}", hint(ContextKind::SuggestedSubcommand))
         }
-        ErrorKind::MissingSubcommand => {
-            let all = text(ContextKind::ValidSubcommand).unwrap_or_default();
-            format!("a command is missing: one of {all}; see --help")
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            format!("a command is missing: must be one of {}; see --help", super::commands().join(", "))
         }
         ErrorKind::MissingRequiredArgument => {
             let missing = text(ContextKind::InvalidArg).unwrap_or_default();
