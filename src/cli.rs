@@ -2,7 +2,7 @@
 //!
 //! clap does the parsing; this module adds what must not drift apart: every flag's environment variable is made from
 //! its name, and every default in the help of `proxy` from the code's own. Complaints become one line each
-//! ([`complaint`]). Deliberately absent: judging what is typed against each other (see [`crate::config`]) and running
+//! (`complaint`). Deliberately absent: judging what is typed against each other (see [`crate::config`]) and running
 //! any of it.
 
 use std::ffi::OsString;
@@ -153,7 +153,8 @@ pub fn command() -> clap::Command {
                 _ => arg,
             };
             let arg = if arg.get_env().is_none() { arg.env(variable(&long)) } else { arg };
-            arg.hide_env_values(true)
+            // Otherwise `--retries -1` is told that there is no flag -1.
+            arg.hide_env_values(true).allow_negative_numbers(true)
         })
     })
 }

@@ -1,20 +1,24 @@
 //! What the proxy, the emulated backend and the demo were asked to be, checked and in the units the code uses.
 //!
 //! Everything here is meant, nothing is as typed: names are resolved, defaults filled in, contradictions refused
-//! (see [`crate::cli`] for the flags and [`file`] for the TOML file, which share one shape). Deliberately absent:
+//! (see [`crate::cli`] for the flags and [`mod@file`] for the TOML file, which share one shape). Deliberately absent:
 //! opening anything. A `Config` names a port or a log file; whether it can be had is found out by who runs it.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub mod settings;
+
 pub mod address;
 pub mod file;
 pub mod given;
 pub mod origin;
 mod routing_placeholder;
-pub mod settings;
 pub mod value;
+
+#[cfg(test)]
+mod tests;
 
 pub use self::routing_placeholder::Routing;
 pub use self::settings::{Loaded, Settings};
