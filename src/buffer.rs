@@ -5,15 +5,18 @@
 //! the first two, so a body byte is copied from the kernel and to the kernel and nowhere between.
 //!
 //! An idle connection owns no buffer: [`Buffer::default`] has no allocation. [`Pool`] hands out the block used last
-//! (it is still in the cache) in a few sizes, so a fast exchange reads into 64 KiB that a thousand others share, and a
+//! (it is still in the cache) in a few sizes, so a fast exchange reads into 72 KiB that a thousand others share, and a
 //! stalled one is moved to the smallest block that holds what it has left. Nothing here reads or writes a socket.
 
 /// A block borrowed from a [`Pool`], or none at all.
+///
+/// Laid out as `start..ready` (may be sent), a gap left by dropped bytes, `raw..end` (read, not yet understood).
 #[derive(Debug, Default)]
 pub struct Buffer {
     bytes: Box<[u8]>,
     start: usize,
     ready: usize,
+    raw: usize,
     end: usize,
 }
 
@@ -25,12 +28,12 @@ impl Buffer {
 
     /// Bytes read but not yet passed on to `ready`.
     pub fn raw(&self) -> &[u8] {
-        &self.bytes[self.ready..self.end]
+        &self.bytes[self.raw..self.end]
     }
 
     /// Whether there is nothing in it at all.
     pub fn is_empty(&self) -> bool {
-        self.start == self.end
+        self.start == self.ready && self.raw == self.end
     }
 
     /// Whether the socket may be read into it now.
@@ -41,6 +44,11 @@ impl Buffer {
     /// Size of the block behind it; 0 for none.
     pub fn capacity(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// Bytes in it, ready and raw.
+    pub fn len(&self) -> usize {
+        self.ready - self.start + self.end - self.raw
     }
 
     /// Room for a read. Never empty when [`has_room`](Buffer::has_room): a read into nothing looks like an end of file.
@@ -54,38 +62,34 @@ impl Buffer {
         self.end += count;
     }
 
-    /// The first `count` raw bytes may be sent as they stand.
+    /// The first `count` raw bytes may be sent as they stand. They move down over the gap, if there is one, so that
+    /// taking a body apart costs each byte one move at most, however many pieces it comes in.
     pub fn clear_to_send(&mut self, count: usize) {
-        debug_assert!(self.ready + count <= self.end);
+        debug_assert!(self.raw + count <= self.end);
+        if self.ready != self.raw {
+            self.bytes.copy_within(self.raw..self.raw + count, self.ready);
+        }
         self.ready += count;
+        self.raw += count;
     }
 
-    /// The first `count` raw bytes are not for the other side. Free when nothing is waiting in `ready`; otherwise the
-    /// rest of the raw bytes move down over them.
+    /// The first `count` raw bytes are not for the other side.
     pub fn drop_raw(&mut self, count: usize) {
-        debug_assert!(self.ready + count <= self.end);
+        debug_assert!(self.raw + count <= self.end);
+        self.raw += count;
         if self.start == self.ready {
-            self.start += count;
-            self.ready = self.start;
-            self.rewind_if_empty();
-        } else {
-            self.bytes.copy_within(self.ready + count..self.end, self.ready);
-            self.end -= count;
+            (self.start, self.ready) = (self.raw, self.raw);
         }
+        self.rewind_if_empty();
     }
 
     /// Puts `text` in front of the raw bytes, cleared to send; `false` (and nothing done) when there is no room.
     pub fn insert_ready(&mut self, text: &[u8]) -> bool {
-        if self.bytes.len() - self.end < text.len() {
-            self.compact();
-        }
-        if self.bytes.len() - self.end < text.len() {
+        if self.raw - self.ready < text.len() && !self.widen_gap(text.len()) {
             return false;
         }
-        self.bytes.copy_within(self.ready..self.end, self.ready + text.len());
         self.bytes[self.ready..self.ready + text.len()].copy_from_slice(text);
         self.ready += text.len();
-        self.end += text.len();
         true
     }
 
@@ -93,30 +97,44 @@ impl Buffer {
     pub fn sent(&mut self, count: usize) {
         debug_assert!(self.start + count <= self.ready);
         self.start += count;
+        if self.start == self.ready {
+            (self.start, self.ready) = (self.raw, self.raw);
+        }
         self.rewind_if_empty();
     }
 
     /// Moves everything to the front of the block, making all the room there is usable.
     pub fn compact(&mut self) {
-        if self.start > 0 {
-            self.bytes.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
-            self.ready -= self.start;
-            self.start = 0;
+        let (ready, raw) = (self.ready - self.start, self.end - self.raw);
+        self.bytes.copy_within(self.start..self.ready, 0);
+        self.bytes.copy_within(self.raw..self.end, ready);
+        (self.start, self.ready, self.raw, self.end) = (0, ready, ready, ready + raw);
+    }
+
+    fn widen_gap(&mut self, wanted: usize) -> bool {
+        if self.bytes.len() - self.len() < wanted {
+            return false;
         }
+        if self.bytes.len() - self.end < wanted {
+            self.compact();
+        }
+        self.bytes.copy_within(self.raw..self.end, self.ready + wanted);
+        self.end = self.ready + wanted + (self.end - self.raw);
+        self.raw = self.ready + wanted;
+        true
     }
 
     fn rewind_if_empty(&mut self) {
-        if self.start == self.end {
-            (self.start, self.ready, self.end) = (0, 0, 0);
+        if self.is_empty() {
+            (self.start, self.ready, self.raw, self.end) = (0, 0, 0, 0);
         }
     }
 }
 
-/// Sizes of the blocks handed out. The smallest holds a trickled head, 64 KiB is one read's worth of an ordinary
-/// message, 256 KiB is for bodies known to be large.
-pub const SIZES: [usize; 4] = [1024, 16 * 1024, 64 * 1024, 256 * 1024];
-/// Free blocks kept per size; more are given back to the allocator. Together at most 26 MiB, and only after a burst.
+/// Sizes of the blocks handed out. The smallest holds a trickled head, 72 KiB is one read's worth of an ordinary
+/// message (64 KiB of body and its head), 256 KiB is for bodies known to be large.
+pub const SIZES: [usize; 4] = [1024, 16 * 1024, 72 * 1024, 256 * 1024];
+/// Free blocks kept per size; more are given back to the allocator. Together at most 29 MiB, and only after a burst.
 const KEPT: [usize; 4] = [4096, 512, 128, 32];
 
 /// Free lists of blocks, last in first out.
@@ -135,7 +153,7 @@ impl Pool {
             Some(bytes) => bytes,
             None => vec![0; SIZES[class]].into_boxed_slice(),
         };
-        Buffer { bytes, start: 0, ready: 0, end: 0 }
+        Buffer { bytes, start: 0, ready: 0, raw: 0, end: 0 }
     }
 
     /// Takes a block back, leaving the holder with none. What was in it is forgotten.
@@ -151,11 +169,12 @@ impl Pool {
 
     /// Moves what is in `buffer` to a block of at least `size` bytes, when that is not what it has already.
     pub fn resize(&mut self, buffer: &mut Buffer, size: usize) {
-        let mut other = self.take(size.max(buffer.end - buffer.start));
+        let mut other = self.take(size.max(buffer.len()));
         if other.capacity() != buffer.capacity() {
-            let held = buffer.end - buffer.start;
-            other.bytes[..held].copy_from_slice(&buffer.bytes[buffer.start..buffer.end]);
-            (other.ready, other.end) = (buffer.ready - buffer.start, held);
+            let (ready, len) = (buffer.ready().len(), buffer.len());
+            other.bytes[..ready].copy_from_slice(buffer.ready());
+            other.bytes[ready..len].copy_from_slice(buffer.raw());
+            (other.ready, other.raw, other.end) = (ready, ready, len);
             std::mem::swap(buffer, &mut other);
         }
         self.give(&mut other);
@@ -167,7 +186,7 @@ impl Pool {
         if buffer.is_empty() {
             self.give(buffer);
         } else if buffer.capacity() > SIZES[0] {
-            self.resize(buffer, buffer.end - buffer.start);
+            self.resize(buffer, buffer.len());
         }
     }
 
@@ -212,6 +231,7 @@ mod tests {
         let mut buffer = filled(&mut pool, b"abcd");
         buffer.clear_to_send(2);
         assert!(buffer.insert_ready(b"--"));
+        assert_eq!(buffer.len(), 6);
         assert_eq!((buffer.ready(), buffer.raw()), (&b"ab--"[..], &b"cd"[..]));
         let rest = buffer.spare().len();
         buffer.commit(rest);

@@ -8,20 +8,20 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub mod settings;
+use crate::emulator::profile::Profile;
 
 pub mod address;
 pub mod file;
 pub mod given;
 pub mod origin;
-mod routing_placeholder;
+pub mod settings;
 pub mod value;
 
 #[cfg(test)]
 mod tests;
 
-pub use self::routing_placeholder::Routing;
 pub use self::settings::{Loaded, Settings};
+pub use crate::balance::Routing;
 pub use ipnet::IpNet as Cidr;
 
 /// The policy of a proxy that was not told which. One constant, for it is bound to change.
@@ -179,8 +179,8 @@ pub struct EmulatorConfig {
     pub id: String,
     /// Where it listens.
     pub listen: SocketAddr,
-    /// How long it takes to answer, as `constant:200ms` and its like; the cycle of `id` when absent.
-    pub latency: Option<String>,
+    /// How long it takes to answer, whatever its `id`; the cycle of `id` when absent.
+    pub latency: Option<Profile>,
     /// Requests it works on at once, further ones waiting in order; unlimited when absent.
     pub concurrency: Option<usize>,
     /// Length of the answer's body; the original's text when absent.
@@ -308,7 +308,7 @@ pub fn log_default(routing: Routing, upstream: UpstreamMode) -> PathBuf {
 
 /// The original's three routings never ejected; being exact, they do not unless asked.
 pub fn ejects_by_default(routing: Routing) -> bool {
-    !matches!(routing, Routing::RoundRobin | Routing::AdaptiveSma | Routing::AdaptiveEwma)
+    !routing.is_exact()
 }
 
 impl std::fmt::Display for UpstreamMode {

@@ -105,6 +105,7 @@ fn each_bad_flag_gets_one_line_naming_it_its_value_and_what_is_right() {
         (&["backend", "--port", "x"], &["--port", "'x'", "65535"]),
         (&["backend", "--listen-ip", "localhost"], &["--listen-ip", "'localhost'", "127.0.0.1"]),
         (&["backend", "--fail-rate", "30"], &["--fail-rate", "'30'", "0 to 1"]),
+        (&["backend", "--latency", "constnt:1ms"], &["--latency", "'constnt:1ms'", "constant:"]),
         (&["backend", "--concurrency", "0"], &["--concurrency", "'0'", "at least 1"]),
         (&["demo", "--duration", "0s"], &["--duration", "'0s'", "20s"]),
         (&["demo", "--connections", "0"], &["--connections", "'0'", "at least 1"]),

@@ -4,7 +4,67 @@
 //! time, the random draws, how many requests are in flight, who is up. It allocates when it is built and never again.
 //! Deliberately absent: sockets, clocks, retries, and any writing of in-flight counts (upstream/ owns those).
 
+pub mod elastic;
+pub mod ewma;
+pub mod least_connections;
+pub mod least_time;
+pub mod original;
+pub mod p2c;
+pub mod peak_ewma;
+pub mod random;
+pub mod round_robin;
+pub mod routing;
+pub mod sma;
+#[cfg(test)]
+mod tests;
+
+pub use original::OriginalAverages;
+pub use routing::{AnyPolicy, Average, Options, Routing, UnknownRouting};
+
 use crate::clock::Time;
+
+/// The two verbs of every policy, and what display and reload need.
+///
+/// A caller keeps one policy per event loop and calls `pick` once per dispatch: a pick *is* a dispatch as far as the
+/// policy's memory goes. `candidates` always lists every backend in configured order, the same length as the policy
+/// was built (or last rebuilt) for; indices beyond it are ignored rather than a panic.
+pub trait Policy {
+    /// The backend for the next request, or `None` when no candidate is up.
+    fn pick(&mut self, candidates: &[Candidate], now: Time, draw: &mut fastrand::Rng) -> Option<Pick>;
+
+    /// Learns from one answer. Every dispatched request is observed once at [`Stage::End`], and once before that at
+    /// [`Stage::Head`] if its final response head arrived.
+    fn observe(&mut self, candidates: &[Candidate], seen: &Observation, now: Time);
+
+    /// What the policy ranks `backend` by, lower is better, in its own unit; `None` when it has no such number.
+    fn score(&self, backend: usize, candidates: &[Candidate], now: Time) -> Option<f64>;
+
+    /// Adopts a new backend list: new index `i` takes over the state of old index `keep[i]`, or starts afresh.
+    fn rebuild(&mut self, keep: &[Option<usize>]);
+}
+
+/// Moves per-backend state to a new list of backends; the shared half of every [`Policy::rebuild`].
+pub(crate) fn remap<T: Clone>(states: &mut Vec<T>, keep: &[Option<usize>], fresh: impl Fn() -> T) {
+    *states =
+        keep.iter().map(|old| old.and_then(|i| states.get(i).cloned()).unwrap_or_else(&fresh)).collect();
+}
+
+/// Milliseconds from `earlier` to `later`; a clock read out of order counts as no time at all.
+pub(crate) fn millis_between(earlier: Time, later: Time) -> f64 {
+    later.as_nanos().saturating_sub(earlier.as_nanos()) as f64 / 1e6
+}
+
+/// The first candidate that is up with the least `score`; scores that are not numbers never win over one that is.
+pub(crate) fn least(candidates: &[Candidate], score: impl Fn(usize, &Candidate) -> f64) -> Option<usize> {
+    let mut best: Option<(usize, f64)> = None;
+    for (index, candidate) in candidates.iter().enumerate().filter(|(_, candidate)| candidate.up) {
+        let score = score(index, candidate);
+        if best.is_none_or(|(_, least)| score < least || least.is_nan()) {
+            best = Some((index, score));
+        }
+    }
+    best.map(|(index, _)| index)
+}
 
 /// What a policy may know about one backend at the moment of a pick, in configured order.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,9 +104,10 @@ pub enum Stage {
 pub enum Outcome {
     /// An answer that counts as good.
     Success,
-    /// Connect error, reset or close before the head, time-out, malformed answer, or a 5xx that counts as failure.
+    /// Connect error, reset or close before the head, time-out, malformed answer, a 5xx that counts as failure, or a
+    /// 429: whatever should not teach a policy that the backend is fast.
     Failure,
-    /// The client went away first: nobody's failure.
+    /// The client went away first: nobody's failure. Also says "not a sample" of a 101 at [`Stage::Head`].
     Abandoned,
 }
 
@@ -67,4 +128,7 @@ pub struct Observation {
     pub in_flight_now: u32,
     /// Whether the pick was a probe.
     pub probe: bool,
+    /// At [`Stage::End`]: whether a [`Stage::Head`] observation of the same request went before. Tells a client that
+    /// gave up waiting (its patience is a sample) from one that closed a stream it was reading (it is not).
+    pub head_seen: bool,
 }

@@ -43,6 +43,10 @@ pub(super) fn one_line(error: &clap::Error, argv: &[OsString]) -> String {
             format!("{missing} is missing: see --help")
         }
         ErrorKind::ArgumentConflict => format!("{} is given twice: once is enough", arg()),
+        ErrorKind::InvalidUtf8 => match argv.iter().find(|word| word.to_str().is_none()) {
+            Some(word) => format!("'{}': must be UTF-8", word.to_string_lossy()),
+            None => "an environment variable is not UTF-8: TIDEGATE_... must be".to_owned(),
+        },
         _ => first_paragraph(&error.render().to_string()),
     }
 }

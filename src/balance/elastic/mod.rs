@@ -1,0 +1,256 @@
+//! `elastic`, the default: least time, with the in-flight exponent learned from the pool.
+//!
+//! A backend's score is `L * (n+1)^gamma`: its latency times its requests in flight, the latter to a power learned
+//! from how latency across the pool reacts to concurrency (`pool.rs`). gamma 0 is lowest latency, 1 is the field's
+//! least-time, large is least-connections. What a backend's own latency is worth, how far it may be pushed and when
+//! it is worth another look is `host.rs`. This file is the choice and the order in which an answer teaches.
+//!
+//! Latency is the time to the response head. Deliberately absent: ejection and the failure rate (upstream/health.rs
+//! computes both; here they are read from the [`Candidate`]).
+
+mod host;
+mod pool;
+
+use super::{Candidate, Observation, Outcome, Pick, Policy, Stage, millis_between, remap};
+use crate::clock::Time;
+use host::Host;
+use pool::Pool;
+
+/// Above this many backends, a pick looks at a random few instead of all.
+const SCAN_MAX: usize = 64;
+/// How many it looks at then.
+const SAMPLED: usize = 8;
+/// Latencies this close to the least count as equal, so that noise does not decide.
+const NEAR_LEAST: f64 = 1.15;
+/// At most one pick in this many is a probe of a backend not chosen for long.
+const PROBE_SPACING: u32 = 64;
+/// A backend that joined later is fed one pick in this many fair shares while young.
+const WARM_UP_SHARE: f64 = 10.0;
+/// ... as long as it has fewer than this many in flight.
+const WARM_UP_IN_FLIGHT: u32 = 4;
+/// A failure rate below this changes a score by less than 0.02 %: not worth a logarithm.
+const FAILURE_RATE_SEEN: f64 = 1e-4;
+/// The failure rate counts up to here.
+const FAILURE_RATE_MAX: f64 = 0.99;
+
+/// State of the policy: one [`Host`] per backend and one [`Pool`].
+#[derive(Clone, Debug)]
+pub struct Elastic {
+    hosts: Vec<Host>,
+    pool: Pool,
+    /// Least latency of a measured backend in the last scan, and its logarithm; 0 before there is one.
+    least_ms: f64,
+    ln_least: f64,
+    /// Where the next scan starts, and which backend the next pick considers for a probe.
+    scan_from: usize,
+    probe_cursor: usize,
+    picks_since_probe: u32,
+    /// `ln(n)` by n, so that a pick takes no logarithm.
+    ln: Box<[f64]>,
+    tail: bool,
+}
+
+impl Elastic {
+    /// Nothing measured yet. With `tail`, a backend's latency is its mean plus its standard deviation.
+    pub fn new(backends: usize, tail: bool) -> Elastic {
+        Elastic {
+            hosts: vec![Host::new(); backends],
+            pool: Pool::new(tail),
+            least_ms: 0.0,
+            ln_least: 0.0,
+            scan_from: 0,
+            probe_cursor: 0,
+            picks_since_probe: 0,
+            ln: (0..512).map(|n| f64::from(n).ln()).collect(),
+            tail,
+        }
+    }
+
+    /// The learned exponent of the in-flight count, 0.1..=2 (from 0 in tail mode); 1 before anything is known.
+    pub const fn gamma(&self) -> f64 {
+        self.pool.gamma
+    }
+
+    /// The latency estimate of `backend` in milliseconds, `None` while unmeasured.
+    pub fn latency_ms(&self, backend: usize) -> Option<f64> {
+        self.hosts.get(backend).map(|host| host.latency_ms).filter(|latency| *latency > 0.0)
+    }
+
+    fn ln_of(&self, n: u32) -> f64 {
+        self.ln.get(n as usize).copied().unwrap_or_else(|| f64::from(n).ln())
+    }
+
+    /// The logarithm of the score: sums instead of products, most of them cached.
+    fn ln_score(&self, host: &Host, candidate: &Candidate, now: Time) -> f64 {
+        let (latency, ln_latency) = if host.latency_ms == 0.0 {
+            (self.pool.mean_ms, self.pool.mean_ms.ln())
+        } else if host.latency_ms <= NEAR_LEAST * self.least_ms {
+            (self.least_ms, self.ln_least)
+        } else {
+            (host.latency_ms, host.ln_latency)
+        };
+        let ln_n = self.ln_of(candidate.in_flight.saturating_add(1));
+        let mut score = ln_latency + self.pool.gamma * ln_n;
+        let load = f64::from(candidate.in_flight) + 1.0;
+        if load > host.limit {
+            score += 2.0 * (ln_n - host.limit.ln());
+        }
+        if host.waiting(candidate) > 0 {
+            let silence = millis_between(host.last_answer, now);
+            if silence > latency {
+                score = score.max(silence.ln());
+            }
+        }
+        if candidate.failure_rate > FAILURE_RATE_SEEN {
+            score -= 2.0 * (1.0 - candidate.failure_rate.min(FAILURE_RATE_MAX)).ln();
+        }
+        if candidate.joined > Time::ZERO {
+            score -= host::ln_ramp(candidate, now);
+        }
+        if candidate.weight != 1.0 {
+            score -= candidate.weight.ln();
+        }
+        score
+    }
+
+    /// The backend whose turn it is to be considered for a probe, if it wants one.
+    fn probe(&mut self, candidates: &[Candidate], now: Time) -> Option<Pick> {
+        self.probe_cursor = if self.probe_cursor + 1 < candidates.len() { self.probe_cursor + 1 } else { 0 };
+        let backend = self.probe_cursor;
+        let (host, candidate) = (self.hosts.get(backend)?, candidates.get(backend)?);
+        if !candidate.up {
+            return None;
+        }
+        let unused_ms = millis_between(host.last_pick.max(candidate.joined), now);
+        if host.is_young(candidate, now)
+            && candidate.in_flight < WARM_UP_IN_FLIGHT
+            && unused_ms >= WARM_UP_SHARE * candidates.len() as f64 * self.pool.ms_per_request()
+        {
+            return Some(Pick { backend, probe: true });
+        }
+        let due = host.waiting(candidate) == 0 && unused_ms >= host.probe_after_ms;
+        if due && self.picks_since_probe >= PROBE_SPACING {
+            self.picks_since_probe = 0;
+            return Some(Pick { backend, probe: true });
+        }
+        None
+    }
+
+    /// Least score of all, starting one further each time so that ties rotate.
+    fn scan_all(&mut self, candidates: &[Candidate], now: Time) -> Option<usize> {
+        let backends = candidates.len().min(self.hosts.len());
+        self.scan_from = if self.scan_from + 1 < backends { self.scan_from + 1 } else { 0 };
+        let mut best = None;
+        let mut best_score = f64::INFINITY;
+        let mut least: Option<&Host> = None;
+        let mut index = self.scan_from;
+        for _ in 0..backends {
+            let (host, candidate) = (&self.hosts[index], &candidates[index]);
+            if candidate.up {
+                let score = self.ln_score(host, candidate, now);
+                if score < best_score || best.is_none() {
+                    (best, best_score) = (Some(index), score);
+                }
+                if host.latency_ms > 0.0 && least.is_none_or(|least| host.latency_ms < least.latency_ms) {
+                    least = Some(host);
+                }
+            }
+            index = if index + 1 < backends { index + 1 } else { 0 };
+        }
+        if let Some(host) = least {
+            (self.least_ms, self.ln_least) = (host.latency_ms, host.ln_latency);
+        }
+        best
+    }
+
+    /// Least score of a few drawn at random; all of them when none of those is up.
+    fn scan_some(&mut self, candidates: &[Candidate], now: Time, draw: &mut fastrand::Rng) -> Option<usize> {
+        let backends = candidates.len().min(self.hosts.len());
+        let mut best = None;
+        let mut best_score = f64::INFINITY;
+        let mut least = f64::INFINITY;
+        for _ in 0..SAMPLED {
+            let index = draw.usize(..backends);
+            let (host, candidate) = (&self.hosts[index], &candidates[index]);
+            if candidate.up {
+                let score = self.ln_score(host, candidate, now);
+                if score < best_score || best.is_none() {
+                    (best, best_score) = (Some(index), score);
+                }
+                if host.latency_ms > 0.0 {
+                    least = least.min(host.latency_ms);
+                }
+            }
+        }
+        if best.is_none() {
+            return self.scan_all(candidates, now);
+        }
+        if least.is_finite() {
+            // A sample's least is seldom the pool's: sink to it at once, rise slowly.
+            let risen = self.least_ms + (least - self.least_ms) / 64.0;
+            self.least_ms = if self.least_ms == 0.0 { least } else { least.min(risen) };
+            self.ln_least = self.least_ms.ln();
+        }
+        best
+    }
+
+    fn learn(&mut self, candidates: &[Candidate], seen: &Observation, latency_ms: f64, now: Time) {
+        let Some(host) = self.hosts.get_mut(seen.backend) else { return };
+        // A young backend's extra picks are for its own sake, not checks of a forgotten one.
+        let young = candidates.get(seen.backend).is_some_and(|candidate| host.is_young(candidate, now));
+        let stale = seen.probe && !young;
+        let concurrency = (f64::from(seen.in_flight_at_pick) + f64::from(seen.in_flight_now)) / 2.0 + 1.0;
+        if let Some((load, latency)) = host.relative(concurrency, latency_ms) {
+            self.pool.learn_elasticity(load, latency, now);
+        }
+        self.pool.record(latency_ms, now);
+        host.record(latency_ms, concurrency, stale, self.tail, &self.pool, now);
+    }
+}
+
+impl Policy for Elastic {
+    fn pick(&mut self, candidates: &[Candidate], now: Time, draw: &mut fastrand::Rng) -> Option<Pick> {
+        let backends = candidates.len().min(self.hosts.len());
+        self.picks_since_probe = self.picks_since_probe.saturating_add(1);
+        let pick = if backends <= 1 {
+            candidates.first().filter(|only| only.up).map(|_| Pick { backend: 0, probe: false })
+        } else if let Some(pick) = self.probe(candidates, now) {
+            Some(pick)
+        } else if backends <= SCAN_MAX {
+            self.scan_all(candidates, now).map(|backend| Pick { backend, probe: false })
+        } else {
+            self.scan_some(candidates, now, draw).map(|backend| Pick { backend, probe: false })
+        }?;
+        if let Some(host) = self.hosts.get_mut(pick.backend) {
+            host.dispatched(&candidates[pick.backend], now);
+        }
+        Some(pick)
+    }
+
+    fn observe(&mut self, candidates: &[Candidate], seen: &Observation, now: Time) {
+        let Some(host) = self.hosts.get_mut(seen.backend) else { return };
+        if seen.stage == Stage::End && seen.head_seen {
+            return;
+        }
+        host.answered(now);
+        let sample = match seen.outcome {
+            Outcome::Success => true,
+            Outcome::Failure => false,
+            // The client waited this long and left: news only if that is longer than expected.
+            Outcome::Abandoned => {
+                seen.stage == Stage::End && host.latency_ms > 0.0 && seen.latency_ms > host.latency_ms
+            }
+        };
+        if sample && seen.latency_ms.is_finite() {
+            self.learn(candidates, seen, seen.latency_ms.max(0.0), now);
+        }
+    }
+
+    fn score(&self, backend: usize, candidates: &[Candidate], now: Time) -> Option<f64> {
+        Some(self.ln_score(self.hosts.get(backend)?, candidates.get(backend)?, now).exp())
+    }
+
+    fn rebuild(&mut self, keep: &[Option<usize>]) {
+        remap(&mut self.hosts, keep, Host::new);
+    }
+}

@@ -1,0 +1,3 @@
+//! Tests of all policies together.
+
+mod golden;

@@ -1,0 +1,3 @@
+//! The latency-emulating backends.
+
+pub mod profile;

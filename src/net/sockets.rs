@@ -1,0 +1,77 @@
+//! The real network: non-blocking TCP sockets registered with mio.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+use super::Net;
+
+/// TCP through the operating system.
+#[derive(Debug)]
+pub struct Sockets {
+    registry: Registry,
+}
+
+impl Sockets {
+    /// Registers with the poll behind `registry`.
+    pub fn new(registry: Registry) -> Self {
+        Sockets { registry }
+    }
+}
+
+impl Net for Sockets {
+    type Stream = TcpStream;
+
+    fn dial(&mut self, address: SocketAddr) -> io::Result<TcpStream> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+        // A request's second write must not wait for the first one's acknowledgement (40 ms with Nagle's algorithm).
+        socket.set_tcp_nodelay(true)?;
+        match socket.connect(&address.into()) {
+            Ok(()) => {}
+            Err(error) if in_progress(&error) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(TcpStream::from_std(socket.into()))
+    }
+
+    fn register(&mut self, stream: &mut TcpStream, token: usize) -> io::Result<()> {
+        self.registry.register(stream, Token(token), Interest::READABLE | Interest::WRITABLE)
+    }
+
+    fn read(&mut self, stream: &mut TcpStream, into: &mut [u8]) -> io::Result<usize> {
+        stream.read(into)
+    }
+
+    fn write(&mut self, stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
+        stream.write(bytes)
+    }
+
+    fn write_both(&mut self, stream: &mut TcpStream, first: &[u8], second: &[u8]) -> io::Result<usize> {
+        stream.write_vectored(&[IoSlice::new(first), IoSlice::new(second)])
+    }
+
+    fn connect_result(&mut self, stream: &mut TcpStream) -> io::Result<()> {
+        if let Some(error) = stream.take_error()? {
+            return Err(error);
+        }
+        stream.peer_addr().map(|_| ())
+    }
+
+    fn finish_writing(&mut self, stream: &mut TcpStream) -> io::Result<()> {
+        stream.shutdown(std::net::Shutdown::Write)
+    }
+
+    fn reset_on_close(&mut self, stream: &mut TcpStream) {
+        // A failure here only means an ordinary close.
+        let _ = SockRef::from(&*stream).set_linger(Some(Duration::ZERO));
+    }
+}
+
+fn in_progress(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+        || error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error())
+}

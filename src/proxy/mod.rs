@@ -1,0 +1,214 @@
+//! All live state, told the time and told what happened; deterministic given both.
+//!
+//! [`Proxy`] owns the sessions and the run queue, [`World`] all that a session may touch. Events only mark
+//! ([`Proxy::mark`]); sessions act when the queue is run. Only this file removes sessions. Absent: the poll, the clock
+//! and real sockets (reactor.rs, net/), so a seeded simulation can drive the very same code.
+
+mod world;
+
+use std::net::SocketAddr;
+
+pub use world::{PSEUDONYM, Setup, World};
+
+use crate::clock::Time;
+use crate::fault::Fault;
+use crate::net::{Conn, ConnKey, Net, Ready, Role, SessionKey};
+use crate::reactor::Turned;
+use crate::session::{Session, Turn};
+use crate::slab::{Key, Slab};
+use crate::timer::Timers;
+
+/// Sessions advanced between two looks at the clock: a latency is off by no more than they take together.
+const STRETCH: usize = 32;
+
+/// The proxy.
+pub struct Proxy<N: Net> {
+    /// What sessions share.
+    pub world: World<N>,
+    sessions: Slab<Session>,
+    queue: Vec<SessionKey>,
+    /// This round's sessions, last one first, and those that have had their turn taken off.
+    running: Vec<SessionKey>,
+    timers: Timers,
+}
+
+impl<N: Net> Proxy<N> {
+    /// A proxy without clients.
+    pub fn new(world: World<N>) -> Proxy<N> {
+        Proxy { world, sessions: Slab::new(), queue: Vec::new(), running: Vec::new(), timers: Timers::default() }
+    }
+
+    /// Takes a client connection just accepted.
+    pub fn accept(&mut self, stream: N::Stream, peer: SocketAddr, now: Time) {
+        let key = SessionKey(self.sessions.next_key());
+        let client = ConnKey(self.world.conns.insert(Conn::new(stream, Role::Client(key), Ready::WRITABLE)));
+        if let Err(error) = self.world.register(client) {
+            tracing::warn!(%error, "cannot register a client connection");
+            self.world.conns.remove(client.0);
+            return;
+        }
+        let deadline = now.plus(self.world.config.timeouts.client_idle);
+        self.sessions.insert(Session::new(key, client, peer, deadline));
+        self.arm(key);
+    }
+
+    /// Notes what the kernel said about a socket and queues whom it concerns. An event for a socket closed since is
+    /// for nobody.
+    pub fn mark(&mut self, token: usize, ready: Ready) {
+        let conn_key = ConnKey(Key::from_token(token));
+        let Some(conn) = self.world.conns.get_mut(conn_key.0) else { return };
+        conn.mark(ready);
+        match conn.role {
+            Role::Client(session) | Role::Upstream(session) => self.enqueue(session),
+            Role::Idle(backend) => self.world.idle_event(backend, conn_key),
+        }
+    }
+
+    /// Everything whose time has come and everything that was marked. A round is cut into stretches of
+    /// [`STRETCH`] sessions so that the time can be read again between them.
+    pub fn turn(&mut self, now: Time) -> Turned {
+        self.world.now = now;
+        if self.running.is_empty() {
+            self.expire(now);
+            std::mem::swap(&mut self.running, &mut self.queue);
+            self.running.reverse();
+        }
+        self.run();
+        if !self.running.is_empty() {
+            Turned::Unfinished
+        } else if !self.queue.is_empty() {
+            Turned::Busy
+        } else {
+            self.world.flush_log_if_due();
+            Turned::Idle
+        }
+    }
+
+    /// When [`turn`](Proxy::turn) must be called without an event, if ever.
+    pub fn next_deadline(&self) -> Option<Time> {
+        [self.timers.next(), self.world.upstreams.next_expiry(), self.world.log_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// From now on: no request after the one under way, idle clients closed.
+    pub fn drain(&mut self) {
+        self.world.draining = true;
+        let idle: Vec<SessionKey> =
+            self.sessions.iter().filter(|(_, session)| session.is_idle()).map(|(_, session)| session.key).collect();
+        for key in idle {
+            self.enqueue(key);
+        }
+    }
+
+    /// Cuts every exchange off where it stands, with a record of each.
+    pub fn cut_off(&mut self, now: Time) {
+        self.world.now = now;
+        let keys: Vec<SessionKey> = self.sessions.iter().map(|(_, session)| session.key).collect();
+        for key in keys {
+            if let Some(session) = self.sessions.get_mut(key.0) {
+                session.cut_off(&mut self.world, Fault::Shutdown);
+            }
+            self.remove(key);
+        }
+    }
+
+    /// Client connections at present.
+    pub fn clients(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Panics when a key leaked or a count is off; the simulation calls it after each step.
+    pub fn sweep(&self) {
+        let world = &self.world;
+        let mut in_flight = vec![0u32; world.upstreams.len()];
+        let mut busy = vec![0usize; world.upstreams.len()];
+        let mut lent = 0;
+        for (key, session) in self.sessions.iter() {
+            assert_eq!(key, session.key.0);
+            let client = world.conns.get(session.client.0).expect("a session has its client");
+            assert_eq!(client.role, Role::Client(session.key));
+            let Some(exchange) = &session.exchange else { continue };
+            lent += exchange.request.buffer.capacity() + exchange.response.buffer.capacity();
+            if let Some(dispatch) = exchange.dispatch {
+                in_flight[dispatch.pick.backend] += 1;
+            }
+            if let Some(conn) = exchange.upstream.conn() {
+                let conn = world.conns.get(conn.0).expect("an exchange has its upstream");
+                assert_eq!(conn.role, Role::Upstream(session.key));
+                busy[exchange.backend.expect("a connection is to some backend")] += 1;
+            }
+        }
+        let mut conns = self.sessions.len();
+        for (backend, candidate) in world.upstreams.candidates().iter().enumerate() {
+            let (open, idle) = world.upstreams.connections(backend);
+            assert_eq!(candidate.in_flight, in_flight[backend], "in flight on backend {backend}");
+            assert_eq!(open, idle + busy[backend], "open connections to backend {backend}");
+            conns += open;
+        }
+        assert_eq!(world.conns.len(), conns, "connections nobody owns");
+        assert_eq!(world.buffers.lent(), lent, "buffers nobody owns");
+    }
+
+    fn enqueue(&mut self, key: SessionKey) {
+        if let Some(session) = self.sessions.get_mut(key.0)
+            && !session.queued
+        {
+            session.queued = true;
+            self.queue.push(key);
+        }
+    }
+
+    /// Queues the sessions whose deadline has passed, and closes pooled connections idle too long.
+    fn expire(&mut self, now: Time) {
+        while let Some((due, key)) = self.timers.pop_due(now) {
+            let Some(session) = self.sessions.get_mut(key) else { continue };
+            if !Timers::is_live(due, &mut session.armed) {
+                continue;
+            }
+            if session.deadline <= now {
+                self.enqueue(SessionKey(key));
+            } else {
+                self.arm(SessionKey(key));
+            }
+        }
+        while let Some((backend, conn)) = self.world.upstreams.take_expired(now) {
+            self.world.upstreams.closed(backend);
+            self.world.close(conn, false);
+        }
+    }
+
+    /// A stretch of the round. Who wants another turn, or is marked meanwhile, has it in the next round.
+    fn run(&mut self) {
+        for _ in 0..STRETCH {
+            let Some(key) = self.running.pop() else { return };
+            let Some(session) = self.sessions.get_mut(key.0) else { continue };
+            session.queued = false;
+            match session.advance(&mut self.world) {
+                Turn::Wait => self.arm(key),
+                Turn::Again => {
+                    self.arm(key);
+                    self.enqueue(key);
+                }
+                Turn::Done => self.remove(key),
+            }
+        }
+    }
+
+    fn arm(&mut self, key: SessionKey) {
+        if let Some(session) = self.sessions.get_mut(key.0)
+            && session.deadline != Time::NEVER
+        {
+            self.timers.arm(key.0, &mut session.armed, session.deadline);
+        }
+    }
+
+    fn remove(&mut self, key: SessionKey) {
+        let Some(mut session) = self.sessions.remove(key.0) else { return };
+        if let Some(exchange) = session.exchange.take() {
+            self.world.recycle(exchange);
+        }
+        self.world.close(session.client, false);
+    }
+}

@@ -1,0 +1,376 @@
+//! The loop: the only poll and the only clock.
+//!
+//! Waits for events, tells a [`Service`] what the kernel said and what time it is, accepts, and carries orders from
+//! other threads. It knows neither HTTP nor sessions: the proxy and the small responder run on the same loop. Nothing
+//! here blocks but the poll, and nothing clever happens here.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use mio::event::Event;
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Registry, Token, Waker};
+
+use crate::clock::Time;
+use crate::net::Ready;
+
+/// Events taken from the kernel at once.
+const EVENTS: usize = 1024;
+/// Connections accepted in one round: the clients that are here already come first.
+const ACCEPTS_MAX: usize = 64;
+/// How long accepting rests when the process is out of file descriptors. Without the pause an edge-triggered listener
+/// would stall and a level-triggered one would spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How often the service may publish what it has counted, and the wall clock is looked at again.
+const PUBLISH_EVERY: Duration = Duration::from_millis(500);
+
+const LISTENER: Token = Token(usize::MAX);
+const WAKER: Token = Token(usize::MAX - 1);
+
+/// What a turn left to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turned {
+    /// Nothing until an event or the next deadline.
+    Idle,
+    /// Another round, but events come first.
+    Busy,
+    /// This round is not over; only the time should be read again.
+    Unfinished,
+}
+
+/// What runs on a reactor.
+pub trait Service {
+    /// A client has connected.
+    fn accept(&mut self, stream: TcpStream, peer: SocketAddr, now: Time);
+
+    /// Whether another client may be accepted.
+    fn has_room(&self) -> bool;
+
+    /// The process is out of file descriptors: give some back if that hurts nobody.
+    fn shed(&mut self);
+
+    /// The kernel said this of the socket registered under `token`.
+    fn mark(&mut self, token: usize, ready: Ready);
+
+    /// Does what is due and what was marked. `unix_seconds` is the wall clock's.
+    fn turn(&mut self, now: Time, unix_seconds: u64) -> Turned;
+
+    /// When to be called without an event.
+    fn next_deadline(&self) -> Option<Time>;
+
+    /// Shows the counts to whoever looks. Called now and then, and once more after the last activity.
+    fn publish(&mut self, now: Time);
+
+    /// An order from outside; `Stop` is seen to by the reactor itself as well.
+    fn order(&mut self, order: Order);
+
+    /// Whether a drain has come to its end.
+    fn is_drained(&self) -> bool;
+
+    /// The loop has ended: account for what is cut off.
+    fn stop(&mut self, now: Time);
+}
+
+/// What another thread or a signal may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Readiness fails from now on; everything else goes on.
+    Unready,
+    /// Finish what is under way, take nothing new.
+    Drain,
+    /// End now.
+    Stop,
+    /// Reopen the log.
+    ReopenLog,
+}
+
+const STOP: u8 = 1;
+const DRAIN: u8 = 2;
+const REOPEN_LOG: u8 = 4;
+
+/// Carries orders to a reactor from any thread.
+#[derive(Clone, Debug)]
+pub struct Control {
+    orders: Arc<AtomicU8>,
+    waker: Arc<Waker>,
+}
+
+impl Control {
+    /// Asks for a drain; asked a second time, for a stop.
+    pub fn drain_or_stop(&self) {
+        let before = self.orders.fetch_or(DRAIN, Ordering::SeqCst);
+        self.give(if before & DRAIN != 0 { STOP } else { 0 });
+    }
+
+    /// Asks for a stop.
+    pub fn stop(&self) {
+        self.give(STOP);
+    }
+
+    /// Asks for the log to be reopened.
+    pub fn reopen_log(&self) {
+        self.give(REOPEN_LOG);
+    }
+
+    fn give(&self, order: u8) {
+        self.orders.fetch_or(order, Ordering::SeqCst);
+        // The only failure is a full eventfd, and then the reactor is about to wake anyway.
+        let _ = self.waker.wake();
+    }
+}
+
+/// How a drain goes about it.
+#[derive(Clone, Copy, Debug)]
+pub struct DrainTimes {
+    /// From failing readiness to refusing connections.
+    pub delay: Duration,
+    /// From refusing connections to the hard stop.
+    pub timeout: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Serving,
+    Unready { until: Time },
+    Draining { until: Time },
+}
+
+/// One thread's loop.
+#[derive(Debug)]
+pub struct Reactor {
+    poll: Poll,
+    events: Events,
+    listener: Option<TcpListener>,
+    accept_ready: bool,
+    accept_paused_until: Time,
+    clock: Clock,
+    orders: Arc<AtomicU8>,
+    waker: Arc<Waker>,
+    drain: DrainTimes,
+    state: State,
+    publish_due: Time,
+    dirty: bool,
+}
+
+impl Reactor {
+    /// A loop for this listener.
+    ///
+    /// # Errors
+    /// When the system has no file descriptors left.
+    pub fn new(mut listener: TcpListener, drain: DrainTimes) -> io::Result<Reactor> {
+        let poll = Poll::new()?;
+        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        Ok(Reactor {
+            poll,
+            events: Events::with_capacity(EVENTS),
+            listener: Some(listener),
+            accept_ready: true,
+            accept_paused_until: Time::ZERO,
+            clock: Clock::start(),
+            orders: Arc::new(AtomicU8::new(0)),
+            waker,
+            drain,
+            state: State::Serving,
+            publish_due: Time::ZERO,
+            dirty: true,
+        })
+    }
+
+    /// Where sockets are registered.
+    ///
+    /// # Errors
+    /// When the system has no file descriptors left.
+    pub fn registry(&self) -> io::Result<Registry> {
+        self.poll.registry().try_clone()
+    }
+
+    /// For orders from other threads.
+    pub fn control(&self) -> Control {
+        Control { orders: self.orders.clone(), waker: self.waker.clone() }
+    }
+
+    /// The instant from which the service's times count.
+    pub fn origin(&self) -> Instant {
+        self.clock.origin
+    }
+
+    /// Runs until stopped or drained.
+    ///
+    /// # Errors
+    /// When the poll itself fails.
+    pub fn run<S: Service>(mut self, service: &mut S) -> io::Result<()> {
+        let mut now = self.clock.now();
+        let mut turned = Turned::Idle;
+        loop {
+            let timeout = self.timeout(service, turned, now);
+            match self.poll.poll(&mut self.events, timeout) {
+                Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
+            now = self.clock.now();
+            let mut woken = false;
+            for event in &self.events {
+                match event.token() {
+                    LISTENER => self.accept_ready = true,
+                    WAKER => woken = true,
+                    Token(token) => service.mark(token, ready_of(event)),
+                }
+                self.dirty = true;
+            }
+            if (woken && self.take_orders(service, now)) || self.drain_on(service, now) {
+                break;
+            }
+            turned = service.turn(now, self.clock.unix_seconds(now));
+            while turned == Turned::Unfinished {
+                now = self.clock.now();
+                turned = service.turn(now, self.clock.unix_seconds(now));
+            }
+            self.accept(service, now);
+            self.publish(service, now);
+        }
+        service.stop(self.clock.now());
+        Ok(())
+    }
+
+    fn timeout<S: Service>(&self, service: &S, turned: Turned, now: Time) -> Option<Duration> {
+        let may_accept = self.accept_ready && self.listener.is_some() && service.has_room();
+        if turned != Turned::Idle || (may_accept && self.accept_paused_until <= now) {
+            return Some(Duration::ZERO);
+        }
+        let own = match self.state {
+            State::Serving => None,
+            State::Unready { until } | State::Draining { until } => Some(until),
+        };
+        let paused = may_accept.then_some(self.accept_paused_until);
+        let publish = self.dirty.then_some(self.publish_due);
+        let next = [service.next_deadline(), own, paused, publish].into_iter().flatten().min()?;
+        Some(next.since(now)) // mio rounds up to whole milliseconds, so no wake-up comes too early
+    }
+
+    /// Carries out what was ordered; `true` means end now.
+    fn take_orders<S: Service>(&mut self, service: &mut S, now: Time) -> bool {
+        let orders = self.orders.fetch_and(DRAIN, Ordering::SeqCst); // DRAIN stays: the second one means stop
+        if orders & REOPEN_LOG != 0 {
+            service.order(Order::ReopenLog);
+        }
+        if orders & DRAIN != 0 && matches!(self.state, State::Serving) {
+            service.order(Order::Unready);
+            self.state = State::Unready { until: now.plus(self.drain.delay) };
+        }
+        orders & STOP != 0
+    }
+
+    /// Moves a drain forward; `true` means it is over.
+    fn drain_on<S: Service>(&mut self, service: &mut S, now: Time) -> bool {
+        if let State::Unready { until } = self.state
+            && until <= now
+        {
+            self.accept_backlog(service, now);
+            self.listener = None;
+            service.order(Order::Drain);
+            self.state = State::Draining { until: now.plus(self.drain.timeout) };
+        }
+        match self.state {
+            State::Draining { until } => until <= now || service.is_drained(),
+            _ => false,
+        }
+    }
+
+    /// Clients the kernel has accepted for us already would see a reset when the listener closes.
+    fn accept_backlog<S: Service>(&mut self, service: &mut S, now: Time) {
+        self.accept_ready = true;
+        let mut last = usize::MAX;
+        while self.accept_ready && service.has_room() && last > 0 {
+            last = self.accept(service, now);
+        }
+    }
+
+    /// Accepts a batch; returns how many.
+    fn accept<S: Service>(&mut self, service: &mut S, now: Time) -> usize {
+        let Some(listener) = &self.listener else { return 0 };
+        let mut accepted = 0;
+        while self.accept_ready && accepted < ACCEPTS_MAX && self.accept_paused_until <= now && service.has_room() {
+            match listener.accept() {
+                Ok((stream, peer)) => {
+                    service.accept(stream, peer, now);
+                    accepted += 1;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.accept_ready = false,
+                Err(error) if is_exhaustion(&error) => {
+                    self.accept_paused_until = now.plus(ACCEPT_PAUSE);
+                    service.shed();
+                }
+                // The client gave up while it waited (ECONNABORTED), or a signal came: on to the next.
+                Err(_) => accepted += 1,
+            }
+        }
+        accepted
+    }
+
+    fn publish<S: Service>(&mut self, service: &mut S, now: Time) {
+        if self.dirty && self.publish_due <= now {
+            self.clock.look_at_the_wall(now);
+            service.publish(now);
+            self.publish_due = now.plus(PUBLISH_EVERY);
+            self.dirty = false;
+        }
+    }
+}
+
+/// Monotonic time, and the wall's by way of an offset looked up now and then: one system call saved per round.
+#[derive(Debug)]
+struct Clock {
+    origin: Instant,
+    unix_at_origin: Duration,
+}
+
+impl Clock {
+    fn start() -> Clock {
+        let mut clock = Clock { origin: Instant::now(), unix_at_origin: Duration::ZERO };
+        clock.look_at_the_wall(Time::ZERO);
+        clock
+    }
+
+    fn now(&self) -> Time {
+        Time::ZERO.plus(self.origin.elapsed())
+    }
+
+    fn look_at_the_wall(&mut self, now: Time) {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.unix_at_origin = unix.saturating_sub(now.since(Time::ZERO));
+    }
+
+    fn unix_seconds(&self, now: Time) -> u64 {
+        (self.unix_at_origin + now.since(Time::ZERO)).as_secs()
+    }
+}
+
+fn ready_of(event: &Event) -> Ready {
+    let mut ready = Ready::NONE;
+    if event.is_readable() {
+        ready = ready.with(Ready::READABLE);
+    }
+    if event.is_writable() {
+        ready = ready.with(Ready::WRITABLE);
+    }
+    if event.is_read_closed() {
+        ready = ready.with(Ready::READ_CLOSED).with(Ready::READABLE);
+    }
+    // Both directions closed, or an error: either way no byte can be sent any more. What was received before can
+    // still be read.
+    if event.is_write_closed() || event.is_error() {
+        ready = ready.with(Ready::GONE).with(Ready::READABLE).with(Ready::WRITABLE);
+    }
+    ready
+}
+
+fn is_exhaustion(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM]
+        .iter()
+        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}

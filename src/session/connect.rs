@@ -1,0 +1,53 @@
+//! Phase 3: send the request on a dialled socket as soon as it takes it; on failure back to route, elsewhere.
+//!
+//! The first write is tried before the socket is even registered: when it works, the connect has worked, and neither
+//! an event nor SO_ERROR need be asked for.
+
+use super::exchange::Upstream;
+use super::pump::{self, Pumped};
+use super::{Phase, Session, Step};
+use crate::fault::Fault;
+use crate::net::{Net, Ready};
+use crate::proxy::World;
+use crate::record::trace::Stamp;
+
+impl Session {
+    /// Moves a dialled connection forward.
+    pub(super) fn connect<N: Net>(&mut self, world: &mut World<N>) -> Step {
+        if self.client_is_gone(world) {
+            return self.fail(world, Fault::ClientGone);
+        }
+        let Some(exchange) = self.exchange.as_mut() else { return Step::Gone };
+        let Upstream::Dialled { conn: key, registered } = exchange.upstream else {
+            return Step::Next(Phase::Relay);
+        };
+        let Some(conn) = world.conns.get_mut(key.0) else { return self.fail(world, Fault::ConnectFailed) };
+        if registered {
+            if !conn.ready().any(Ready::WRITABLE.with(Ready::GONE)) {
+                return Step::Wait;
+            }
+            if let Err(error) = world.net.connect_result(&mut conn.stream) {
+                if error.kind() == std::io::ErrorKind::NotConnected {
+                    return Step::Wait; // a spurious event: the handshake is still under way
+                }
+                return self.fail(world, Fault::ConnectFailed);
+            }
+        }
+        let sent = pump::drain(world, &mut exchange.request, key);
+        if !registered && world.register(key).is_err() {
+            return self.fail(world, Fault::ConnectFailed);
+        }
+        match sent {
+            Some(Pumped::SinkBlocked) if exchange.request.out_sent == 0 && !registered => {
+                exchange.upstream = Upstream::Dialled { conn: key, registered: true };
+                Step::Wait
+            }
+            Some(Pumped::SinkGone) => self.fail(world, Fault::ConnectFailed),
+            _ => {
+                exchange.trace.connected = Stamp::at(world.now);
+                exchange.upstream = Upstream::Connected(key);
+                Step::Next(Phase::Relay)
+            }
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! What a session needs while it has a request, and an idle one does not.
+//!
+//! Boxed and recycled, buffers and all, so that ten thousand idle clients cost none and a busy one allocates nothing.
+
+use crate::balance::Pick;
+use crate::buffer::Buffer;
+use crate::clock::Time;
+use crate::fault::Fault;
+use crate::http1::body::Body;
+use crate::http1::head::HeadScan;
+use crate::http1::request::RequestFacts;
+use crate::http1::response::ResponseFacts;
+use crate::http1::{Framing, Method, Version};
+use crate::net::ConnKey;
+use crate::record::trace::Trace;
+
+/// One direction: what is sent on, what was read, and how the one becomes the other.
+#[derive(Debug)]
+pub struct Flow {
+    /// Our rewriting of the head, and the first bytes of the body when they are few: one write instead of two.
+    pub out: Vec<u8>,
+    /// How much of `out` has been sent.
+    pub out_sent: usize,
+    /// What was read from the source.
+    pub buffer: Buffer,
+    /// The body on its way.
+    pub body: Body,
+    /// Body bytes were sent that `out` does not hold, so the message cannot be sent again.
+    pub spilled: bool,
+    /// When a byte last moved, or could first have.
+    pub progress: Time,
+    /// Bytes read from the source.
+    pub read: u64,
+    /// Bytes written to the sink.
+    pub written: u64,
+    /// The sink was once slower than the source: read in small pieces.
+    pub slow: bool,
+}
+
+impl Flow {
+    fn new() -> Flow {
+        Flow {
+            out: Vec::new(),
+            out_sent: 0,
+            buffer: Buffer::default(),
+            body: Body::EMPTY,
+            spilled: false,
+            progress: Time::ZERO,
+            read: 0,
+            written: 0,
+            slow: false,
+        }
+    }
+
+    /// Back to the start of a message. Bytes of the next one stay in `buffer`.
+    fn reset(&mut self) {
+        self.out.clear();
+        self.out_sent = 0;
+        self.body = Body::EMPTY;
+        self.spilled = false;
+        self.read = 0;
+        self.written = 0;
+        self.slow = false;
+    }
+
+    /// Whether everything cleared to send has been sent.
+    pub fn is_drained(&self) -> bool {
+        self.out_sent == self.out.len() && self.buffer.ready().is_empty()
+    }
+
+    /// Whether the whole message has been sent.
+    pub fn is_complete(&self) -> bool {
+        self.body.is_finished() && self.is_drained()
+    }
+}
+
+/// How the upstream side of an exchange stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upstream {
+    /// None chosen yet, or given back.
+    None,
+    /// Being dialled; registered for events or not yet.
+    Dialled {
+        /// The socket.
+        conn: ConnKey,
+        /// Whether the kernel will tell us about it.
+        registered: bool,
+    },
+    /// Up.
+    Connected(ConnKey),
+}
+
+impl Upstream {
+    /// The socket, if there is one.
+    pub fn conn(self) -> Option<ConnKey> {
+        match self {
+            Upstream::None => None,
+            Upstream::Dialled { conn, .. } | Upstream::Connected(conn) => Some(conn),
+        }
+    }
+}
+
+/// A dispatch that has not been settled with the backend table and the policy yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dispatch {
+    /// What the policy picked.
+    pub pick: Pick,
+    /// In flight there at that moment, this request excluded.
+    pub in_flight_at_pick: u32,
+    /// Whether the policy was told of the response head.
+    pub head_seen: bool,
+}
+
+/// One request and its answer.
+#[derive(Debug)]
+pub struct Exchange {
+    /// From the client to the backend.
+    pub request: Flow,
+    /// From the backend to the client.
+    pub response: Flow,
+    /// How far the blank line has been sought in the head being read.
+    pub scan: HeadScan,
+    /// What the request head said.
+    pub facts: RequestFacts,
+    /// What the final response head said.
+    pub answer: Option<ResponseFacts>,
+    /// The connection to the backend.
+    pub upstream: Upstream,
+    /// The dispatch under way.
+    pub dispatch: Option<Dispatch>,
+    /// The last backend tried, for the log.
+    pub backend: Option<usize>,
+    /// Backends that failed this request, one bit each (those past 64 are not remembered).
+    pub tried: u64,
+    /// A pooled connection died unused: dial the same backend afresh.
+    pub pinned: Option<usize>,
+    /// When what happened.
+    pub trace: Trace,
+    /// Method and target as received, a space between, for the log.
+    pub line: Vec<u8>,
+    /// Length of the method in `line`.
+    pub method_len: usize,
+    /// Whether the client connection can take another request after this one.
+    pub keep_client: bool,
+    /// Whether the backend connection can take another request after this one.
+    pub keep_upstream: bool,
+    /// The backend stopped taking the request; only its answer is awaited.
+    pub request_cut: bool,
+    /// Interim responses forwarded or dropped so far.
+    pub interims: u32,
+    /// The status the client gets.
+    pub status: u16,
+    /// What went wrong, if anything.
+    pub fault: Option<Fault>,
+}
+
+/// Before any head was read.
+const NO_FACTS: RequestFacts = RequestFacts {
+    method: Method::Other,
+    version: Version::Http11,
+    framing: Framing::Empty,
+    keep_alive: false,
+    expect_continue: false,
+    accepts_trailers: false,
+    upgrade: false,
+    max_forwards: None,
+    nominates: false,
+};
+
+impl Exchange {
+    /// A fresh one.
+    pub fn new() -> Exchange {
+        Exchange {
+            request: Flow::new(),
+            response: Flow::new(),
+            scan: HeadScan::default(),
+            facts: NO_FACTS,
+            answer: None,
+            upstream: Upstream::None,
+            dispatch: None,
+            backend: None,
+            tried: 0,
+            pinned: None,
+            trace: Trace::default(),
+            line: Vec::new(),
+            method_len: 0,
+            keep_client: false,
+            keep_upstream: false,
+            request_cut: false,
+            interims: 0,
+            status: 0,
+            fault: None,
+        }
+    }
+
+    /// Ready for the next request, whose first bytes may be in `request.buffer` already.
+    pub fn reset(&mut self) {
+        self.request.reset();
+        self.response.reset();
+        self.scan = HeadScan::default();
+        self.facts = NO_FACTS;
+        self.answer = None;
+        self.upstream = Upstream::None;
+        self.dispatch = None;
+        self.backend = None;
+        self.tried = 0;
+        self.pinned = None;
+        self.trace = Trace::default();
+        self.line.clear();
+        self.method_len = 0;
+        self.keep_client = false;
+        self.keep_upstream = false;
+        self.request_cut = false;
+        self.interims = 0;
+        self.status = 0;
+        self.fault = None;
+    }
+
+    /// Method as received.
+    pub fn method(&self) -> &[u8] {
+        &self.line[..self.method_len]
+    }
+
+    /// Target as received.
+    pub fn target(&self) -> &[u8] {
+        self.line.get(self.method_len + 1..).unwrap_or_default()
+    }
+
+    /// Whether the request may be sent once more from the start: all of it is still at hand, and its method means the
+    /// same sent twice.
+    pub fn is_replayable(&self) -> bool {
+        self.facts.method.is_idempotent() && !self.request.spilled
+    }
+
+    /// Whether a byte of the answer, interim or final, has been given to the client.
+    pub fn answer_begun(&self) -> bool {
+        self.response.written > 0 || self.answer.is_some()
+    }
+}
+
+impl Default for Exchange {
+    fn default() -> Self {
+        Exchange::new()
+    }
+}

@@ -1,0 +1,196 @@
+//! Phase 5: the exchange is over, well or badly. Exactly one record, the backend's connection back to the pool or
+//! closed, the client's kept, lingered on or closed.
+
+use super::exchange::{Exchange, Upstream};
+use super::relay::{outcome_of, outgoing_framing};
+use super::{Phase, Session, Step};
+use crate::balance::{Outcome, Stage};
+use crate::fault::{Fault, Side};
+use crate::http1::Framing;
+use crate::net::{Fill, Net, Ready};
+use crate::proxy::World;
+use crate::record::trace::Stamp;
+
+/// What a lingering close discards at most: a client still sending after that is not reading its answer either.
+const LINGER_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+impl Session {
+    /// Accounts for the exchange and decides what becomes of the client connection.
+    pub(super) fn finish<N: Net>(&mut self, world: &mut World<N>) -> Step {
+        let Some(mut exchange) = self.exchange.take() else { return Step::Gone };
+        let outcome = outcome_of(exchange.status);
+        settle(&mut exchange, outcome, world);
+        self.record(&mut exchange, world);
+        if exchange.keep_client {
+            self.rest_until(world.now.plus(world.config.timeouts.client_idle));
+            if exchange.request.buffer.is_empty() {
+                world.recycle(exchange);
+            } else {
+                exchange.reset();
+                self.exchange = Some(exchange);
+            }
+            return Step::Next(Phase::Head);
+        }
+        let unread = world.conns.get(self.client.0).is_some_and(|conn| conn.ready().any(Ready::READABLE));
+        let request_whole = exchange.request.body.is_finished() && exchange.request.buffer.is_empty();
+        let step = if request_whole && !unread { Step::Gone } else { self.begin_linger(world) };
+        world.recycle(exchange);
+        step
+    }
+
+    /// The exchange cannot go on: another attempt, our own answer, or the end of the connection.
+    pub(super) fn fail<N: Net>(&mut self, world: &mut World<N>, fault: Fault) -> Step {
+        let Some(exchange) = self.exchange.as_mut() else { return Step::Gone };
+        tracing::debug!(reason = fault.reason(), backend = exchange.backend, "exchange failed");
+        if fault == Fault::UpstreamClosed && redial(exchange, world) {
+            return Step::Next(Phase::Route);
+        }
+        exchange.trace.response_done.mark_first(world.now);
+        let outcome = if fault.side() == Side::Upstream { Outcome::Failure } else { Outcome::Abandoned };
+        settle(exchange, outcome, world);
+        let sent = exchange.request.out_sent > 0;
+        if exchange.answer.is_none() && fault.may_retry(sent, exchange.is_replayable()) && elsewhere(exchange, world)
+        {
+            return Step::Next(Phase::Route);
+        }
+        if exchange.answer_begun() || fault == Fault::ClientGone || fault == Fault::ClientStalled {
+            return self.abort(world, fault);
+        }
+        self.refuse(world, fault)
+    }
+
+    /// Ends the connection so that the client cannot take what it has for a whole answer.
+    pub(super) fn abort<N: Net>(&mut self, world: &mut World<N>, fault: Fault) -> Step {
+        let Some(mut exchange) = self.exchange.take() else { return Step::Gone };
+        exchange.fault = Some(fault);
+        if exchange.status == 0 {
+            exchange.status = fault.status();
+        }
+        exchange.trace.response_done.mark_first(world.now);
+        settle(&mut exchange, Outcome::Abandoned, world);
+        self.record(&mut exchange, world);
+        // A cut answer whose length or chunks are known is visibly cut; one that ends where the connection ends must
+        // end in a reset.
+        let until_close = exchange
+            .answer
+            .is_some_and(|answer| outgoing_framing(answer.framing, exchange.facts.version) == Framing::UntilClose);
+        if until_close && let Some(conn) = world.conns.get_mut(self.client.0) {
+            world.net.reset_on_close(&mut conn.stream);
+        }
+        world.recycle(exchange);
+        Step::Gone
+    }
+
+    /// Discards what the client still sends, for a moment: closing with unread input would send a reset, and a reset
+    /// can erase the answer before the client has read it (RFC 9112 section 9.6).
+    pub(super) fn linger<N: Net>(&mut self, world: &mut World<N>) -> Step {
+        let Some(mut exchange) = self.exchange.take() else { return Step::Gone };
+        let step = loop {
+            exchange.request.buffer = {
+                let mut buffer = std::mem::take(&mut exchange.request.buffer);
+                let raw = buffer.raw().len();
+                buffer.drop_raw(raw);
+                buffer
+            };
+            if exchange.request.read > LINGER_BYTES_MAX {
+                break Step::Gone;
+            }
+            match super::pump::fill(world, &mut exchange.request, self.client) {
+                Fill::Bytes(_) => {}
+                Fill::Blocked => break Step::Wait,
+                Fill::Closed | Fill::Broken(_) => break Step::Gone,
+            }
+        };
+        world.buffers.park(&mut exchange.request.buffer);
+        self.exchange = Some(exchange);
+        step
+    }
+
+    fn begin_linger<N: Net>(&mut self, world: &mut World<N>) -> Step {
+        let Some(conn) = world.conns.get_mut(self.client.0) else { return Step::Gone };
+        if world.net.finish_writing(&mut conn.stream).is_err() {
+            return Step::Gone;
+        }
+        self.deadline = world.now.plus(world.config.timeouts.linger);
+        self.exchange = Some(world.exchange());
+        Step::Next(Phase::Linger)
+    }
+
+    fn record<N: Net>(&self, exchange: &mut Exchange, world: &mut World<N>) {
+        exchange.trace.finished = Stamp::at(world.now);
+        exchange.trace.bytes_in = exchange.request.read;
+        exchange.trace.bytes_out = exchange.response.written;
+        world.record(self.peer, exchange);
+    }
+
+    /// Whether the kernel says that the client can neither send nor receive any more.
+    pub(super) fn client_is_gone<N: Net>(&self, world: &World<N>) -> bool {
+        world.conns.get(self.client.0).is_none_or(|conn| conn.ready().any(Ready::GONE))
+    }
+}
+
+/// A pooled connection died before a byte of the answer came. That is nobody's failure: the backend closed it as we
+/// took it. If the request may be sent again, the same backend gets it on a fresh connection.
+fn redial<N: Net>(exchange: &mut Exchange, world: &mut World<N>) -> bool {
+    let untouched = exchange.request.out_sent == 0 && !exchange.request.spilled;
+    let unanswered = exchange.trace.ttfb.get().is_none();
+    if !exchange.trace.reused || !unanswered || !(untouched || exchange.is_replayable()) {
+        return false;
+    }
+    close_upstream(exchange, world);
+    exchange.pinned = exchange.backend;
+    exchange.request_cut = false;
+    exchange.trace.sent = Stamp::NOT_YET;
+    true
+}
+
+/// Whether this request may be tried on a backend it has not been to.
+fn elsewhere<N: Net>(exchange: &mut Exchange, world: &mut World<N>) -> bool {
+    if let Some(backend) = exchange.backend {
+        exchange.tried |= 1u64.checked_shl(backend as u32).unwrap_or(0);
+    }
+    if exchange.trace.attempts > world.config.retries || !world.may_retry(exchange.tried) {
+        return false;
+    }
+    exchange.request_cut = false;
+    exchange.trace.sent = Stamp::NOT_YET;
+    true
+}
+
+/// Gives back what the exchange holds of the backend: its connection, its place in flight, and what was learned.
+fn settle<N: Net>(exchange: &mut Exchange, outcome: Outcome, world: &mut World<N>) {
+    if is_reusable(exchange, world) {
+        if let (Some(backend), Upstream::Connected(conn)) = (exchange.backend, exchange.upstream) {
+            world.check_in(backend, conn);
+            exchange.upstream = Upstream::None;
+        }
+    }
+    close_upstream(exchange, world);
+    if let Some(dispatch) = exchange.dispatch {
+        world.upstreams.finish(dispatch.pick.backend);
+        world.observe(exchange, Stage::End, outcome);
+        exchange.dispatch = None;
+    }
+}
+
+fn is_reusable<N: Net>(exchange: &Exchange, world: &mut World<N>) -> bool {
+    let whole = exchange.response.body.is_finished() && exchange.response.buffer.raw().is_empty();
+    exchange.keep_upstream
+        && exchange.answer.is_some()
+        && whole
+        && exchange.trace.sent.get().is_some()
+        && exchange.upstream.conn().is_some_and(|conn| world.is_quiet(conn))
+}
+
+fn close_upstream<N: Net>(exchange: &mut Exchange, world: &mut World<N>) {
+    let Some(conn) = exchange.upstream.conn() else { return };
+    // Complete by length or chunks: nothing more can come that anybody wants, so no TIME_WAIT need be kept.
+    let complete = exchange.response.body.is_finished()
+        && exchange.answer.is_some_and(|answer| answer.framing != Framing::UntilClose);
+    if let Some(backend) = exchange.backend {
+        world.upstreams.closed(backend);
+    }
+    world.close(conn, complete);
+    exchange.upstream = Upstream::None;
+    exchange.response.buffer.drop_raw(exchange.response.buffer.raw().len());
+}

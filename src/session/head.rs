@@ -1,0 +1,139 @@
+//! Phase 1: read until a head parses, or refuse.
+
+use super::exchange::Exchange;
+use super::pump;
+use super::{Phase, Session, Step};
+use crate::clock::Time;
+use crate::fault::Fault;
+use crate::http1::body::Body;
+use crate::http1::rewrite::{self, RequestContext};
+use crate::http1::{Framing, Method, Parsed};
+use crate::net::{Fill, Net, Ready};
+use crate::proxy::World;
+use crate::record::trace::Stamp;
+
+impl Session {
+    /// Waits for a request, reads its head, and decides whether it goes on.
+    pub(super) fn read_head<N: Net>(&mut self, world: &mut World<N>) -> Step {
+        let Some(mut exchange) = self.begin(world) else {
+            return if world.draining { Step::Gone } else { Step::Wait };
+        };
+        let step = loop {
+            match self.parse(&mut exchange, world) {
+                Some(Ok(())) => break Step::Next(Phase::Route),
+                Some(Err(fault)) => {
+                    self.exchange = Some(exchange);
+                    return self.refuse(world, fault);
+                }
+                None => {}
+            }
+            match pump::fill(world, &mut exchange.request, self.client) {
+                Fill::Bytes(_) => exchange.trace.first_byte.mark_first(world.now),
+                Fill::Blocked => break Step::Wait,
+                Fill::Closed | Fill::Broken(_) => break Step::Gone,
+            }
+        };
+        if step == Step::Wait && exchange.request.buffer.is_empty() {
+            world.recycle(exchange);
+            return Step::Wait; // still idle: the deadline set when the last exchange ended stands
+        }
+        if let (Step::Wait, Some(begun)) = (step, exchange.trace.first_byte.get()) {
+            self.deadline = begun.plus(world.config.timeouts.request_head);
+            world.buffers.park(&mut exchange.request.buffer);
+        }
+        self.exchange = Some(exchange);
+        step
+    }
+
+    /// The exchange to read into; `None` while an idle client has sent nothing.
+    fn begin<N: Net>(&mut self, world: &mut World<N>) -> Option<Box<Exchange>> {
+        if self.exchange.is_none() {
+            let ready = world.conns.get(self.client.0).map_or(Ready::NONE, |conn| conn.ready());
+            if !ready.any(Ready::READABLE) {
+                return None;
+            }
+        }
+        let mut exchange = self.exchange.take().unwrap_or_else(|| world.exchange());
+        if !exchange.request.buffer.is_empty() {
+            exchange.trace.first_byte.mark_first(world.now);
+        }
+        Some(exchange)
+    }
+
+    /// Tries to make a head of the bytes so far; `None` asks for more.
+    fn parse<N: Net>(&self, exchange: &mut Exchange, world: &mut World<N>) -> Option<Result<(), Fault>> {
+        let bytes = exchange.request.buffer.raw();
+        if bytes.is_empty() || !exchange.scan.worth_parsing(bytes) {
+            return None;
+        }
+        match world.request_head.parse(bytes, &world.config.limits) {
+            Ok(Parsed::Partial) => None,
+            Ok(Parsed::Complete(len)) => Some(self.accept(exchange, len, world)),
+            Err(refusal) => {
+                note_line(exchange, world);
+                Some(Err(Fault::Refused(refusal)))
+            }
+        }
+    }
+
+    /// A head stands at the front of the buffer: take from it all that outlives it, and write the one to send on.
+    fn accept<N: Net>(&self, exchange: &mut Exchange, len: usize, world: &mut World<N>) -> Result<(), Fault> {
+        let facts = world.request_head.facts();
+        note_line(exchange, world);
+        exchange.facts = facts;
+        exchange.trace.head_done = Stamp::at(world.now);
+        exchange.keep_client = facts.keep_alive && world.config.client_keepalive && !world.draining;
+        if let (Framing::Length(length), Some(max)) = (facts.framing, world.config.request_body_max)
+            && length > max
+        {
+            return Err(Fault::RequestTooLarge);
+        }
+        if facts.max_forwards == Some(0) && matches!(facts.method, Method::Trace | Method::Options) {
+            return Err(Fault::FinalRecipient);
+        }
+        let context = RequestContext {
+            client: self.peer.ip(),
+            trusted: world.trusts(self.peer.ip()),
+            keep_alive: world.keeps_upstream(),
+            pseudonym: crate::proxy::PSEUDONYM,
+            request_id: None,
+            default_host: &world.own_host,
+        };
+        let id = world.config.request_id.then(|| world.draw.u64(..));
+        let mut text = [0u8; 16];
+        let context = match id {
+            Some(id) => RequestContext { request_id: Some(hex(id, &mut text)), ..context },
+            None => context,
+        };
+        rewrite::request(&world.request_head, exchange.request.buffer.raw(), &context, &mut exchange.request.out);
+        exchange.request.buffer.drop_raw(len);
+        exchange.request.body = Body::new(facts.framing, facts.framing, facts.accepts_trailers);
+        exchange.request.progress = world.now;
+        Ok(())
+    }
+
+    /// Between two requests from now on.
+    pub(super) fn rest_until(&mut self, deadline: Time) {
+        self.deadline = deadline;
+        self.reused = true;
+    }
+}
+
+/// Keeps method and target for the log, whole or not.
+fn note_line<N: Net>(exchange: &mut Exchange, world: &World<N>) {
+    let bytes = exchange.request.buffer.raw();
+    let (method, target) = (world.request_head.method().of(bytes), world.request_head.target().of(bytes));
+    exchange.line.clear();
+    exchange.line.extend_from_slice(method);
+    exchange.line.push(b' ');
+    exchange.line.extend_from_slice(target);
+    exchange.method_len = method.len();
+}
+
+fn hex(mut id: u64, text: &mut [u8; 16]) -> &str {
+    for place in text.iter_mut().rev() {
+        *place = b"0123456789abcdef"[(id & 15) as usize];
+        id >>= 4;
+    }
+    std::str::from_utf8(text).unwrap_or_default()
+}

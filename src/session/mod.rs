@@ -1,0 +1,183 @@
+//! One client connection and the exchange it is in, phase by phase.
+//!
+//! ```text
+//!            +-----------------------------------------------------------+
+//!            v                                                           |
+//!   Head: read until a head parses --> Route: pick, check out or dial    | keep-alive
+//!     |  \                                |                 ^            |
+//!     |   \ malformed, too large, slow    v                 | elsewhere  |
+//!     |    \                          Connect --------------+            |
+//!     |     v                             |                              |
+//!     |   Refuse: our own answer          v                              |
+//!     |     |                          Relay: both flows, one pump --> Finish: one record
+//!     |     |                             |  101                         |
+//!     |     |                             v                              | close
+//!     |     |                          Tunnel                            v
+//!     +-----+----------------------------------------------------> Linger --> gone
+//! ```
+//!
+//! [`Session::advance`] is the one switch and the only writer of `phase`. A step does its part and returns the next
+//! phase, or waits; it never calls another step. Readiness is noted elsewhere ([`crate::proxy`]) before any step runs,
+//! so a step may be called for no reason at all and must then change nothing.
+
+mod connect;
+mod exchange;
+mod finish;
+mod head;
+mod pump;
+mod refuse;
+mod relay;
+mod route;
+mod tunnel;
+
+use std::net::SocketAddr;
+
+pub use exchange::{Exchange, Flow};
+
+use crate::clock::Time;
+use crate::fault::Fault;
+use crate::net::{ConnKey, Net, SessionKey};
+use crate::proxy::World;
+use crate::timer::Armed;
+
+/// Where a session stands between two turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Between requests, or reading the head of one.
+    Head,
+    /// Choosing a backend and a connection to it.
+    Route,
+    /// Waiting for a dialled socket.
+    Connect,
+    /// Bytes move both ways.
+    Relay,
+    /// Bytes move both ways and mean nothing to us (after a 101).
+    Tunnel,
+    /// Our own answer is on its way out.
+    Refuse,
+    /// The exchange is over: account for it.
+    Finish,
+    /// The last answer is out; what the client still sends is discarded for a moment.
+    Linger,
+}
+
+/// What a step came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Go on in this phase, now.
+    Next(Phase),
+    /// Nothing more to do until an event or the deadline.
+    Wait,
+    /// More to do, but it is the others' turn first.
+    Again,
+    /// The connection is to be closed and the session forgotten.
+    Gone,
+}
+
+/// What a whole turn came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Call again after an event or at the deadline.
+    Wait,
+    /// Call again in the next round.
+    Again,
+    /// Remove it.
+    Done,
+}
+
+/// One client connection. What an idle one does not need is in the [`Exchange`], which it does not have.
+#[derive(Debug)]
+pub struct Session {
+    /// Its own name, for the roles of the connections it owns.
+    pub key: SessionKey,
+    /// Its client connection.
+    pub client: ConnKey,
+    /// Peer address of that.
+    pub peer: SocketAddr,
+    /// When to be woken without an event.
+    pub deadline: Time,
+    /// The wake-up queued for that.
+    pub armed: Armed,
+    /// Whether it is in the run queue.
+    pub queued: bool,
+    /// The request being read, answered or discarded.
+    pub exchange: Option<Box<Exchange>>,
+    phase: Phase,
+    /// Whether a request was answered on this connection already.
+    reused: bool,
+}
+
+impl Session {
+    /// A session for a connection just accepted.
+    pub fn new(key: SessionKey, client: ConnKey, peer: SocketAddr, deadline: Time) -> Session {
+        Session {
+            key,
+            client,
+            peer,
+            deadline,
+            armed: Armed::NO,
+            queued: false,
+            exchange: None,
+            phase: Phase::Head,
+            reused: false,
+        }
+    }
+
+    /// Where it stands.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Whether it is between two requests, with nothing read of the next.
+    pub fn is_idle(&self) -> bool {
+        self.phase == Phase::Head && self.exchange.is_none()
+    }
+
+    /// Does all that can be done now.
+    pub fn advance<N: Net>(&mut self, world: &mut World<N>) -> Turn {
+        let mut step = if world.now >= self.deadline { self.expire(world) } else { Step::Next(self.phase) };
+        loop {
+            step = match step {
+                Step::Wait => return Turn::Wait,
+                Step::Again => return Turn::Again,
+                Step::Gone => return Turn::Done,
+                Step::Next(phase) => {
+                    self.phase = phase;
+                    match phase {
+                        Phase::Head => self.read_head(world),
+                        Phase::Route => self.route(world),
+                        Phase::Connect => self.connect(world),
+                        Phase::Relay => self.relay(world),
+                        Phase::Tunnel => self.tunnel(world),
+                        Phase::Refuse => self.send_refusal(world),
+                        Phase::Finish => self.finish(world),
+                        Phase::Linger => self.linger(world),
+                    }
+                }
+            };
+        }
+    }
+
+    /// Ends what is under way, with a record of it; the caller removes the session.
+    pub fn cut_off<N: Net>(&mut self, world: &mut World<N>, fault: Fault) {
+        let begun = self.exchange.as_ref().is_some_and(|exchange| exchange.trace.head_done.get().is_some());
+        if begun && self.phase != Phase::Linger {
+            self.abort(world, fault);
+        }
+    }
+
+    /// The deadline of the phase has passed.
+    fn expire<N: Net>(&mut self, world: &mut World<N>) -> Step {
+        self.deadline = Time::NEVER;
+        match self.phase {
+            Phase::Head if self.exchange.is_none() => Step::Gone,
+            Phase::Head => self.refuse(world, Fault::RequestHeadTimeout),
+            Phase::Connect => self.fail(world, Fault::ConnectTimeout),
+            Phase::Relay => self.relay_expired(world),
+            Phase::Route => self.fail(world, Fault::QueueTimeout),
+            Phase::Tunnel => self.abort(world, Fault::TunnelIdle),
+            Phase::Refuse => self.abort(world, Fault::ClientStalled),
+            Phase::Finish | Phase::Linger => Step::Gone,
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! Phase 4: pump both flows under backpressure, reading the response head on the way.
+//!
+//! Either side's event ends here, and both directions are looked at: a byte that one brings may be what the other
+//! waited for. The request flow may end after the response has begun, or never (an early answer); the response flow
+//! decides when the exchange is over.
+
+use super::exchange::{Exchange, Upstream};
+use super::pump::{self, Pumped, TURN_BYTES_MAX};
+use super::{Phase, Session, Step};
+use crate::balance::{Outcome, Stage};
+use crate::clock::Time;
+use crate::fault::Fault;
+use crate::http1::body::Body;
+use crate::http1::response::ResponseFacts;
+use crate::http1::rewrite::{self, ResponseContext};
+use crate::http1::{Framing, Parsed, Version};
+use crate::net::{ConnKey, Fill, Net};
+use crate::proxy::{PSEUDONYM, World};
+use crate::record::trace::Stamp;
+
+/// Interim responses one exchange may bring. More would let a backend hold a client for ever without answering.
+const INTERIMS_MAX: u32 = 32;
+
+/// What came of looking for a response head.
+enum Answer {
+    /// The final one is here and its rewriting queued.
+    Final,
+    /// An interim one was dealt with; look again.
+    Interim,
+    /// 101: what follows is not HTTP.
+    Tunnel,
+    /// Not yet.
+    Wait,
+    /// It will not come.
+    Failed(Fault),
+}
+
+impl Session {
+    /// Moves whatever can be moved.
+    pub(super) fn relay<N: Net>(&mut self, world: &mut World<N>) -> Step {
+        let Some(mut exchange) = self.exchange.take() else { return Step::Gone };
+        let outcome = match exchange.upstream {
+            Upstream::Connected(upstream) => self.relay_both(&mut exchange, upstream, world),
+            _ => Err(Fault::UpstreamClosed),
+        };
+        if outcome == Ok(Step::Wait) {
+            self.deadline = deadline(&exchange, world);
+            world.buffers.park(&mut exchange.request.buffer);
+            world.buffers.park(&mut exchange.response.buffer);
+        }
+        self.exchange = Some(exchange);
+        match outcome {
+            Ok(step) => step,
+            Err(fault) => self.fail(world, fault),
+        }
+    }
+
+    fn relay_both<N: Net>(
+        &self,
+        exchange: &mut Exchange,
+        upstream: ConnKey,
+        world: &mut World<N>,
+    ) -> Result<Step, Fault> {
+        let mut budget = TURN_BYTES_MAX;
+        loop {
+            self.relay_request(exchange, upstream, world, &mut budget)?;
+            if exchange.answer.is_none() {
+                match self.read_answer(exchange, upstream, world) {
+                    Answer::Final => {}
+                    Answer::Interim if budget > 0 => continue,
+                    Answer::Interim => return Ok(Step::Again),
+                    Answer::Tunnel => return Ok(Step::Next(Phase::Tunnel)),
+                    Answer::Wait => {
+                        self.send_interims(exchange, world)?;
+                        if self.client_is_gone(world) {
+                            return Err(Fault::ClientGone);
+                        }
+                        return Ok(if budget == 0 { Step::Again } else { Step::Wait });
+                    }
+                    Answer::Failed(fault) => return Err(fault),
+                }
+            }
+            return match pump::pump(world, &mut exchange.response, upstream, self.client, &mut budget) {
+                Pumped::Complete => {
+                    exchange.trace.response_done = Stamp::at(world.now);
+                    Ok(Step::Next(Phase::Finish))
+                }
+                Pumped::Budget => Ok(Step::Again),
+                Pumped::SourceBlocked | Pumped::SinkBlocked if budget == 0 => Ok(Step::Again),
+                Pumped::SourceBlocked | Pumped::SinkBlocked if self.client_is_gone(world) => {
+                    Err(Fault::ClientGone)
+                }
+                Pumped::SourceBlocked | Pumped::SinkBlocked => Ok(Step::Wait),
+                Pumped::SourceGone => Err(Fault::ResponseTruncated),
+                Pumped::SinkGone => Err(Fault::ClientGone),
+                Pumped::Malformed(what) => Err(Fault::BadResponse(what)),
+            };
+        }
+    }
+
+    fn relay_request<N: Net>(
+        &self,
+        exchange: &mut Exchange,
+        upstream: ConnKey,
+        world: &mut World<N>,
+        budget: &mut usize,
+    ) -> Result<(), Fault> {
+        if exchange.request_cut || exchange.trace.sent.get().is_some() {
+            return Ok(());
+        }
+        let pumped = pump::pump(world, &mut exchange.request, self.client, upstream, budget);
+        if let Some(max) = world.config.request_body_max
+            && exchange.request.read > max.saturating_add(world.config.limits.request_head as u64)
+        {
+            return Err(Fault::RequestTooLarge);
+        }
+        match pumped {
+            Pumped::Complete => exchange.trace.sent = Stamp::at(world.now),
+            Pumped::SourceBlocked | Pumped::SinkBlocked | Pumped::Budget => {}
+            Pumped::SourceGone => return Err(Fault::ClientGone),
+            Pumped::Malformed(what) => return Err(Fault::RequestBody(what)),
+            // The backend may have answered before it stopped listening (an early 413): its answer, if there is
+            // one, is still there to be read.
+            Pumped::SinkGone => {
+                exchange.request_cut = true;
+                exchange.keep_client = false;
+                exchange.keep_upstream = false;
+            }
+        }
+        Ok(())
+    }
+
+    /// Interim responses go out as soon as they are here.
+    fn send_interims<N: Net>(&self, exchange: &mut Exchange, world: &mut World<N>) -> Result<(), Fault> {
+        if exchange.response.is_drained() {
+            return Ok(());
+        }
+        match pump::drain(world, &mut exchange.response, self.client) {
+            Some(Pumped::SinkGone) => Err(Fault::ClientGone),
+            _ => Ok(()),
+        }
+    }
+
+    fn read_answer<N: Net>(&self, exchange: &mut Exchange, upstream: ConnKey, world: &mut World<N>) -> Answer {
+        loop {
+            let bytes = exchange.response.buffer.raw();
+            if !bytes.is_empty() && exchange.scan.worth_parsing(bytes) {
+                match world.response_head.parse(bytes, exchange.facts.method, &world.config.limits) {
+                    Ok(Parsed::Partial) => {}
+                    Ok(Parsed::Complete(len)) => return self.take_answer(exchange, len, world),
+                    Err(bad) => return Answer::Failed(Fault::BadResponse(bad.0)),
+                }
+            }
+            match pump::fill(world, &mut exchange.response, upstream) {
+                Fill::Bytes(_) => exchange.trace.ttfb.mark_first(world.now),
+                Fill::Blocked => return Answer::Wait,
+                Fill::Closed | Fill::Broken(_) => return Answer::Failed(Fault::UpstreamClosed),
+            }
+        }
+    }
+
+    /// A response head stands at the front of the buffer.
+    fn take_answer<N: Net>(&self, exchange: &mut Exchange, len: usize, world: &mut World<N>) -> Answer {
+        let facts = world.response_head.facts();
+        exchange.scan = Default::default();
+        if facts.status == 101 {
+            return self.take_switch(exchange, len, facts, world);
+        }
+        if facts.status < 200 {
+            return take_interim(exchange, len, facts, world);
+        }
+        let framing = outgoing_framing(facts.framing, exchange.facts.version);
+        let request_done = exchange.trace.sent.get().is_some();
+        exchange.keep_client &= request_done && framing != Framing::UntilClose && !world.draining;
+        exchange.keep_upstream = request_done && facts.keep_alive && world.keeps_upstream();
+        write_head(exchange, len, framing, exchange.keep_client, false, world);
+        exchange.response.body = Body::new(facts.framing, framing, exchange.facts.accepts_trailers);
+        exchange.response.progress = world.now;
+        exchange.status = facts.status;
+        if let Err(fault) = check_surplus(exchange, facts.framing) {
+            exchange.response.out.truncate(exchange.response.out_sent);
+            return Answer::Failed(fault);
+        }
+        exchange.answer = Some(facts);
+        world.observe(exchange, Stage::Head, outcome_of(facts.status));
+        Answer::Final
+    }
+
+    /// 101: only to a client that asked, and only for what it asked.
+    fn take_switch<N: Net>(
+        &self,
+        exchange: &mut Exchange,
+        len: usize,
+        facts: ResponseFacts,
+        world: &mut World<N>,
+    ) -> Answer {
+        if !exchange.facts.upgrade || !world.response_head.upgrade_offered() {
+            return Answer::Failed(Fault::BadResponse("101 without being asked"));
+        }
+        write_head(exchange, len, Framing::Empty, true, true, world);
+        exchange.response.body = Body::tunnel();
+        exchange.request.body = Body::tunnel();
+        exchange.answer = Some(facts);
+        exchange.status = facts.status;
+        exchange.keep_client = false;
+        exchange.keep_upstream = false;
+        world.observe(exchange, Stage::Head, Outcome::Abandoned);
+        Answer::Tunnel
+    }
+
+    /// Which wait it was that the deadline ended.
+    pub(super) fn relay_expired<N: Net>(&mut self, world: &mut World<N>) -> Step {
+        let fault = match self.exchange.as_ref() {
+            Some(exchange) => waiting_for(exchange),
+            None => return Step::Gone,
+        };
+        self.fail(world, fault)
+    }
+}
+
+fn take_interim<N: Net>(
+    exchange: &mut Exchange,
+    len: usize,
+    facts: ResponseFacts,
+    world: &mut World<N>,
+) -> Answer {
+    exchange.interims += 1;
+    if exchange.interims > INTERIMS_MAX {
+        return Answer::Failed(Fault::BadResponse("too many interim responses"));
+    }
+    if exchange.facts.version == Version::Http11 {
+        write_head(exchange, len, facts.framing, true, false, world);
+    } else {
+        exchange.response.buffer.drop_raw(len); // RFC 9110 section 15.2: never to an HTTP/1.0 client
+    }
+    Answer::Interim
+}
+
+/// Queues the head at the front of the buffer, rewritten, and takes it from the buffer.
+fn write_head<N: Net>(
+    exchange: &mut Exchange,
+    len: usize,
+    framing: Framing,
+    keep_alive: bool,
+    upgrade: bool,
+    world: &mut World<N>,
+) {
+    let context = ResponseContext {
+        client: exchange.facts.version,
+        keep_alive,
+        framing,
+        pseudonym: PSEUDONYM,
+        date: world.date.at(world.unix_seconds),
+        upgrade,
+    };
+    let flow = &mut exchange.response;
+    rewrite::response(&world.response_head, flow.buffer.raw(), &context, &mut flow.out);
+    flow.buffer.drop_raw(len);
+}
+
+/// Chunks where a length is not known and the client takes them, else the end of the connection.
+pub(super) fn outgoing_framing(incoming: Framing, client: Version) -> Framing {
+    match (incoming, client) {
+        (Framing::UntilClose, Version::Http11) => Framing::Chunked,
+        (Framing::Chunked, Version::Http10) => Framing::UntilClose,
+        (framing, _) => framing,
+    }
+}
+
+/// Bytes behind an answer that is here whole, before any of it was sent: the backend does not know what it says.
+fn check_surplus(exchange: &mut Exchange, framing: Framing) -> Result<(), Fault> {
+    let flow = &mut exchange.response;
+    if framing == Framing::Empty {
+        exchange.keep_upstream &= flow.buffer.raw().is_empty();
+        return Ok(());
+    }
+    match flow.body.advance(&mut flow.buffer) {
+        Ok(()) if flow.body.is_finished() && !flow.buffer.raw().is_empty() => {
+            Err(Fault::BadResponse("bytes after the end of the response"))
+        }
+        Ok(()) => Ok(()),
+        Err(crate::http1::body::BadBody::Malformed(what)) => Err(Fault::BadResponse(what)),
+        Err(crate::http1::body::BadBody::Truncated) => Err(Fault::ResponseTruncated),
+    }
+}
+
+/// What a status says of the backend's health (resilience.md: 500, 502, 503 and 504 are failures).
+pub(super) fn outcome_of(status: u16) -> Outcome {
+    match status {
+        500 | 502 | 503 | 504 => Outcome::Failure,
+        _ => Outcome::Success,
+    }
+}
+
+fn waiting_for(exchange: &Exchange) -> Fault {
+    let request_done = exchange.request_cut || exchange.trace.sent.get().is_some();
+    match exchange.answer {
+        Some(_) if exchange.response.is_drained() => Fault::ResponseStalled,
+        Some(_) => Fault::ClientStalled,
+        None if !exchange.response.is_drained() => Fault::ClientStalled,
+        None if request_done || !exchange.request.is_drained() => Fault::UpstreamTimeout,
+        None => Fault::RequestBodyTimeout,
+    }
+}
+
+/// When the present wait has lasted too long.
+fn deadline<N: Net>(exchange: &Exchange, world: &World<N>) -> Time {
+    let limits = &world.config.timeouts;
+    match waiting_for(exchange) {
+        Fault::ResponseStalled => exchange.response.progress.plus(limits.response_body),
+        Fault::ClientStalled => exchange.response.progress.plus(limits.client_write),
+        Fault::RequestBodyTimeout => {
+            let begun = exchange.trace.head_done.get().unwrap_or(world.now);
+            let rate = limits.request_body_rate;
+            let earned = exchange.request.read.checked_div(rate).unwrap_or(u64::MAX / 2_000_000_000);
+            let average = begun.plus(limits.request_body).plus(std::time::Duration::from_secs(earned));
+            average.min(exchange.request.progress.plus(limits.request_body))
+        }
+        _ => {
+            let sent = exchange.trace.sent.get().unwrap_or(exchange.request.progress);
+            sent.plus(limits.upstream)
+        }
+    }
+}
