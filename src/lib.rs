@@ -16,6 +16,7 @@ pub mod net;
 pub mod upstream;
 pub mod balance;
 pub mod record;
+pub mod dashboard;
 pub mod emulator;
 pub mod buffer;
 pub mod slab;

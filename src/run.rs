@@ -1,20 +1,173 @@
-//! Running what was asked for.
+//! Running what was asked for: opens what the configuration names, starts the threads, waits for signals.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::iterator::Signals;
 
 use crate::cli::Failure;
-use crate::config::{DemoConfig, EmulatorConfig, Settings};
+use crate::config::{DemoConfig, EmulatorConfig, ProxyConfig, Settings};
+use crate::dashboard::Board;
+use crate::net::{self, Sockets};
+use crate::proxy::{Proxy, Setup, World};
+use crate::reactor::{Control, DrainTimes, Reactor};
+use crate::record::console::Console;
+use crate::record::row::Names;
+use crate::record::stats::Snapshot;
+use crate::record::writer::{LogHandle, LogWriter};
+
+/// File descriptors kept back for listeners, logs and the admin page.
+const DESCRIPTORS_RESERVED: u64 = 64;
+
+/// A proxy on its thread.
+#[derive(Debug)]
+pub struct RunningProxy {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// For orders.
+    pub control: Control,
+    /// Its latest figures.
+    pub board: Arc<Board>,
+    thread: JoinHandle<Result<Snapshot, Failure>>,
+}
+
+impl RunningProxy {
+    /// Drains it and returns its final figures; every row is in its log by then.
+    ///
+    /// # Errors
+    /// When its loop failed.
+    pub fn stop(self) -> Result<Snapshot, Failure> {
+        self.control.drain_or_stop();
+        self.wait()
+    }
+
+    /// Waits until it has ended by an order from elsewhere.
+    ///
+    /// # Errors
+    /// When its loop failed.
+    pub fn wait(self) -> Result<Snapshot, Failure> {
+        self.thread.join().unwrap_or_else(|_| Err(Failure::Runtime("the proxy's thread has panicked".to_owned())))
+    }
+}
+
+/// Opens everything a proxy needs and starts its thread. `ended` runs on that thread when the proxy has stopped,
+/// whatever the reason.
+///
+/// # Errors
+/// One line: what cannot be opened and which flag names it.
+pub fn start_proxy(config: ProxyConfig, ended: impl FnOnce() + Send + 'static) -> Result<RunningProxy, Failure> {
+    let clients_max = clients_max(&config);
+    let listener = net::listen(config.listen).map_err(|error| cannot_listen("--listen", config.listen, &error))?;
+    let address = listener.local_addr().map_err(|error| cannot_listen("--listen", config.listen, &error))?;
+    let drain = DrainTimes { delay: config.drain_delay, timeout: config.drain_timeout };
+    let reactor = Reactor::new(listener, drain).map_err(|error| runtime("event loop", &error))?;
+    let log = match &config.log {
+        Some(path) => Some(open_log(path, &config, reactor.origin())?),
+        None => None,
+    };
+    let console = match config.log_decisions {
+        true => Some(Console::start().map_err(|error| runtime("console thread", &error))?),
+        false => None,
+    };
+    let board = Arc::new(Board::default());
+    let setup = Setup {
+        config: Arc::new(config),
+        log,
+        console,
+        board: Some(board.clone()),
+        clients_max,
+        seed: fastrand::u64(..),
+    };
+    let sockets = Sockets::new(reactor.registry().map_err(|error| runtime("event loop", &error))?);
+    let world = World::new(sockets, setup).map_err(|error| Failure::Runtime(format!("histograms: {error}")))?;
+    let control = reactor.control();
+    let thread = std::thread::Builder::new()
+        .name("reactor".to_owned())
+        .spawn(move || {
+            let mut proxy = Proxy::new(world);
+            let result = reactor.run(&mut proxy).map_err(|error| runtime("event loop", &error));
+            let figures = proxy.world.snapshot(proxy.world.now);
+            ended();
+            result.map(|()| figures)
+        })
+        .map_err(|error| runtime("reactor thread", &error))?;
+    Ok(RunningProxy { address, control, board, thread })
+}
 
 /// `tidegate proxy`, until told to stop.
+///
+/// # Errors
+/// One line each: what is wrong with the configuration, or what cannot be opened.
 pub fn proxy(settings: &Settings) -> Result<(), Failure> {
-    let _loaded = settings.load().map_err(Failure::Usage)?;
-    Err(Failure::Runtime("not built yet".to_owned()))
+    let config = settings.load().map_err(Failure::Usage)?.config;
+    let mut signals = signals()?;
+    let handle = signals.handle();
+    let running = start_proxy(config, move || handle.close())?;
+    tracing::info!("listening on http://{}", running.address);
+    for signal in &mut signals {
+        match signal {
+            SIGUSR1 => running.control.reopen_log(),
+            _ => running.control.drain_or_stop(),
+        }
+    }
+    running.wait().map(|_| ())
 }
 
 /// `tidegate backend`, until told to stop.
+///
+/// # Errors
+/// One line: what cannot be opened.
 pub fn backend(_config: &EmulatorConfig) -> Result<(), Failure> {
     Err(Failure::Runtime("not built yet".to_owned()))
 }
 
 /// `tidegate demo`, to its table.
+///
+/// # Errors
+/// One line: what cannot be opened.
 pub fn demo(_config: &DemoConfig) -> Result<(), Failure> {
     Err(Failure::Runtime("not built yet".to_owned()))
+}
+
+fn signals() -> Result<Signals, Failure> {
+    Signals::new([SIGTERM, SIGINT, SIGUSR1]).map_err(|error| runtime("signal handlers", &error))
+}
+
+fn open_log(path: &Path, config: &ProxyConfig, origin: Instant) -> Result<LogHandle, Failure> {
+    let names = Names {
+        routings: vec![config.routing.name().to_owned()],
+        backends: config.backends.iter().map(|backend| backend.url.clone()).collect(),
+    };
+    LogWriter::start(path, names, origin).map_err(|error| {
+        Failure::Usage(format!("--log {}: {error}; name a file that can be written, or none", path.display()))
+    })
+}
+
+/// Every client may need a backend connection too; raising the soft limit to the hard one is what it is for.
+fn clients_max(config: &ProxyConfig) -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let current = if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };
+    let descriptors = current.unwrap_or(u64::MAX).saturating_sub(DESCRIPTORS_RESERVED) / 2;
+    let possible = usize::try_from(descriptors).unwrap_or(usize::MAX).max(1);
+    config.max_clients.unwrap_or(possible).min(possible)
+}
+
+fn cannot_listen(flag: &str, address: SocketAddr, error: &std::io::Error) -> Failure {
+    let hint = match error.kind() {
+        std::io::ErrorKind::AddrInUse => "another process listens there; choose a free port",
+        std::io::ErrorKind::AddrNotAvailable => "this machine has no such address",
+        std::io::ErrorKind::PermissionDenied => "ports below 1024 need the right to bind them",
+        _ => "choose another address",
+    };
+    Failure::Runtime(format!("{flag} {address}: {error}; {hint}"))
+}
+
+fn runtime(what: &str, error: &std::io::Error) -> Failure {
+    Failure::Runtime(format!("{what}: {error}"))
 }

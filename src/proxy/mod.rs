@@ -4,6 +4,7 @@
 //! ([`Proxy::mark`]); sessions act when the queue is run. Only this file removes sessions. Absent: the poll, the clock
 //! and real sockets (reactor.rs, net/), so a seeded simulation can drive the very same code.
 
+mod service;
 mod world;
 
 use std::net::SocketAddr;
@@ -20,6 +21,9 @@ use crate::timer::Timers;
 
 /// Sessions advanced between two looks at the clock: a latency is off by no more than they take together.
 const STRETCH: usize = 32;
+
+/// Idle clients closed at once when descriptors run out.
+const SHED_AT_ONCE: usize = 32;
 
 /// The proxy.
 pub struct Proxy<N: Net> {
@@ -49,6 +53,8 @@ impl<N: Net> Proxy<N> {
         }
         let deadline = now.plus(self.world.config.timeouts.client_idle);
         self.sessions.insert(Session::new(key, client, peer, deadline));
+        self.world.stats.counters.clients_accepted += 1;
+        self.world.stats.counters.clients_active += 1;
         self.arm(key);
     }
 
@@ -110,6 +116,21 @@ impl<N: Net> Proxy<N> {
             if let Some(session) = self.sessions.get_mut(key.0) {
                 session.cut_off(&mut self.world, Fault::Shutdown);
             }
+            self.remove(key);
+        }
+    }
+
+    /// Closes the clients that are between two requests: their descriptors are needed more elsewhere.
+    pub fn shed_idle(&mut self) {
+        let idle: Vec<SessionKey> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| session.is_idle())
+            .take(SHED_AT_ONCE)
+            .map(|(_, session)| session.key)
+            .collect();
+        tracing::debug!(count = idle.len(), "out of file descriptors: closing idle clients");
+        for key in idle {
             self.remove(key);
         }
     }
@@ -206,6 +227,7 @@ impl<N: Net> Proxy<N> {
 
     fn remove(&mut self, key: SessionKey) {
         let Some(mut session) = self.sessions.remove(key.0) else { return };
+        self.world.stats.counters.clients_active -= 1;
         if let Some(exchange) = session.exchange.take() {
             self.world.recycle(exchange);
         }

@@ -7,6 +7,7 @@ use crate::balance::{AnyPolicy, Options, Observation, Outcome, Pick, Policy, Sta
 use crate::buffer::Pool;
 use crate::clock::Time;
 use crate::config::{ProxyConfig, UpstreamMode};
+use crate::dashboard::Board;
 use crate::fault::Fault;
 use crate::http1::date::DateCache;
 use crate::http1::request::RequestHead;
@@ -14,7 +15,7 @@ use crate::http1::response::ResponseHead;
 use crate::net::{Conn, ConnKey, Net, Ready, Role};
 use crate::record::console::Console;
 use crate::record::row::Row;
-use crate::record::stats::Stats;
+use crate::record::stats::{Live, Snapshot, Stats};
 use crate::record::writer::LogHandle;
 use crate::session::Exchange;
 use crate::slab::Slab;
@@ -34,6 +35,10 @@ pub struct Setup {
     pub log: Option<LogHandle>,
     /// Where decisions are told, if anywhere.
     pub console: Option<Console>,
+    /// Where counts are shown, if anywhere.
+    pub board: Option<Arc<Board>>,
+    /// Clients there may be at once.
+    pub clients_max: usize,
     /// Seed of the random draws.
     pub seed: u64,
 }
@@ -68,9 +73,12 @@ pub struct World<N: Net> {
     pub unix_seconds: u64,
     /// No request after the one under way.
     pub draining: bool,
+    /// Clients there may be at once.
+    pub clients_max: usize,
     /// Counters and histograms.
     pub stats: Stats,
     log: Option<LogHandle>,
+    board: Option<Arc<Board>>,
     exchanges: Vec<Box<Exchange>>,
     decision: String,
     urls: Vec<String>,
@@ -99,6 +107,8 @@ impl<N: Net> World<N> {
             date: DateCache::default(),
             unix_seconds: 0,
             draining: false,
+            clients_max: setup.clients_max,
+            board: setup.board,
             stats: Stats::new(Time::ZERO, &urls)?,
             log: setup.log,
             exchanges: Vec::new(),
@@ -272,6 +282,44 @@ impl<N: Net> World<N> {
     pub fn flush_log_if_due(&mut self) {
         if let Some(log) = &mut self.log {
             log.flush_if_due(self.now);
+        }
+    }
+
+    /// Shows the counts to whoever looks.
+    pub fn publish(&mut self, now: Time) {
+        if let Some(board) = &self.board {
+            board.publish(self.snapshot(now));
+        }
+    }
+
+    /// The counts, and what table and policy know at this moment.
+    pub fn snapshot(&self, now: Time) -> Snapshot {
+        let averages = self.policy.original_averages();
+        let live: Vec<Live> = self
+            .upstreams
+            .candidates()
+            .iter()
+            .enumerate()
+            .map(|(backend, candidate)| Live {
+                in_flight: candidate.in_flight,
+                sma_ms: averages.and_then(|averages| averages.sma(backend)),
+                ewma_ms: averages.and_then(|averages| averages.ewma(backend)),
+            })
+            .collect();
+        self.stats.snapshot(now, self.config.routing.name(), &live)
+    }
+
+    /// Readiness fails from now on.
+    pub fn set_unready(&mut self) {
+        if let Some(board) = &self.board {
+            board.set_ready(false);
+        }
+    }
+
+    /// Rows from now on go to a file opened anew.
+    pub fn reopen_log(&mut self) {
+        if let Some(log) = &mut self.log {
+            log.reopen();
         }
     }
 

@@ -1,0 +1,5 @@
+//! What the admin address shows.
+
+mod board;
+
+pub use board::Board;

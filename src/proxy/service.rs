@@ -1,0 +1,60 @@
+//! The proxy on a reactor.
+
+use std::net::SocketAddr;
+
+use mio::net::TcpStream;
+
+use super::Proxy;
+use crate::clock::Time;
+use crate::net::{Ready, Sockets};
+use crate::reactor::{Order, Service, Turned};
+
+impl Service for Proxy<Sockets> {
+    fn accept(&mut self, stream: TcpStream, peer: SocketAddr, now: Time) {
+        Proxy::accept(self, stream, peer, now);
+    }
+
+    fn has_room(&self) -> bool {
+        self.clients() < self.world.clients_max
+    }
+
+    fn shed(&mut self) {
+        self.shed_idle();
+    }
+
+    fn mark(&mut self, token: usize, ready: Ready) {
+        Proxy::mark(self, token, ready);
+    }
+
+    fn turn(&mut self, now: Time, unix_seconds: u64) -> Turned {
+        self.world.unix_seconds = unix_seconds;
+        Proxy::turn(self, now)
+    }
+
+    fn next_deadline(&self) -> Option<Time> {
+        Proxy::next_deadline(self)
+    }
+
+    fn publish(&mut self, now: Time) {
+        self.world.publish(now);
+    }
+
+    fn order(&mut self, order: Order) {
+        match order {
+            Order::Unready => self.world.set_unready(),
+            Order::Drain => self.drain(),
+            Order::ReopenLog => self.world.reopen_log(),
+            Order::Stop => {}
+        }
+    }
+
+    fn is_drained(&self) -> bool {
+        self.clients() == 0
+    }
+
+    fn stop(&mut self, now: Time) {
+        self.cut_off(now);
+        self.world.publish(now);
+        self.world.close_log();
+    }
+}
