@@ -2,7 +2,7 @@
 //!
 //! clap does the parsing; this module adds what must not drift apart: every flag's environment variable is made from
 //! its name, and every default in the help of `proxy` from the code's own. Complaints become one line each
-//! ([`complaint`]). Deliberately absent: judging what is typed against each other (see [`crate::config`]) and running
+//! (`complaint`). Deliberately absent: judging what is typed against each other (see [`crate::config`]) and running
 //! any of it.
 
 use std::ffi::OsString;
@@ -67,7 +67,7 @@ enum Command {
     /// Print a manual page
     Man {
         /// Of this command; of tidegate itself if left out
-        #[arg(value_parser = ["proxy", "backend", "demo", "check", "completions", "man"])]
+        #[arg(value_parser = clap::builder::PossibleValuesParser::new(["proxy", "backend", "demo", "check"]))]
         command: Option<String>,
     },
 }
@@ -153,9 +153,15 @@ pub fn command() -> clap::Command {
                 _ => arg,
             };
             let arg = if arg.get_env().is_none() { arg.env(variable(&long)) } else { arg };
-            arg.hide_env_values(true)
+            // Otherwise `--retries -1` is told that there is no flag -1.
+            arg.hide_env_values(true).allow_negative_numbers(true)
         })
     })
+}
+
+/// The names of the subcommands.
+fn commands() -> Vec<String> {
+    Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect()
 }
 
 /// What help says of the defaults of `proxy`, by key.

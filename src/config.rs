@@ -1,12 +1,14 @@
 //! What the proxy, the emulated backend and the demo were asked to be, checked and in the units the code uses.
 //!
 //! Everything here is meant, nothing is as typed: names are resolved, defaults filled in, contradictions refused
-//! (see [`crate::cli`] for the flags and [`file`] for the TOML file, which share one shape). Deliberately absent:
+//! (see [`crate::cli`] for the flags and [`mod@file`] for the TOML file, which share one shape). Deliberately absent:
 //! opening anything. A `Config` names a port or a log file; whether it can be had is found out by who runs it.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
+
+use crate::emulator::profile::Profile;
 
 pub mod address;
 pub mod file;
@@ -15,8 +17,11 @@ pub mod origin;
 pub mod settings;
 pub mod value;
 
-pub use crate::balance::Routing;
+#[cfg(test)]
+mod tests;
+
 pub use self::settings::{Loaded, Settings};
+pub use crate::balance::Routing;
 pub use ipnet::IpNet as Cidr;
 
 /// The policy of a proxy that was not told which. One constant, for it is bound to change.
@@ -174,8 +179,8 @@ pub struct EmulatorConfig {
     pub id: String,
     /// Where it listens.
     pub listen: SocketAddr,
-    /// How long it takes to answer, as `constant:200ms` and its like; the cycle of `id` when absent.
-    pub latency: Option<String>,
+    /// How long it takes to answer, whatever its `id`; the cycle of `id` when absent.
+    pub latency: Option<Profile>,
     /// Requests it works on at once, further ones waiting in order; unlimited when absent.
     pub concurrency: Option<usize>,
     /// Length of the answer's body; the original's text when absent.
@@ -303,7 +308,7 @@ pub fn log_default(routing: Routing, upstream: UpstreamMode) -> PathBuf {
 
 /// The original's three routings never ejected; being exact, they do not unless asked.
 pub fn ejects_by_default(routing: Routing) -> bool {
-    !matches!(routing, Routing::RoundRobin | Routing::AdaptiveSma | Routing::AdaptiveEwma)
+    !routing.is_exact()
 }
 
 impl std::fmt::Display for UpstreamMode {

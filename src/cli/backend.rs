@@ -7,6 +7,7 @@ use clap::Args;
 use crate::config::EmulatorConfig;
 use crate::config::given::Given;
 use crate::config::value::{Bytes, Fraction, OrNone};
+use crate::emulator::profile::Profile;
 
 /// As typed. `SERVER_ID` and `PORT` are the original's; a TIDEGATE_PORT would meet the one that Kubernetes sets to
 /// `tcp://...` for a service named tidegate.
@@ -25,10 +26,11 @@ pub(super) struct BackendArgs {
     #[arg(long, value_name = "IP", default_value = "127.0.0.1", help_heading = "Identity")]
     pub listen_ip: Given<IpAddr>,
 
-    /// Latency: constant:200ms, cycle:10ms,15ms,400ms, lognormal:median=20ms,sigma=0.5, pareto:..., bimodal:...
+    /// Latency, like 200ms, cycle:10ms,15ms,400ms, uniform:min=5ms,max=15ms, exponential:mean=10ms,
+    /// lognormal:median=20ms,sigma=0.5, pareto:scale=5ms,shape=1.5 or bimodal:fast=10ms,slow=400ms,slow-share=0.1
     /// [default: the cycle of --id]
     #[arg(long, value_name = "PROFILE", help_heading = "Behaviour")]
-    pub latency: Option<String>,
+    pub latency: Option<Given<Profile>>,
 
     /// Requests worked on at once, further ones waiting in order; none: unlimited
     #[arg(long, value_name = "N|none", default_value = "none", help_heading = "Behaviour")]
@@ -57,7 +59,7 @@ impl BackendArgs {
         Ok(EmulatorConfig {
             id: self.id,
             listen: SocketAddr::new(self.listen_ip.0, self.port.0),
-            latency: self.latency,
+            latency: self.latency.map(|given| given.0),
             concurrency,
             body_bytes: self.body_bytes.map(|given| given.0.0),
             seed: self.seed.map(|given| given.0),

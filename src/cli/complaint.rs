@@ -35,15 +35,18 @@ pub(super) fn one_line(error: &clap::Error, argv: &[OsString]) -> String {
             let unknown = text(ContextKind::InvalidSubcommand).unwrap_or_default();
             format!("unknown command '{unknown}': {}", hint(ContextKind::SuggestedSubcommand))
         }
-        ErrorKind::MissingSubcommand => {
-            let all = text(ContextKind::ValidSubcommand).unwrap_or_default();
-            format!("a command is missing: one of {all}; see --help")
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            format!("a command is missing: must be one of {}; see --help", super::commands().join(", "))
         }
         ErrorKind::MissingRequiredArgument => {
             let missing = text(ContextKind::InvalidArg).unwrap_or_default();
             format!("{missing} is missing: see --help")
         }
         ErrorKind::ArgumentConflict => format!("{} is given twice: once is enough", arg()),
+        ErrorKind::InvalidUtf8 => match argv.iter().find(|word| word.to_str().is_none()) {
+            Some(word) => format!("'{}': must be UTF-8", word.to_string_lossy()),
+            None => "an environment variable is not UTF-8: TIDEGATE_... must be".to_owned(),
+        },
         _ => first_paragraph(&error.render().to_string()),
     }
 }

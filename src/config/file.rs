@@ -52,8 +52,9 @@ pub(crate) fn parse(text: &str) -> Result<File, (usize, usize, String)> {
     }
     let args = toml::from_str(text).map_err(|error| {
         let (line, _) = place(text, error.span().map_or(0, |span| span.start));
-        let key = key_of_line(text, line);
-        refuse(error.span(), format!("{key}{}", error.message()))
+        let message = error.message();
+        let colon = if message.starts_with('\'') { "" } else { ":" }; // ours begin with the value
+        refuse(error.span(), format!("{}{colon} {message}", key_of_line(text, line)))
     })?;
     Ok(File { args, places })
 }
@@ -73,13 +74,10 @@ fn unknown_key(name: &str, known: &[String]) -> String {
     }
 }
 
-/// `key ` if the line has a key, for the complaint about its value.
-fn key_of_line(text: &str, line: usize) -> String {
+/// The key before the `=` of a line, or the table it opens, for the complaint about its value.
+fn key_of_line(text: &str, line: usize) -> &str {
     let line = text.lines().nth(line - 1).unwrap_or("");
-    match line.split_once('=') {
-        Some((key, _)) => format!("{} ", key.trim()),
-        None => String::new(),
-    }
+    line.split('=').next().unwrap_or(line).trim().trim_matches(['[', ']'])
 }
 
 /// Line and column (in characters) of a byte offset, both from 1.

@@ -40,8 +40,13 @@ impl<T: Value> TypedValueParser for GivenParser<T> {
         arg: Option<&clap::Arg>,
         value: &OsStr,
     ) -> Result<Given<T>, clap::Error> {
-        let parse = |text: &str| T::parse(text).map(Given);
-        TypedValueParser::parse_ref(&parse, command, arg, value)
+        // clap's own refusal of what is no UTF-8 names neither flag nor value.
+        let readable = value.to_str().is_some();
+        let parse = move |text: &str| match readable {
+            true => T::parse(text).map(Given),
+            false => Err("must be UTF-8".to_owned()),
+        };
+        TypedValueParser::parse_ref(&parse, command, arg, OsStr::new(value.to_string_lossy().as_ref()))
     }
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {

@@ -173,6 +173,16 @@ fn meant(args: &ProxyArgs, origins: &Origins) -> Result<ProxyConfig, String> {
     })
 }
 
+/// Whether connecting to one reaches who listens on the other: a listener on every interface is on loopback too.
+fn same_place(one: SocketAddr, other: SocketAddr) -> bool {
+    let covers = |wide: SocketAddr, narrow: SocketAddr| {
+        wide.ip().is_unspecified() && (narrow.ip().is_loopback() || narrow.ip().is_unspecified())
+    };
+    one.port() == other.port()
+        && one.port() != 0
+        && (one.ip() == other.ip() || covers(one, other) || covers(other, one))
+}
+
 /// The checks that need a name to blame.
 struct Check<'o> {
     origins: &'o Origins,
@@ -194,7 +204,7 @@ impl Check<'_> {
                 Ok(backend) => backend,
                 Err(why) => return refuse(spec, why),
             };
-            if backend.address == listen {
+            if same_place(backend.address, listen) {
                 return refuse(
                     spec,
                     "is where the proxy itself listens: name the server behind it".to_owned(),
@@ -213,7 +223,7 @@ impl Check<'_> {
     fn admin(&self, admin: OrNone<Address>, listen: SocketAddr) -> Result<Option<SocketAddr>, String> {
         let Some(address) = admin.0 else { return Ok(None) };
         let resolved = self.resolve("admin", &address)?;
-        if resolved == listen && listen.port() != 0 {
+        if same_place(resolved, listen) {
             let why = "is where clients connect: give it a port of its own, or none";
             return Err(self.origins.refuse("admin", address.show(), why));
         }

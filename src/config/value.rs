@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::emulator::profile::{Profile, ProfileError};
+
 use super::{Cidr, Routing, UpstreamMode};
 
 /// A type with one spelling for flag, environment and file.
@@ -68,17 +70,15 @@ const UNITS_NS: [(&str, u64); 7] = [
 ];
 const SIZES: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
 const UPSTREAMS: [&str; 2] = ["persistent", "non-persistent"];
-const ROUTINGS: [&str; 9] = [
-    "round-robin",
-    "adaptive_sma",
-    "adaptive_ewma",
-    "random",
-    "least-connections",
-    "p2c",
-    "peak-ewma",
-    "least-time",
-    "elastic",
-];
+const ROUTINGS: [&str; Routing::ALL.len()] = {
+    let mut names = [""; Routing::ALL.len()];
+    let mut index = 0;
+    while index < names.len() {
+        names[index] = Routing::ALL[index].name();
+        index += 1;
+    }
+    names
+};
 
 impl Value for Duration {
     fn parse(text: &str) -> Result<Duration, String> {
@@ -247,6 +247,16 @@ impl Value for Routing {
 
     fn names() -> &'static [&'static str] {
         &ROUTINGS
+    }
+}
+
+impl Value for Profile {
+    fn parse(text: &str) -> Result<Profile, String> {
+        text.parse().map_err(|error: ProfileError| error.to_string())
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
     }
 }
 
