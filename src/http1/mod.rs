@@ -5,10 +5,22 @@
 
 pub mod body;
 pub mod chunked;
+pub mod date;
 pub mod head;
 pub mod request;
 pub mod response;
 pub mod rewrite;
+
+mod fields;
+mod forwarded;
+mod framing;
+mod grammar;
+mod host;
+mod target;
+mod trailers;
+
+#[cfg(test)]
+mod tests;
 
 /// What a parser made of the bytes so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,18 +32,20 @@ pub enum Parsed {
 }
 
 /// Protocol version of a message as received. Other 1.x minors count as 1.1 (RFC 9110 section 2.5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Version {
     /// HTTP/1.0.
     Http10,
     /// HTTP/1.1 and above.
+    #[default]
     Http11,
 }
 
 /// How the end of a body is known (RFC 9112 section 6.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Framing {
     /// There is no body.
+    #[default]
     Empty,
     /// Exactly this many bytes.
     Length(u64),
@@ -42,7 +56,7 @@ pub enum Framing {
 }
 
 /// The methods whose meaning matters to a proxy; any other token is [`Method::Other`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)] // each variant is the registered method of that name
 pub enum Method {
     Get,
@@ -53,10 +67,26 @@ pub enum Method {
     Options,
     Trace,
     Patch,
+    #[default]
     Other,
 }
 
 impl Method {
+    /// The method a token names; methods are case-sensitive (RFC 9110 section 9.1).
+    pub fn of(token: &[u8]) -> Method {
+        match token {
+            b"GET" => Method::Get,
+            b"HEAD" => Method::Head,
+            b"POST" => Method::Post,
+            b"PUT" => Method::Put,
+            b"DELETE" => Method::Delete,
+            b"OPTIONS" => Method::Options,
+            b"TRACE" => Method::Trace,
+            b"PATCH" => Method::Patch,
+            _ => Method::Other,
+        }
+    }
+
     /// Whether sending it twice has the effect of sending it once (RFC 9110 section 9.2.2).
     pub fn is_idempotent(self) -> bool {
         !matches!(self, Method::Post | Method::Patch | Method::Other)
@@ -84,7 +114,7 @@ impl Span {
 pub struct Limits {
     /// Request line, its CRLF included: 414 beyond it.
     pub request_line: usize,
-    /// Whole request head: 431 beyond it.
+    /// Whole request head: 431 beyond it. At most 65,535, so that a [`Span`] reaches.
     pub request_head: usize,
     /// Whole response head: 502 beyond it. At most 65,535, so that a [`Span`] reaches.
     pub response_head: usize,

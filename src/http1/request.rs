@@ -1,6 +1,12 @@
 //! Request heads: what is accepted, and what it means for the proxy.
+//!
+//! Everything ambiguous or malformed is refused here, before a byte of it can reach an origin. Nothing here answers or
+//! forwards; see [`rewrite`](super::rewrite).
 
-use super::{Framing, Limits, Method, Parsed, Span, Version};
+use super::fields::{self, ConnectionOptions, Field, FieldKind};
+use super::framing::{self, FramingFields, Message};
+use super::grammar::{self, TARGET, TOKEN, members};
+use super::{Framing, Limits, Method, Parsed, Span, Version, host, target};
 
 /// A request that is answered by us, not forwarded: the status and why, in words for the log and the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +34,7 @@ pub enum Target {
 }
 
 /// All of a request head that outlives its bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequestFacts {
     /// Registered method, for its semantics.
     pub method: Method,
@@ -38,35 +44,305 @@ pub struct RequestFacts {
     pub framing: Framing,
     /// Whether the client can take another response on this connection (RFC 9112 section 9.3).
     pub keep_alive: bool,
-    /// `Expect: 100-continue` on HTTP/1.1.
+    /// `Expect: 100-continue` on HTTP/1.1, with a body to wait for.
     pub expect_continue: bool,
     /// `TE: trailers`: the client takes trailer fields.
     pub accepts_trailers: bool,
-    /// An upgrade we are willing to tunnel was asked for (HTTP/1.1, Connection names it, not h2c).
+    /// An upgrade we are willing to tunnel was asked for (HTTP/1.1, no body, Connection names it, not h2c).
     pub upgrade: bool,
     /// `Max-Forwards` of a TRACE or OPTIONS.
     pub max_forwards: Option<u32>,
+    /// Connection names fields that go no further. That holds for trailer fields too (RFC 9110 section 7.6.1), so the
+    /// trailer section of such a message is dropped.
+    pub nominates: bool,
 }
 
 /// A request head as offsets into the bytes it was parsed from. Reused from one request to the next.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct RequestHead {
-    /* the http1 work fills this in: method, target, facts, fields */
-    method: Span,
+    pub(super) method: Span,
+    pub(super) target: Span,
+    pub(super) form: Target,
+    /// The Host field's value, if there is a Host field.
+    pub(super) host: Option<Span>,
+    pub(super) facts: RequestFacts,
+    pub(super) fields: Vec<Field>,
+    /// The request line can be sent on as it is.
+    pub(super) line_is_final: bool,
+    /// Offset of the first field line.
+    pub(super) fields_start: usize,
+    /// Length of the head, empty line included.
+    pub(super) len: usize,
+}
+
+impl Default for RequestHead {
+    fn default() -> Self {
+        RequestHead {
+            method: Span::default(),
+            target: Span::default(),
+            form: Target::Asterisk,
+            host: None,
+            facts: RequestFacts::default(),
+            fields: Vec::new(),
+            line_is_final: false,
+            fields_start: 0,
+            len: 0,
+        }
+    }
 }
 
 impl RequestHead {
     /// Parses the head at the front of `bytes`. `Partial` while no blank line is in sight and no limit is passed.
+    ///
+    /// At most two empty lines before it are skipped (RFC 9112 section 2.2) and count in the length.
     pub fn parse(&mut self, bytes: &[u8], limits: &Limits) -> Result<Parsed, Refusal> {
-        let _ = (bytes, limits, &self.method);
-        unimplemented!()
+        let most = limits.request_head.min(u16::MAX as usize);
+        let window = &bytes[..bytes.len().min(most)];
+        let is_full = window.len() == most;
+        let Some(fields_start) = self.read_line(window, limits.request_line, is_full)? else {
+            return Ok(Parsed::Partial);
+        };
+        match fields::split(window, fields_start, limits.fields, &mut self.fields)? {
+            Parsed::Partial if is_full => Err(Refusal { status: 431, reason: "request head too long" }),
+            Parsed::Partial => Ok(Parsed::Partial),
+            Parsed::Complete(len) => {
+                self.fields_start = fields_start;
+                self.len = len;
+                self.read_fields(window)?;
+                Ok(Parsed::Complete(len))
+            }
+        }
     }
+
     /// Method as received.
-    pub fn method(&self) -> Span { unimplemented!() }
+    pub fn method(&self) -> Span {
+        self.method
+    }
+
     /// Request target as received (for the log).
-    pub fn target(&self) -> Span { unimplemented!() }
+    pub fn target(&self) -> Span {
+        self.target
+    }
+
     /// Its form.
-    pub fn form(&self) -> Target { unimplemented!() }
+    pub fn form(&self) -> Target {
+        self.form
+    }
+
     /// What outlives the bytes.
-    pub fn facts(&self) -> RequestFacts { unimplemented!() }
+    pub fn facts(&self) -> RequestFacts {
+        self.facts
+    }
+
+    /// The authority the request is for: the target's, else Host's; `None` for an HTTP/1.0 request without either.
+    pub fn authority(&self) -> Option<Span> {
+        match self.form {
+            Target::Absolute { authority, .. } => Some(authority),
+            Target::Origin(_) | Target::Asterisk => self.host,
+        }
+    }
+
+    /// Value of the first field called `name` (in any case). For routing by a field; the proxy itself has no need of it.
+    pub fn value<'b>(&self, bytes: &'b [u8], name: &str) -> Option<&'b [u8]> {
+        let is_it = |field: &&Field| field.name.of(bytes).eq_ignore_ascii_case(name.as_bytes());
+        self.fields.iter().find(is_it).map(|field| field.value.of(bytes))
+    }
+
+    /// Reads the request line, and gives the offset after it if it is there.
+    fn read_line(&mut self, window: &[u8], most: usize, is_full: bool) -> Result<Option<usize>, Refusal> {
+        let Some(start) = after_empty_lines(window) else { return Ok(None) };
+        let rest = &window[start..];
+        let searched = &rest[..rest.len().min(most)];
+        let Some(newline) = memchr::memchr(b'\n', searched) else {
+            if searched.len() == most || is_full {
+                return Err(Refusal { status: 414, reason: "request line too long" });
+            }
+            return check_partial_line(rest).map(|()| None);
+        };
+        let line = searched[..newline].strip_suffix(b"\r").ok_or(bad("bare LF in the head"))?;
+        let (front, version, is_current) = match line.strip_suffix(b" HTTP/1.1") {
+            Some(front) => (front, Version::Http11, true),
+            None => other_version(line).map(|(front, version)| (front, version, false))?,
+        };
+        let blank = memchr::memchr(b' ', front).ok_or(bad("no method or no request target"))?;
+        let method = &front[..blank];
+        if !grammar::is_token(method) {
+            return Err(bad("bad method"));
+        }
+        if method == b"CONNECT" {
+            return Err(Refusal { status: 405, reason: "CONNECT is not served here" });
+        }
+        self.facts.version = version;
+        self.facts.method = Method::of(method);
+        self.method = Span { start: start as u16, end: (start + blank) as u16 };
+        self.target = Span { start: (start + blank + 1) as u16, end: (start + front.len()) as u16 };
+        self.form = target::read(window, self.target, self.facts.method).map_err(bad)?;
+        self.line_is_final = is_current && !matches!(self.form, Target::Absolute { .. });
+        Ok(Some(start + newline + 1))
+    }
+
+    /// Reads what the fields mean together.
+    fn read_fields(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+        let mut seen = Seen::default();
+        for field in &self.fields {
+            if field.kind != FieldKind::Other {
+                seen.read(field, bytes, &mut self.facts, self.form)?;
+            }
+        }
+        self.host = seen.host;
+        if seen.host.is_none() && self.facts.version == Version::Http11 {
+            return Err(bad("no Host"));
+        }
+        let version = self.facts.version;
+        let framing = seen.framing.end_of_body(Message::Request, version)?;
+        let has_body = !matches!(framing, Framing::Empty | Framing::Length(0));
+        if has_body && self.facts.method == Method::Trace {
+            return Err(bad("content in a TRACE"));
+        }
+        let is_current = version == Version::Http11;
+        self.facts.framing = framing;
+        self.facts.keep_alive = seen.connection.persists(version);
+        // RFC 9110 section 10.1.1: ignored in HTTP/1.0, and not to be sent without content.
+        self.facts.expect_continue = seen.expects_continue && is_current && has_body;
+        self.facts.accepts_trailers = seen.accepts_trailers && is_current;
+        self.facts.max_forwards = seen.max_forwards;
+        self.facts.nominates = seen.connection.nominates;
+        self.facts.upgrade = seen.connection.upgrade
+            && is_current
+            && framing == Framing::Empty
+            && fields::offers_upgrade(&self.fields, bytes);
+        if seen.connection.nominates {
+            fields::mark_nominated(&mut self.fields, bytes);
+        }
+        Ok(())
+    }
+}
+
+/// What the fields read so far say.
+#[derive(Default)]
+struct Seen {
+    host: Option<Span>,
+    framing: FramingFields,
+    connection: ConnectionOptions,
+    expects_continue: bool,
+    accepts_trailers: bool,
+    max_forwards: Option<u32>,
+}
+
+impl Seen {
+    fn read(
+        &mut self,
+        field: &Field,
+        bytes: &[u8],
+        facts: &mut RequestFacts,
+        form: Target,
+    ) -> Result<(), Refusal> {
+        let value = field.value.of(bytes);
+        match field.kind {
+            FieldKind::Host => {
+                // An http URI has a host (RFC 9110 section 4.2.1); only `*` stands for no URI.
+                let may_be_empty = form == Target::Asterisk && value.is_empty();
+                if !may_be_empty && !host::is_valid(value) {
+                    return Err(bad("bad Host"));
+                }
+                if self.host.replace(field.value).is_some() {
+                    return Err(bad("several Host fields"));
+                }
+            }
+            FieldKind::ContentLength => self.framing.content_length(value)?,
+            FieldKind::TransferEncoding => self.framing.transfer_encoding(value)?,
+            FieldKind::Connection => self.connection.read(value)?,
+            FieldKind::Te => {
+                self.accepts_trailers |=
+                    members(value).any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
+            }
+            FieldKind::Expect if facts.version == Version::Http11 => {
+                for expectation in members(value) {
+                    if !expectation.eq_ignore_ascii_case(b"100-continue") {
+                        return Err(Refusal { status: 417, reason: "unknown expectation" });
+                    }
+                    self.expects_continue = true;
+                }
+            }
+            FieldKind::MaxForwards if matches!(facts.method, Method::Trace | Method::Options) => {
+                let hops = grammar::decimal(value).ok_or(bad("bad Max-Forwards"))?;
+                if self.max_forwards.replace(u32::try_from(hops).unwrap_or(u32::MAX)).is_some() {
+                    return Err(bad("several Max-Forwards fields"));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Offset after the empty lines to be skipped; `None` if that cannot be told yet. Further ones, and any that end in a
+/// bare LF, are left for the request line to fail on.
+fn after_empty_lines(window: &[u8]) -> Option<usize> {
+    const SKIPPED_MAX: usize = 2; // what a client sends too much after a body, with one to spare
+    let mut start = 0;
+    while start < 2 * SKIPPED_MAX {
+        match &window[start..] {
+            [b'\r', b'\n', ..] => start += 2,
+            [] | [b'\r'] => return None,
+            _ => break,
+        }
+    }
+    Some(start)
+}
+
+/// Refuses a line without its end as soon as it cannot become a request line: TLS and other protocols at this port
+/// get their answer at once.
+fn check_partial_line(rest: &[u8]) -> Result<(), Refusal> {
+    let mut parts = rest.splitn(3, |byte| *byte == b' ');
+    let method = parts.next().unwrap_or_default();
+    if !grammar::all(method, TOKEN) || (method.is_empty() && !rest.is_empty()) {
+        return Err(bad("bad method"));
+    }
+    if !grammar::all(parts.next().unwrap_or_default(), TARGET) {
+        return Err(bad("bad request target"));
+    }
+    Ok(())
+}
+
+/// The line less its version, for versions other than the one every request has.
+#[cold]
+fn other_version(line: &[u8]) -> Result<(&[u8], Version), Refusal> {
+    let blank = memchr::memrchr(b' ', line).ok_or(bad("no version in the request line"))?;
+    let front = &line[..blank];
+    match &line[blank + 1..] {
+        b"HTTP/1.0" => Ok((front, Version::Http10)),
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
+            if *major == b'1' {
+                Ok((front, Version::Http11))
+            } else {
+                Err(Refusal { status: 505, reason: "only HTTP/1.x is served here" })
+            }
+        }
+        _ => Err(bad("bad version in the request line")),
+    }
+}
+
+fn bad(reason: &'static str) -> Refusal {
+    Refusal { status: 400, reason }
+}
+
+impl From<fields::Fault> for Refusal {
+    fn from(fault: fields::Fault) -> Self {
+        match fault {
+            fields::Fault::TooMany => Refusal { status: 431, reason: "too many fields" },
+            fields::Fault::Malformed(reason) => bad(reason),
+        }
+    }
+}
+
+impl From<framing::Fault> for Refusal {
+    fn from(fault: framing::Fault) -> Self {
+        match fault {
+            framing::Fault::Malformed(reason) => bad(reason),
+            framing::Fault::UnknownCoding => Refusal { status: 501, reason: "unknown transfer coding" },
+        }
+    }
 }

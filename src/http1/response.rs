@@ -1,15 +1,21 @@
 //! Response heads from a backend: what is accepted, and what it means for the proxy.
+//!
+//! A backend is trusted no more than a client: what is malformed or ambiguous is a 502. Nothing here forwards; see
+//! [`rewrite`](super::rewrite).
 
-use super::{Framing, Limits, Method, Parsed, Version};
+use super::fields::{self, ConnectionOptions, Field, FieldKind};
+use super::framing::{self, FramingFields, Message};
+use super::grammar::{self, TEXT};
+use super::{Framing, Limits, Method, Parsed, Span, Version};
 
 /// Why a response cannot be forwarded (the client gets 502), in words for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadResponse(pub &'static str);
 
 /// All of a response head that outlives its bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ResponseFacts {
-    /// 100..=999 as sent.
+    /// 100..=599 as sent.
     pub status: u16,
     /// As received.
     pub version: Version,
@@ -17,18 +23,155 @@ pub struct ResponseFacts {
     pub framing: Framing,
     /// Whether the backend will take another request on this connection.
     pub keep_alive: bool,
+    /// Whether it carries a Date.
+    pub has_date: bool,
+    /// Connection names fields that go no further; its trailer section is then dropped.
+    pub nominates: bool,
+}
+
+impl ResponseFacts {
+    /// Whether another response head follows for the same request: a 1xx (RFC 9110 section 15.2) other than 101, which
+    /// ends HTTP on the connection instead.
+    pub fn is_interim(&self) -> bool {
+        self.status < 200 && self.status != 101
+    }
 }
 
 /// A response head as offsets into the bytes it was parsed from. Reused.
 #[derive(Debug, Default)]
-pub struct ResponseHead {}
+pub struct ResponseHead {
+    pub(super) facts: ResponseFacts,
+    pub(super) fields: Vec<Field>,
+    /// From the status code to the end of the status line, its CRLF not included.
+    pub(super) status_line: Span,
+    /// Offset of the first field line.
+    pub(super) fields_start: usize,
+    /// Length of the head, empty line included.
+    pub(super) len: usize,
+    /// The answer to a HEAD.
+    pub(super) answers_head: bool,
+    upgrade_offered: bool,
+}
 
 impl ResponseHead {
     /// Parses the head at the front of `bytes`, the answer to a request with `method`.
     pub fn parse(&mut self, bytes: &[u8], method: Method, limits: &Limits) -> Result<Parsed, BadResponse> {
-        let _ = (bytes, method, limits);
-        unimplemented!()
+        let most = limits.response_head.min(u16::MAX as usize);
+        let window = &bytes[..bytes.len().min(most)];
+        let too_long = Err(BadResponse("response head too long"));
+        let is_full = window.len() == most;
+        let Some(fields_start) = self.read_line(window)? else {
+            return if is_full { too_long } else { Ok(Parsed::Partial) };
+        };
+        match fields::split(window, fields_start, limits.fields, &mut self.fields)? {
+            Parsed::Partial if is_full => too_long,
+            Parsed::Partial => Ok(Parsed::Partial),
+            Parsed::Complete(len) => {
+                self.fields_start = fields_start;
+                self.len = len;
+                self.read_fields(window, method)?;
+                Ok(Parsed::Complete(len))
+            }
+        }
     }
+
     /// What outlives the bytes.
-    pub fn facts(&self) -> ResponseFacts { unimplemented!() }
+    pub fn facts(&self) -> ResponseFacts {
+        self.facts
+    }
+
+    /// Whether Connection and Upgrade name a protocol other than h2c, as a 101 must (RFC 9110 section 7.8).
+    pub fn upgrade_offered(&self) -> bool {
+        self.upgrade_offered
+    }
+
+    /// Reason phrase as received, which may be empty (for the log).
+    pub fn reason(&self) -> Span {
+        Span { start: (self.status_line.start + 4).min(self.status_line.end), end: self.status_line.end }
+    }
+
+    /// Reads the status line (RFC 9112 section 4), and gives the offset after it if it is there.
+    fn read_line(&mut self, window: &[u8]) -> Result<Option<usize>, BadResponse> {
+        let Some(newline) = memchr::memchr(b'\n', window) else {
+            let version_len = window.len().min(b"HTTP/1.".len());
+            return if window[..version_len] == b"HTTP/1."[..version_len] { Ok(None) } else { Err(BAD_LINE) };
+        };
+        let line = window[..newline].strip_suffix(b"\r").ok_or(BadResponse("bare LF in the head"))?;
+        let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor, b' ', rest @ ..] = line else {
+            return Err(BAD_LINE);
+        };
+        let [hundreds, tens, units, after @ ..] = rest else { return Err(BAD_LINE) };
+        let digits = [hundreds, tens, units].map(|digit| u16::from(digit.wrapping_sub(b'0')));
+        if !minor.is_ascii_digit() || digits.iter().any(|digit| *digit > 9) {
+            return Err(BAD_LINE);
+        }
+        // The blank before an empty reason is often left out; it is put back when forwarded.
+        if !(after.is_empty() || after[0] == b' ') || !grammar::all(after, TEXT) {
+            return Err(BAD_LINE);
+        }
+        let status = digits[0] * 100 + digits[1] * 10 + digits[2];
+        if !(100..=599).contains(&status) {
+            return Err(BadResponse("status code out of range"));
+        }
+        self.facts.status = status;
+        self.facts.version = if *minor == b'0' { Version::Http10 } else { Version::Http11 };
+        self.status_line = Span { start: (line.len() - rest.len()) as u16, end: line.len() as u16 };
+        Ok(Some(newline + 1))
+    }
+
+    /// Reads what the fields mean together.
+    fn read_fields(&mut self, bytes: &[u8], method: Method) -> Result<(), BadResponse> {
+        let mut framing = FramingFields::default();
+        let mut connection = ConnectionOptions::default();
+        let mut has_upgrade = false;
+        self.facts.has_date = false;
+        for field in &self.fields {
+            match field.kind {
+                FieldKind::ContentLength => framing.content_length(field.value.of(bytes))?,
+                FieldKind::TransferEncoding => framing.transfer_encoding(field.value.of(bytes))?,
+                FieldKind::Connection => connection.read(field.value.of(bytes))?,
+                FieldKind::Upgrade => has_upgrade = true,
+                FieldKind::Date => self.facts.has_date = true,
+                _ => {}
+            }
+        }
+        if connection.nominates {
+            fields::mark_nominated(&mut self.fields, bytes);
+            self.facts.has_date = self.fields.iter().any(|field| field.kind == FieldKind::Date);
+        }
+        let ResponseFacts { status, version, .. } = self.facts;
+        self.facts.framing = framing.end_of_body(Message::Response { status, method }, version)?;
+        // After a message that does not say where it ends, or says it where it must not, what follows cannot be trusted.
+        let ends_plainly = match status {
+            100..=199 | 204 => !framing.announces_content(),
+            205 => framing.is_explicit(),
+            _ => self.facts.framing != Framing::UntilClose,
+        };
+        self.facts.keep_alive = ends_plainly && connection.persists(version);
+        self.facts.nominates = connection.nominates;
+        self.answers_head = method == Method::Head;
+        self.upgrade_offered =
+            has_upgrade && connection.upgrade && fields::offers_upgrade(&self.fields, bytes);
+        Ok(())
+    }
+}
+
+const BAD_LINE: BadResponse = BadResponse("bad status line");
+
+impl From<fields::Fault> for BadResponse {
+    fn from(fault: fields::Fault) -> Self {
+        match fault {
+            fields::Fault::TooMany => BadResponse("too many fields"),
+            fields::Fault::Malformed(reason) => BadResponse(reason),
+        }
+    }
+}
+
+impl From<framing::Fault> for BadResponse {
+    fn from(fault: framing::Fault) -> Self {
+        match fault {
+            framing::Fault::Malformed(reason) => BadResponse(reason),
+            framing::Fault::UnknownCoding => BadResponse("unknown transfer coding"),
+        }
+    }
 }

@@ -1,8 +1,16 @@
 //! Heads as they are sent on: copied in runs, only what must change is written anew.
+//!
+//! A line that stays is copied as it came, in one stretch with its neighbours; those that are for one hop only, or that
+//! we speak for, are left out and written at the end. Proxy-Authenticate and Proxy-Authorization stay: we neither ask
+//! for nor check such credentials, and a proxy beyond us may (RFC 9110 section 11.7). Nothing here can fail, and nothing
+//! here judges: the heads were checked when they were parsed.
 
-use super::request::RequestHead;
+use super::fields::{Field, FieldKind, protocols};
+use super::forwarded::Forwarding;
+use super::request::{RequestHead, Target};
 use super::response::ResponseHead;
-use super::{Framing, Version};
+use super::trailers::is_forbidden;
+use super::{Framing, Method, Version};
 use std::net::IpAddr;
 
 /// What the forwarded request says about us and about the client.
@@ -24,8 +32,83 @@ pub struct RequestContext<'a> {
 
 /// Appends to `out` the head to send to the backend. `bytes` are those `head` was parsed from.
 pub fn request(head: &RequestHead, bytes: &[u8], how: &RequestContext<'_>, out: &mut Vec<u8>) {
-    let _ = (head, bytes, how, out);
-    unimplemented!()
+    let facts = head.facts();
+    // One bound for all that is added below spares each append its own check for room in a fresh Vec.
+    out.reserve(head.len + 512);
+    let run_start = if head.line_is_final {
+        head.method.start as usize
+    } else {
+        write_request_line(head, bytes, out);
+        head.fields_start
+    };
+    let authority_rules = matches!(head.form, Target::Absolute { .. });
+    let authority = head.authority().map(|span| span.of(bytes)).filter(|host| !host.is_empty());
+    if authority_rules || head.host.is_none() {
+        line(out, "Host", authority.unwrap_or(how.default_host.as_bytes()));
+    }
+    let mut has_request_id = false;
+    copy_runs(bytes, run_start, head.len - 2, &head.fields, out, |kind| match kind {
+        FieldKind::Other | FieldKind::Via | FieldKind::Date | FieldKind::ContentLength => true,
+        FieldKind::Host => !authority_rules,
+        FieldKind::XRequestId => {
+            has_request_id = true;
+            true
+        }
+        FieldKind::Expect => facts.expect_continue,
+        FieldKind::MaxForwards => facts.max_forwards.is_none(),
+        FieldKind::XForwardedOther => how.trusted,
+        _ => false,
+    });
+    if facts.framing == Framing::Chunked {
+        out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+    }
+    if let Some(hops) = facts.max_forwards {
+        let mut digits = itoa::Buffer::new();
+        line(out, "Max-Forwards", digits.format(hops.saturating_sub(1)).as_bytes());
+    }
+    write_via(facts.version, how.pseudonym, out);
+    let earlier = how.trusted.then_some((&head.fields[..], bytes));
+    Forwarding { client: how.client, host: authority, earlier }.write(out);
+    if let (Some(id), false) = (how.request_id, has_request_id) {
+        line(out, "X-Request-Id", id.as_bytes());
+    }
+    if facts.upgrade {
+        // No `close` beside it: some servers look for nothing but the one word.
+        write_upgrade(&head.fields, bytes, facts.accepts_trailers, out);
+    } else if facts.accepts_trailers {
+        out.extend_from_slice(if how.keep_alive {
+            b"Connection: TE\r\n"
+        } else {
+            b"Connection: close, TE\r\n"
+        });
+    } else if !how.keep_alive {
+        out.extend_from_slice(b"Connection: close\r\n");
+    }
+    if facts.accepts_trailers {
+        out.extend_from_slice(b"TE: trailers\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The request line in origin-form or asterisk-form and as HTTP/1.1, whatever it came as.
+fn write_request_line(head: &RequestHead, bytes: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(head.method.of(bytes));
+    out.push(b' ');
+    match head.form {
+        Target::Origin(target) => out.extend_from_slice(target.of(bytes)),
+        Target::Asterisk => out.push(b'*'),
+        Target::Absolute { path, .. } => match path.of(bytes) {
+            // RFC 9112 section 3.2.4: we are the last proxy on the way.
+            [] if head.facts.method == Method::Options => out.push(b'*'),
+            path => {
+                if path.first() != Some(&b'/') {
+                    out.push(b'/');
+                }
+                out.extend_from_slice(path);
+            }
+        },
+    }
+    out.extend_from_slice(b" HTTP/1.1\r\n");
 }
 
 /// What the forwarded response must say, whatever the backend said.
@@ -47,13 +130,132 @@ pub struct ResponseContext<'a> {
 
 /// Appends to `out` the head to send to the client, interim heads (1xx) included.
 pub fn response(head: &ResponseHead, bytes: &[u8], how: &ResponseContext<'_>, out: &mut Vec<u8>) {
-    let _ = (head, bytes, how, out);
-    unimplemented!()
+    let facts = head.facts();
+    out.reserve(head.len + 256);
+    let status_line = head.status_line.of(bytes);
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(status_line);
+    // `200` alone: the blank before the (empty) reason is not optional (RFC 9112 section 4).
+    out.extend_from_slice(if status_line.len() == 3 { b" \r\n" } else { b"\r\n" });
+
+    let is_interim = facts.status < 200;
+    let has_no_body = is_interim || matches!(facts.status, 204 | 304) || head.answers_head;
+    let length_may_stay = !is_interim
+        && facts.status != 204
+        && (has_no_body || matches!(how.framing, Framing::Length(_) | Framing::Empty));
+    let mut has_length = false;
+    copy_runs(bytes, head.fields_start, head.len - 2, &head.fields, out, |kind| match kind {
+        FieldKind::ContentLength => {
+            has_length |= length_may_stay;
+            length_may_stay
+        }
+        FieldKind::Connection
+        | FieldKind::HopByHop
+        | FieldKind::Te
+        | FieldKind::Upgrade
+        | FieldKind::TransferEncoding
+        | FieldKind::LookAlike
+        | FieldKind::Nominated => false,
+        _ => true,
+    });
+    if !has_no_body && !has_length {
+        match how.framing {
+            Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+            Framing::Empty => out.extend_from_slice(b"Content-Length: 0\r\n"),
+            Framing::Length(length) => {
+                line(out, "Content-Length", itoa::Buffer::new().format(length).as_bytes());
+            }
+            Framing::UntilClose => {}
+        }
+    }
+    if !is_interim && !facts.has_date {
+        line(out, "Date", how.date);
+    }
+    write_via(facts.version, how.pseudonym, out);
+    write_response_connection(head, bytes, how, out);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// What the connection to the client will do next. Interim heads say nothing of it, but for a 101.
+fn write_response_connection(
+    head: &ResponseHead,
+    bytes: &[u8],
+    how: &ResponseContext<'_>,
+    out: &mut Vec<u8>,
+) {
+    let status = head.facts.status;
+    if status == 101 && how.upgrade {
+        write_upgrade(&head.fields, bytes, false, out);
+    } else if status >= 200 {
+        if !how.keep_alive {
+            out.extend_from_slice(b"Connection: close\r\n");
+        } else if how.client == Version::Http10 {
+            out.extend_from_slice(b"Connection: keep-alive\r\n");
+        }
+        // A 426 is nothing without its Upgrade (RFC 9110 section 15.5.22), and we do tunnel what it asks for.
+        if status == 426 && protocols(&head.fields, bytes).flatten().next().is_some() {
+            write_upgrade(&head.fields, bytes, false, out);
+        }
+    }
 }
 
 /// Appends to `out` the trailer section to send on (its final CRLF included) from a checked one, without the fields a
 /// trailer must not carry (RFC 9110 section 6.5.1). With `keep` false: only the CRLF.
 pub fn trailers(section: &[u8], keep: bool, out: &mut Vec<u8>) {
-    let _ = (section, keep, out);
-    unimplemented!()
+    let mut rest = section;
+    while keep && let Some(newline) = memchr::memchr(b'\n', rest) {
+        let (line, after) = rest.split_at(newline + 1);
+        rest = after;
+        // The empty line has no colon.
+        if let Some(colon) = memchr::memchr(b':', line)
+            && !is_forbidden(&line[..colon])
+        {
+            out.extend_from_slice(line);
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Copies `bytes[start..end]` but for the field lines that `stays` declines, in as few pieces as there are gaps.
+fn copy_runs(
+    bytes: &[u8],
+    start: usize,
+    end: usize,
+    fields: &[Field],
+    out: &mut Vec<u8>,
+    mut stays: impl FnMut(FieldKind) -> bool,
+) {
+    let mut run_start = start;
+    for (index, field) in fields.iter().enumerate() {
+        if !stays(field.kind) {
+            out.extend_from_slice(&bytes[run_start..field.name.start as usize]);
+            run_start = fields.get(index + 1).map_or(end, |next| next.name.start as usize);
+        }
+    }
+    out.extend_from_slice(&bytes[run_start..end]);
+}
+
+fn write_via(received: Version, pseudonym: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(if received == Version::Http10 { b"Via: 1.0 " } else { b"Via: 1.1 " });
+    out.extend_from_slice(pseudonym.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The protocols offered, less what we do not tunnel, as one line.
+fn write_upgrade(fields: &[Field], bytes: &[u8], with_te: bool, out: &mut Vec<u8>) {
+    out.extend_from_slice(if with_te { b"Connection: upgrade, TE\r\n" } else { b"Connection: upgrade\r\n" });
+    let mut before: &[u8] = b"Upgrade: ";
+    for protocol in protocols(fields, bytes).flatten() {
+        out.extend_from_slice(before);
+        out.extend_from_slice(protocol);
+        before = b", ";
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
 }

@@ -1,0 +1,133 @@
+//! Who is asking, for the origin: X-Forwarded-For/-Proto/-Host and Forwarded (RFC 7239).
+//!
+//! What an untrusted client says about itself is dropped. Whether the peer is trusted is decided elsewhere.
+
+use super::fields::{Field, FieldKind};
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// What there is to say.
+pub(super) struct Forwarding<'a> {
+    /// Peer address; one that is IPv4 mapped into IPv6 is written as IPv4.
+    pub(super) client: IpAddr,
+    /// Authority the client asked for, if it named one.
+    pub(super) host: Option<&'a [u8]>,
+    /// Fields received from a trusted peer and the bytes they lie in; none from any other.
+    pub(super) earlier: Option<(&'a [Field], &'a [u8])>,
+}
+
+impl Forwarding<'_> {
+    /// Appends the four fields to `out`. For and Forwarded grow by an element; Proto and Host stay what the first proxy
+    /// said, since only it met the client.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let client = self.client.to_canonical();
+        out.extend_from_slice(b"X-Forwarded-For: ");
+        self.write_earlier(FieldKind::XForwardedFor, true, out);
+        write_address(client, out);
+        out.extend_from_slice(b"\r\nX-Forwarded-Proto: ");
+        if !self.write_earlier(FieldKind::XForwardedProto, false, out) {
+            out.extend_from_slice(b"http");
+        }
+        out.extend_from_slice(b"\r\n");
+        if self.has_earlier(FieldKind::XForwardedHost) || self.host.is_some() {
+            out.extend_from_slice(b"X-Forwarded-Host: ");
+            if !self.write_earlier(FieldKind::XForwardedHost, false, out) {
+                out.extend_from_slice(self.host.unwrap_or_default());
+            }
+            out.extend_from_slice(b"\r\n");
+        }
+        out.extend_from_slice(b"Forwarded: ");
+        self.write_earlier(FieldKind::Forwarded, true, out);
+        self.write_element(client, out);
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// One forwarded-element (RFC 7239 section 4). A host with a port needs the quotes, and none has a `"` or `\` in it.
+    fn write_element(&self, client: IpAddr, out: &mut Vec<u8>) {
+        if client.is_ipv4() {
+            out.extend_from_slice(b"for=");
+            write_address(client, out);
+        } else {
+            out.extend_from_slice(b"for=\"[");
+            write_address(client, out);
+            out.extend_from_slice(b"]\"");
+        }
+        out.extend_from_slice(b";proto=http");
+        if let Some(host) = self.host {
+            out.extend_from_slice(b";host=\"");
+            out.extend_from_slice(host);
+            out.push(b'"');
+        }
+    }
+
+    fn has_earlier(&self, kind: FieldKind) -> bool {
+        self.earlier.is_some_and(|(fields, _)| fields.iter().any(|field| field.kind == kind))
+    }
+
+    /// Appends the values received under `kind` as one list, and a comma after it if more follows.
+    fn write_earlier(&self, kind: FieldKind, more_follows: bool, out: &mut Vec<u8>) -> bool {
+        let Some((fields, bytes)) = self.earlier else { return false };
+        let values = fields.iter().filter(|field| field.kind == kind).map(|field| field.value.of(bytes));
+        let mut any = false;
+        for value in values.filter(|value| !value.is_empty()) {
+            if any {
+                out.extend_from_slice(b", ");
+            }
+            any = true;
+            out.extend_from_slice(value);
+        }
+        if any && more_follows {
+            out.extend_from_slice(b", ");
+        }
+        any
+    }
+}
+
+fn write_address(address: IpAddr, out: &mut Vec<u8>) {
+    match address {
+        IpAddr::V4(address) => write_ipv4(address, out),
+        IpAddr::V6(address) => {
+            let _ = write!(out, "{address}"); // a Vec takes everything
+        }
+    }
+}
+
+/// On the path of every request, hence without the formatting machinery, which costs some 300 instructions.
+fn write_ipv4(address: Ipv4Addr, out: &mut Vec<u8>) {
+    let mut text = [0; 16];
+    let mut len = 0;
+    for octet in address.octets() {
+        if octet >= 100 {
+            text[len] = b'0' + octet / 100;
+            len += 1;
+        }
+        if octet >= 10 {
+            text[len] = b'0' + octet / 10 % 10;
+            len += 1;
+        }
+        text[len] = b'0' + octet % 10;
+        text[len + 1] = b'.';
+        len += 2;
+    }
+    out.extend_from_slice(&text[..len - 1]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ipv4_text_is_what_the_standard_library_writes() {
+        for address in [
+            Ipv4Addr::new(0, 0, 0, 0),
+            Ipv4Addr::new(127, 0, 0, 1),
+            Ipv4Addr::new(255, 255, 255, 255),
+            Ipv4Addr::new(9, 10, 99, 100),
+            Ipv4Addr::new(101, 110, 200, 209),
+        ] {
+            let mut out = Vec::new();
+            write_ipv4(address, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), address.to_string());
+        }
+    }
+}
