@@ -56,7 +56,10 @@ enum Place {
     Data(u64),
     DataEnd,
     /// This much of the section, in this many fields, has been seen and is good; the caller still has it.
-    Trailers { checked: u16, fields: u16 },
+    Trailers {
+        checked: u16,
+        fields: u16,
+    },
 }
 
 impl Default for Scanner {
@@ -112,7 +115,11 @@ impl Scanner {
             self.place = Place::Data(size);
             return Ok(Piece::Framing { len, plain: extension == 0 });
         }
-        if line.len() == LINE_BYTES_MAX { Err(BadChunk("chunk-size line too long")) } else { Ok(Piece::Partial) }
+        if line.len() == LINE_BYTES_MAX {
+            Err(BadChunk("chunk-size line too long"))
+        } else {
+            Ok(Piece::Partial)
+        }
     }
 
     fn trailer_section(&mut self, bytes: &[u8], checked: u16, fields: u16) -> Result<Piece, BadChunk> {

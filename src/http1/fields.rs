@@ -40,7 +40,10 @@ impl FieldKind {
     /// we make would be lost.
     fn outlives_nomination(self) -> bool {
         use FieldKind::*;
-        matches!(self, Host | ContentLength | TransferEncoding | Connection | Expect | MaxForwards | Te | Upgrade)
+        matches!(
+            self,
+            Host | ContentLength | TransferEncoding | Connection | Expect | MaxForwards | Te | Upgrade
+        )
     }
 }
 
@@ -65,7 +68,12 @@ const FIELDS_MAX: usize = 1000;
 
 /// Reads the field section at `start`, empty line included, into `fields` (which is emptied). `Complete` carries the
 /// offset after it. `bytes` are at most 65,535.
-pub(super) fn split(bytes: &[u8], start: usize, max: usize, fields: &mut Vec<Field>) -> Result<Parsed, Fault> {
+pub(super) fn split(
+    bytes: &[u8],
+    start: usize,
+    max: usize,
+    fields: &mut Vec<Field>,
+) -> Result<Parsed, Fault> {
     // Room on the stack costs as much as there is of it, so most heads are served with little.
     match split_into::<32>(bytes, start, max, fields) {
         Err(Fault::TooMany) if max > 32 => {}

@@ -80,9 +80,8 @@ impl FramingFields {
         }
         match message {
             // Rule 1.
-            Message::Response { method: Method::Head, .. } | Message::Response { status: 100..=199 | 204 | 304, .. } => {
-                Ok(Framing::Empty)
-            }
+            Message::Response { method: Method::Head, .. }
+            | Message::Response { status: 100..=199 | 204 | 304, .. } => Ok(Framing::Empty),
             // Rules 3 and 4: a coding is there, and chunked is its last (and only) member.
             _ if self.has_coding => Ok(Framing::Chunked),
             Message::Response { status: 205, .. } => self.reset_content(),

@@ -128,7 +128,8 @@ mod tests {
         assert_eq!(decimal(b"0"), Some(0));
         assert_eq!(decimal(b"007"), Some(7));
         assert_eq!(decimal(b"9223372036854775807"), Some((1 << 63) - 1));
-        for bad in ["", "+1", "-1", "1 ", "0x1", "1,1", "9223372036854775808", "18446744073709551616", "1_0"] {
+        for bad in ["", "+1", "-1", "1 ", "0x1", "1,1", "9223372036854775808", "18446744073709551616", "1_0"]
+        {
             assert_eq!(decimal(bad.as_bytes()), None, "{bad}");
         }
     }

@@ -25,7 +25,8 @@ impl HeadScan {
         let worth = first || bytes.len() >= self.next_try || self.end_in_sight(bytes);
         if worth {
             let len = bytes.len();
-            self.next_try = if len < STEP_BYTES { (2 * len).max(1) } else { (len / STEP_BYTES + 1) * STEP_BYTES };
+            self.next_try =
+                if len < STEP_BYTES { (2 * len).max(1) } else { (len / STEP_BYTES + 1) * STEP_BYTES };
         }
         worth
     }
@@ -36,9 +37,8 @@ impl HeadScan {
         let from = self.scanned.saturating_sub(2).min(bytes.len());
         self.scanned = bytes.len();
         let fresh = &bytes[from..];
-        memchr::memchr_iter(b'\n', fresh).any(|newline| {
-            matches!(&fresh[newline + 1..], [b'\n', ..] | [b'\r', b'\n', ..])
-        })
+        memchr::memchr_iter(b'\n', fresh)
+            .any(|newline| matches!(&fresh[newline + 1..], [b'\n', ..] | [b'\r', b'\n', ..]))
     }
 }
 

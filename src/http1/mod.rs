@@ -3,6 +3,9 @@
 //! Nothing here reads, writes, waits or knows which side of the proxy it works for. "Not yet" is a value
 //! ([`Parsed::Partial`]), not an error.
 
+pub mod body;
+pub mod chunked;
+pub mod date;
 pub mod head;
 pub mod request;
 pub mod response;
@@ -10,6 +13,17 @@ pub mod chunked;
 pub mod body;
 pub mod rewrite;
 pub mod date;
+
+mod fields;
+mod forwarded;
+mod framing;
+mod grammar;
+mod host;
+mod target;
+mod trailers;
+
+#[cfg(test)]
+mod tests;
 
 mod fields;
 mod forwarded;

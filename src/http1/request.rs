@@ -230,7 +230,13 @@ struct Seen {
 }
 
 impl Seen {
-    fn read(&mut self, field: &Field, bytes: &[u8], facts: &mut RequestFacts, form: Target) -> Result<(), Refusal> {
+    fn read(
+        &mut self,
+        field: &Field,
+        bytes: &[u8],
+        facts: &mut RequestFacts,
+        form: Target,
+    ) -> Result<(), Refusal> {
         let value = field.value.of(bytes);
         match field.kind {
             FieldKind::Host => {
@@ -247,7 +253,8 @@ impl Seen {
             FieldKind::TransferEncoding => self.framing.transfer_encoding(value)?,
             FieldKind::Connection => self.connection.read(value)?,
             FieldKind::Te => {
-                self.accepts_trailers |= members(value).any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
+                self.accepts_trailers |=
+                    members(value).any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
             }
             FieldKind::Expect if facts.version == Version::Http11 => {
                 for expectation in members(value) {
@@ -305,7 +312,9 @@ fn other_version(line: &[u8]) -> Result<(&[u8], Version), Refusal> {
     let front = &line[..blank];
     match &line[blank + 1..] {
         b"HTTP/1.0" => Ok((front, Version::Http10)),
-        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
             if *major == b'1' {
                 Ok((front, Version::Http11))
             } else {

@@ -97,7 +97,9 @@ impl ResponseHead {
             return if window[..version_len] == b"HTTP/1."[..version_len] { Ok(None) } else { Err(BAD_LINE) };
         };
         let line = window[..newline].strip_suffix(b"\r").ok_or(BadResponse("bare LF in the head"))?;
-        let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor, b' ', rest @ ..] = line else { return Err(BAD_LINE) };
+        let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor, b' ', rest @ ..] = line else {
+            return Err(BAD_LINE);
+        };
         let [hundreds, tens, units, after @ ..] = rest else { return Err(BAD_LINE) };
         let digits = [hundreds, tens, units].map(|digit| u16::from(digit.wrapping_sub(b'0')));
         if !minor.is_ascii_digit() || digits.iter().any(|digit| *digit > 9) {
@@ -148,7 +150,8 @@ impl ResponseHead {
         self.facts.keep_alive = ends_plainly && connection.persists(version);
         self.facts.nominates = connection.nominates;
         self.answers_head = method == Method::Head;
-        self.upgrade_offered = has_upgrade && connection.upgrade && fields::offers_upgrade(&self.fields, bytes);
+        self.upgrade_offered =
+            has_upgrade && connection.upgrade && fields::offers_upgrade(&self.fields, bytes);
         Ok(())
     }
 }

@@ -76,7 +76,11 @@ pub fn request(head: &RequestHead, bytes: &[u8], how: &RequestContext<'_>, out: 
         // No `close` beside it: some servers look for nothing but the one word.
         write_upgrade(&head.fields, bytes, facts.accepts_trailers, out);
     } else if facts.accepts_trailers {
-        out.extend_from_slice(if how.keep_alive { b"Connection: TE\r\n" } else { b"Connection: close, TE\r\n" });
+        out.extend_from_slice(if how.keep_alive {
+            b"Connection: TE\r\n"
+        } else {
+            b"Connection: close, TE\r\n"
+        });
     } else if !how.keep_alive {
         out.extend_from_slice(b"Connection: close\r\n");
     }
@@ -173,7 +177,12 @@ pub fn response(head: &ResponseHead, bytes: &[u8], how: &ResponseContext<'_>, ou
 }
 
 /// What the connection to the client will do next. Interim heads say nothing of it, but for a 101.
-fn write_response_connection(head: &ResponseHead, bytes: &[u8], how: &ResponseContext<'_>, out: &mut Vec<u8>) {
+fn write_response_connection(
+    head: &ResponseHead,
+    bytes: &[u8],
+    how: &ResponseContext<'_>,
+    out: &mut Vec<u8>,
+) {
     let status = head.facts.status;
     if status == 101 && how.upgrade {
         write_upgrade(&head.fields, bytes, false, out);

@@ -15,13 +15,17 @@ pub(super) fn check_line(line: &[u8]) -> Result<(), &'static str> {
 /// authenticates, controls or describes how the content is read (RFC 9110 section 6.5.1), or says who is asking.
 pub(super) fn is_forbidden(name: &[u8]) -> bool {
     const PREFIXES: [&str; 5] = ["x-forwarded-", "if-", "proxy-", "sec-websocket-", "access-control-"];
-    PREFIXES.iter().any(|prefix| name.get(..prefix.len()).is_some_and(|front| is_alike(front, prefix.as_bytes())))
+    PREFIXES
+        .iter()
+        .any(|prefix| name.get(..prefix.len()).is_some_and(|front| is_alike(front, prefix.as_bytes())))
         || FORBIDDEN.iter().any(|forbidden| is_alike(name, forbidden.as_bytes()))
 }
 
 /// Equal but for case, and for `_` in the place of `-`.
 fn is_alike(name: &[u8], lower: &[u8]) -> bool {
-    let same = |(byte, wanted): (&u8, &u8)| byte.to_ascii_lowercase() == *wanted || (*byte == b'_' && *wanted == b'-');
+    let same = |(byte, wanted): (&u8, &u8)| {
+        byte.to_ascii_lowercase() == *wanted || (*byte == b'_' && *wanted == b'-')
+    };
     name.len() == lower.len() && name.iter().zip(lower).all(same)
 }
 
@@ -79,17 +83,23 @@ mod tests {
         for good in ["a:", "a: b", "a:\tb \u{e9}", "A-b_c:d:e"] {
             assert_eq!(check_line(good.as_bytes()), Ok(()), "{good}");
         }
-        for bad in ["", ":", ": a", "a", "a b", "a : b", " a: b", "\ta: b", "a: \0", "a: \r", "a: \x7f", "(a): b"] {
+        for bad in
+            ["", ":", ": a", "a", "a b", "a : b", " a: b", "\ta: b", "a: \0", "a: \r", "a: \x7f", "(a): b"]
+        {
             assert!(check_line(bad.as_bytes()).is_err(), "{bad:?}");
         }
     }
 
     #[test]
     fn forbidden_names_in_any_spelling() {
-        for name in ["Host", "CONTENT-LENGTH", "transfer_encoding", "X-Forwarded-For", "If-Match", "Set-Cookie"] {
+        for name in
+            ["Host", "CONTENT-LENGTH", "transfer_encoding", "X-Forwarded-For", "If-Match", "Set-Cookie"]
+        {
             assert!(is_forbidden(name.as_bytes()), "{name}");
         }
-        for name in ["Content-Digest", "Content-MD5", "ETag", "Server-Timing", "X-Checksum", "grpc-status", "If", "x"] {
+        for name in
+            ["Content-Digest", "Content-MD5", "ETag", "Server-Timing", "X-Checksum", "grpc-status", "If", "x"]
+        {
             assert!(!is_forbidden(name.as_bytes()), "{name}");
         }
     }
