@@ -9,21 +9,7 @@ pub mod date;
 pub mod head;
 pub mod request;
 pub mod response;
-pub mod chunked;
-pub mod body;
 pub mod rewrite;
-pub mod date;
-
-mod fields;
-mod forwarded;
-mod framing;
-mod grammar;
-mod host;
-mod target;
-mod trailers;
-
-#[cfg(test)]
-mod tests;
 
 mod fields;
 mod forwarded;
