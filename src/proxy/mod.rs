@@ -15,7 +15,7 @@ use crate::clock::Time;
 use crate::fault::Fault;
 use crate::net::{Conn, ConnKey, Net, Ready, Role, SessionKey};
 use crate::reactor::Turned;
-use crate::session::{Session, Turn};
+use crate::session::{Phase, Session, Turn};
 use crate::slab::{Key, Slab};
 use crate::timer::Timers;
 
@@ -213,6 +213,21 @@ impl<N: Net> Proxy<N> {
                     self.enqueue(key);
                 }
                 Turn::Done => self.remove(key),
+            }
+            self.wake();
+        }
+    }
+
+    /// Whoever was woken for a place on a backend has a turn; one that no longer waits passes its place on.
+    fn wake(&mut self) {
+        while let Some(key) = self.world.woken.pop() {
+            let waiting = self.sessions.get_mut(key.0).filter(|session| session.phase() == Phase::Route);
+            match waiting.and_then(|session| session.exchange.as_mut()) {
+                Some(exchange) => {
+                    exchange.admitted = true;
+                    self.enqueue(key);
+                }
+                None => self.world.wake_waiting(),
             }
         }
     }

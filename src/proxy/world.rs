@@ -1,5 +1,6 @@
 //! What sessions share: connections, backends, policy, buffers, records, and the time of this turn.
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -12,14 +13,16 @@ use crate::fault::Fault;
 use crate::http1::date::DateCache;
 use crate::http1::request::RequestHead;
 use crate::http1::response::ResponseHead;
-use crate::net::{Conn, ConnKey, Net, Ready, Role};
+use crate::net::{Conn, ConnKey, Net, Ready, Role, SessionKey};
 use crate::record::console::Console;
 use crate::record::row::Row;
 use crate::record::stats::{Live, Snapshot, Stats};
 use crate::record::writer::LogHandle;
 use crate::session::Exchange;
 use crate::slab::Slab;
-use crate::upstream::Upstreams;
+use crate::upstream::budget::RetryBudget;
+use crate::upstream::health::{Change, Ejection, Verdict};
+use crate::upstream::{Closed, Entered, Limits, Upstreams};
 
 /// Our name in Via (RFC 9110 section 7.6.3): a pseudonym, so that no host name leaks.
 pub const PSEUDONYM: &str = "tidegate";
@@ -53,6 +56,12 @@ pub struct World<N: Net> {
     pub conns: Slab<Conn<N::Stream>>,
     /// The backend table.
     pub upstreams: Upstreams,
+    /// What retries may still be made.
+    pub retry_budget: RetryBudget,
+    /// Sessions waiting for a place on a backend, first come first.
+    pub waiting: VecDeque<SessionKey>,
+    /// Sessions to be given a turn because something they waited for has happened.
+    pub woken: Vec<SessionKey>,
     /// The policy.
     pub policy: AnyPolicy,
     /// Its random draws, and those of request ids.
@@ -97,7 +106,14 @@ impl<N: Net> World<N> {
             now: Time::ZERO,
             net,
             conns: Slab::new(),
-            upstreams: Upstreams::new(&config.backends, config.timeouts.upstream_idle),
+            upstreams: Upstreams::new(&config.backends, table_limits(&config)),
+            retry_budget: RetryBudget::new(
+                config.retry_budget.percent,
+                config.retry_budget.per_second,
+                Time::ZERO,
+            ),
+            waiting: VecDeque::new(),
+            woken: Vec::new(),
             policy: config.routing.build(config.backends.len(), Options::default()),
             draw: fastrand::Rng::with_seed(setup.seed),
             buffers: Pool::default(),
@@ -144,14 +160,19 @@ impl<N: Net> World<N> {
         self.config.upstream == UpstreamMode::Persistent
     }
 
-    /// Asks the policy, leaving out the backends whose bit in `tried` is set.
-    pub fn pick(&mut self, tried: u64) -> Option<Pick> {
-        self.upstreams.exclude(tried);
-        let pick = self.policy.pick(self.upstreams.candidates(), self.now, &mut self.draw)?;
+    /// Asks the policy, leaving out the backends whose bit in `tried` is set. A backend whose time out is over is
+    /// tried by a request that can be sent again elsewhere.
+    pub fn pick(&mut self, tried: u64, replayable: bool) -> Result<Pick, Closed> {
+        self.upstreams.refresh(tried, self.now)?;
+        if replayable && let Some(backend) = self.upstreams.trial_due(self.now) {
+            return Ok(Pick { backend, probe: true });
+        }
+        let picked = self.policy.pick(self.upstreams.candidates(), self.now, &mut self.draw);
+        let pick = picked.ok_or(Closed::Out)?;
         if self.config.log_decisions {
             self.tell_decision(pick);
         }
-        Some(pick)
+        Ok(pick)
     }
 
     fn tell_decision(&mut self, pick: Pick) {
@@ -164,9 +185,35 @@ impl<N: Net> World<N> {
         }
     }
 
-    /// Whether the configuration allows a failed request to go elsewhere, and there is an elsewhere.
-    pub fn may_retry(&self, tried: u64) -> bool {
-        !self.config.routing.is_exact() && (tried.count_ones() as usize) < self.upstreams.len()
+    /// Whether the configuration allows a failed request to go elsewhere, and there is an elsewhere. The original's
+    /// modes retry nothing, unless ejection was asked for.
+    pub fn may_go_elsewhere(&self, tried: u64) -> bool {
+        (self.config.ejection || !self.config.routing.is_exact())
+            && self.upstreams.has_elsewhere(tried, self.now)
+    }
+
+    /// A request has left its backend: whoever waits longest for a place may try again.
+    pub fn wake_waiting(&mut self) {
+        if let Some(session) = self.waiting.pop_front() {
+            self.woken.push(session);
+        }
+    }
+
+    /// Takes the verdict on a dispatch that has ended.
+    pub fn judge(&mut self, backend: usize, entered: Entered, verdict: Verdict) {
+        match self.upstreams.record(backend, entered, verdict, self.now, &mut self.draw) {
+            Some(Change::Ejected { until, reason }) => {
+                let seconds = until.since(self.now).as_secs_f64();
+                tracing::warn!(backend = self.upstreams.url(backend), %reason, seconds, "backend ejected");
+            }
+            Some(Change::Readmitted) => {
+                tracing::info!(backend = self.upstreams.url(backend), "backend readmitted");
+            }
+            None => {}
+        }
+        if verdict == Verdict::Failure {
+            self.stats.backend_failed(backend);
+        }
     }
 
     /// Tells the policy how the dispatch under way is going.
@@ -183,7 +230,7 @@ impl<N: Net> World<N> {
             stage,
             latency_ms: latency_ms.unwrap_or(0.0),
             outcome,
-            in_flight_at_pick: dispatch.in_flight_at_pick,
+            in_flight_at_pick: dispatch.entered.in_flight_before,
             in_flight_now: if stage == Stage::Head { in_flight.saturating_sub(1) } else { in_flight },
             probe: dispatch.pick.probe,
             head_seen: dispatch.head_seen,
@@ -231,7 +278,7 @@ impl<N: Net> World<N> {
 
     /// Something was said about a pooled connection. Unless it is nothing after all, the connection is dead or lying.
     pub fn idle_event(&mut self, backend: usize, conn: ConnKey) {
-        if !self.is_quiet(conn) && self.upstreams.drop_idle(backend, conn) {
+        if !self.is_quiet(conn) && self.upstreams.drop_idle(backend, conn, self.now) {
             self.upstreams.closed(backend);
             self.close(conn, false);
         }
@@ -328,5 +375,20 @@ impl<N: Net> World<N> {
         if let Some(log) = self.log.take() {
             log.close();
         }
+    }
+}
+
+fn table_limits(config: &ProxyConfig) -> Limits {
+    let ejector = config.ejector;
+    let ejection = Ejection {
+        consecutive: ejector.failures,
+        base: ejector.time,
+        max: ejector.time_max,
+        max_ejected_share: f64::from(ejector.share_max) / 100.0,
+    };
+    Limits {
+        idle_max: config.timeouts.upstream_idle,
+        in_flight_max: config.max_connections_per_backend.map_or(u32::MAX, |max| u32::try_from(max).unwrap_or(u32::MAX)),
+        ejection: config.ejection.then_some(ejection),
     }
 }

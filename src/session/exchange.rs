@@ -13,6 +13,7 @@ use crate::http1::response::ResponseFacts;
 use crate::http1::{Framing, Method, Version};
 use crate::net::ConnKey;
 use crate::record::trace::Trace;
+use crate::upstream::Entered;
 
 /// One direction: what is sent on, what was read, and how the one becomes the other.
 #[derive(Debug)]
@@ -105,8 +106,8 @@ impl Upstream {
 pub struct Dispatch {
     /// What the policy picked.
     pub pick: Pick,
-    /// In flight there at that moment, this request excluded.
-    pub in_flight_at_pick: u32,
+    /// What the backend table said of it.
+    pub entered: Entered,
     /// Whether the policy was told of the response head.
     pub head_seen: bool,
 }
@@ -132,6 +133,8 @@ pub struct Exchange {
     pub backend: Option<usize>,
     /// Backends that failed this request, one bit each (those past 64 are not remembered).
     pub tried: u64,
+    /// Waited for a place on a backend, and one came free.
+    pub admitted: bool,
     /// A pooled connection died unused: dial the same backend afresh.
     pub pinned: Option<usize>,
     /// When what happened.
@@ -180,6 +183,7 @@ impl Exchange {
             dispatch: None,
             backend: None,
             tried: 0,
+            admitted: false,
             pinned: None,
             trace: Trace::default(),
             line: Vec::new(),
@@ -204,6 +208,7 @@ impl Exchange {
         self.dispatch = None;
         self.backend = None;
         self.tried = 0;
+        self.admitted = false;
         self.pinned = None;
         self.trace = Trace::default();
         self.line.clear();

@@ -82,6 +82,7 @@ impl Session {
         note_line(exchange, world);
         exchange.facts = facts;
         exchange.trace.head_done = Stamp::at(world.now);
+        world.retry_budget.deposit();
         exchange.keep_client = facts.keep_alive && world.config.client_keepalive && !world.draining;
         if let (Framing::Length(length), Some(max)) = (facts.framing, world.config.request_body_max)
             && length > max
@@ -107,7 +108,7 @@ impl Session {
         };
         rewrite::request(&world.request_head, exchange.request.buffer.raw(), &context, &mut exchange.request.out);
         exchange.request.buffer.drop_raw(len);
-        exchange.request.body = Body::new(facts.framing, facts.framing, facts.accepts_trailers);
+        exchange.request.body = Body::new(facts.framing, facts.framing, !facts.nominates);
         exchange.request.progress = world.now;
         Ok(())
     }

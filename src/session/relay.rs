@@ -17,6 +17,7 @@ use crate::http1::{Framing, Parsed, Version};
 use crate::net::{ConnKey, Fill, Net};
 use crate::proxy::{PSEUDONYM, World};
 use crate::record::trace::Stamp;
+use crate::upstream::health::Verdict;
 
 /// Interim responses one exchange may bring. More would let a backend hold a client for ever without answering.
 const INTERIMS_MAX: u32 = 32;
@@ -174,7 +175,7 @@ impl Session {
         exchange.keep_client &= request_done && framing != Framing::UntilClose && !world.draining;
         exchange.keep_upstream = request_done && facts.keep_alive && world.keeps_upstream();
         write_head(exchange, len, framing, exchange.keep_client, false, world);
-        exchange.response.body = Body::new(facts.framing, framing, exchange.facts.accepts_trailers);
+        exchange.response.body = Body::new(facts.framing, framing, exchange.facts.accepts_trailers && !facts.nominates);
         exchange.response.progress = world.now;
         exchange.status = facts.status;
         if let Err(fault) = check_surplus(exchange, facts.framing) {
@@ -182,7 +183,7 @@ impl Session {
             return Answer::Failed(fault);
         }
         exchange.answer = Some(facts);
-        world.observe(exchange, Stage::Head, outcome_of(facts.status));
+        world.observe(exchange, Stage::Head, outcome_of(Verdict::of_status(facts.status)));
         Answer::Final
     }
 
@@ -284,11 +285,12 @@ fn check_surplus(exchange: &mut Exchange, framing: Framing) -> Result<(), Fault>
     }
 }
 
-/// What a status says of the backend's health (resilience.md: 500, 502, 503 and 504 are failures).
-pub(super) fn outcome_of(status: u16) -> Outcome {
-    match status {
-        500 | 502 | 503 | 504 => Outcome::Failure,
-        _ => Outcome::Success,
+/// What a verdict on the backend means for the policy: whatever must not teach it that a backend is fast is a failure.
+pub(super) fn outcome_of(verdict: Verdict) -> Outcome {
+    match verdict {
+        Verdict::Ok => Outcome::Success,
+        Verdict::Failure | Verdict::Soft => Outcome::Failure,
+        Verdict::Abandoned => Outcome::Abandoned,
     }
 }
 

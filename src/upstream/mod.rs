@@ -1,9 +1,11 @@
 //! The backend table: who there is, what is in flight, which connections are idle.
 //!
-//! The only writer of in-flight counts and of the pool. What a policy may see is kept as a slice of [`Candidate`]s, so
+//! The only writer of in-flight counts, of health and of the pool. What a policy may see is kept as a slice of [`Candidate`]s, so
 //! that a pick copies nothing. Sockets are named by key only; opening and closing them is the caller's.
 
 pub mod health;
+
+pub mod budget;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,6 +14,11 @@ use crate::balance::Candidate;
 use crate::clock::Time;
 use crate::config::BackendConfig;
 use crate::net::ConnKey;
+
+use health::{Change, Ejection, Health, Usable, Verdict};
+
+/// An idle connection that its backend closes this soon tells nothing about the backend's own idle time-out.
+const IDLE_LESSON_MIN: Duration = Duration::from_millis(500);
 
 /// An unused connection and since when.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +35,38 @@ struct Backend {
     idle: Vec<Idle>,
     /// Connections open, idle ones included.
     open: usize,
+    /// How long a connection may be idle: as configured, or less if the backend was seen to close earlier.
+    idle_max: Duration,
+    health: Health,
+}
+
+/// The limits the table enforces.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How long a connection may be idle.
+    pub idle_max: Duration,
+    /// Requests in flight on one backend, and so connections to it.
+    pub in_flight_max: u32,
+    /// When failing backends are put out; `None`: never.
+    pub ejection: Option<Ejection>,
+}
+
+/// What is known about a dispatch from its start; goes back with [`Upstreams::record`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entered {
+    /// In flight there before it.
+    pub in_flight_before: u32,
+    /// It is the one request that tries a backend put out before.
+    pub trial: bool,
+}
+
+/// Why no backend can be picked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// Those that could be are at their limit of requests in flight.
+    Full,
+    /// There is none to wait for.
+    Out,
 }
 
 /// All backends, in configured order.
@@ -35,15 +74,23 @@ struct Backend {
 pub struct Upstreams {
     backends: Vec<Backend>,
     candidates: Vec<Candidate>,
-    idle_max: Duration,
+    limits: Limits,
+    /// Backends that are out, or on trial.
+    out: usize,
 }
 
 impl Upstreams {
-    /// A table of backends that nobody has talked to. Idle connections live for `idle_max`.
-    pub fn new(configs: &[BackendConfig], idle_max: Duration) -> Upstreams {
+    /// A table of backends that nobody has talked to.
+    pub fn new(configs: &[BackendConfig], limits: Limits) -> Upstreams {
         let backends: Vec<_> = configs
             .iter()
-            .map(|config| Backend { config: config.clone(), idle: Vec::new(), open: 0 })
+            .map(|config| Backend {
+                config: config.clone(),
+                idle: Vec::new(),
+                open: 0,
+                idle_max: limits.idle_max,
+                health: Health::default(),
+            })
             .collect();
         let candidates = configs
             .iter()
@@ -55,7 +102,7 @@ impl Upstreams {
                 joined: Time::ZERO,
             })
             .collect();
-        Upstreams { backends, candidates, idle_max }
+        Upstreams { backends, candidates, limits, out: 0 }
     }
 
     /// How many backends there are.
@@ -83,20 +130,85 @@ impl Upstreams {
         &self.candidates
     }
 
-    /// Marks as up all but those whose bit in `tried` is set; all of them when every one is.
-    pub fn exclude(&mut self, tried: u64) {
-        let out = |index: usize| tried.checked_shr(index as u32).unwrap_or(0) & 1 == 1;
-        let all = (0..self.candidates.len()).all(out);
-        for (index, candidate) in self.candidates.iter_mut().enumerate() {
-            candidate.up = all || !out(index);
+    /// Brings `up` up to date for a pick at `now`, leaving out the backends whose bit in `tried` is set as long as
+    /// another is up. On `Err` nothing may be picked.
+    pub fn refresh(&mut self, tried: u64, now: Time) -> Result<(), Closed> {
+        let panicking = self.out > 0 && self.is_panicking();
+        let (mut any_up, mut any_full, mut any_fresh) = (false, false, false);
+        for (index, (backend, candidate)) in self.backends.iter().zip(&mut self.candidates).enumerate() {
+            let healthy = self.out == 0 || panicking || backend.health.usable(now) != Usable::No;
+            let full = candidate.in_flight >= self.limits.in_flight_max;
+            candidate.up = healthy && !full;
+            any_up |= candidate.up;
+            any_full |= healthy && full;
+            any_fresh |= candidate.up && !is_tried(tried, index);
+        }
+        if any_fresh && tried != 0 {
+            for (index, candidate) in self.candidates.iter_mut().enumerate() {
+                candidate.up &= !is_tried(tried, index);
+            }
+        }
+        match (any_up, any_full) {
+            (true, _) => Ok(()),
+            (false, true) => Err(Closed::Full),
+            (false, false) => Err(Closed::Out),
         }
     }
 
-    /// Enters a request as in flight; returns how many there were before it.
-    pub fn dispatch(&mut self, backend: usize, _now: Time) -> u32 {
-        let before = self.candidates[backend].in_flight;
+    /// A backend whose time out is over and that nobody is trying yet: the next request that can bear it should.
+    pub fn trial_due(&self, now: Time) -> Option<usize> {
+        if self.out == 0 || self.is_panicking() {
+            return None;
+        }
+        self.backends.iter().position(|backend| backend.health.usable(now) == Usable::Trial)
+    }
+
+    /// Whether a backend that this request has not been to is up.
+    pub fn has_elsewhere(&self, tried: u64, now: Time) -> bool {
+        self.backends
+            .iter()
+            .enumerate()
+            .any(|(index, backend)| !is_tried(tried, index) && backend.health.usable(now) != Usable::No)
+    }
+
+    fn is_panicking(&self) -> bool {
+        self.limits
+            .ejection
+            .is_some_and(|ejection| health::panicking(self.backends.iter().map(|backend| &backend.health), &ejection))
+    }
+
+    /// Enters a request as in flight.
+    pub fn dispatch(&mut self, backend: usize, now: Time) -> Entered {
+        let in_flight_before = self.candidates[backend].in_flight;
         self.candidates[backend].in_flight += 1;
-        before
+        let trial = self.out > 0 && self.backends[backend].health.dispatched(now);
+        Entered { in_flight_before, trial }
+    }
+
+    /// Takes the verdict on a dispatch: what it changes, if anything.
+    pub fn record(
+        &mut self,
+        backend: usize,
+        entered: Entered,
+        verdict: Verdict,
+        now: Time,
+        draw: &mut fastrand::Rng,
+    ) -> Option<Change> {
+        let limits = self.limits.ejection.as_ref()?;
+        let health = &mut self.backends[backend].health;
+        let change = health.record(verdict, entered.trial, now, limits, draw);
+        self.candidates[backend].failure_rate = health.failure_rate();
+        match change {
+            Some(Change::Ejected { .. }) if !entered.trial => self.out += 1,
+            Some(Change::Readmitted) => self.out -= 1,
+            _ => {}
+        }
+        change
+    }
+
+    /// Health of a backend, for display.
+    pub fn health(&self, backend: usize) -> &Health {
+        &self.backends[backend].health
     }
 
     /// A request is no longer in flight.
@@ -131,23 +243,23 @@ impl Upstreams {
         self.backends[backend].idle.push(Idle { conn, since: now });
     }
 
-    /// Takes this connection out of the pool, because it died there. Whether it was there.
-    pub fn drop_idle(&mut self, backend: usize, conn: ConnKey) -> bool {
-        let idle = &mut self.backends[backend].idle;
-        match idle.iter().rposition(|entry| entry.conn == conn) {
-            Some(at) => {
-                idle.remove(at);
-                true
-            }
-            None => false,
+    /// Takes this connection out of the pool, because its backend closed it there. Whether it was there. How long
+    /// it had been idle says how long the backend lets it be: the next ones are closed earlier than that.
+    pub fn drop_idle(&mut self, backend: usize, conn: ConnKey, now: Time) -> bool {
+        let backend = &mut self.backends[backend];
+        let Some(at) = backend.idle.iter().rposition(|entry| entry.conn == conn) else { return false };
+        let age = now.since(backend.idle.remove(at).since);
+        if age >= IDLE_LESSON_MIN {
+            backend.idle_max = backend.idle_max.min(age.mul_f64(0.8));
         }
+        true
     }
 
     /// The next connection that has been idle too long, out of the pool.
     pub fn take_expired(&mut self, now: Time) -> Option<(usize, ConnKey)> {
         for (index, backend) in self.backends.iter_mut().enumerate() {
             match backend.idle.first() {
-                Some(oldest) if oldest.since.plus(self.idle_max) <= now => {
+                Some(oldest) if oldest.since.plus(backend.idle_max) <= now => {
                     return Some((index, backend.idle.remove(0).conn));
                 }
                 _ => {}
@@ -158,7 +270,13 @@ impl Upstreams {
 
     /// When the next idle connection will have been so too long.
     pub fn next_expiry(&self) -> Option<Time> {
-        let oldest = self.backends.iter().filter_map(|backend| backend.idle.first()).map(|idle| idle.since).min()?;
-        Some(oldest.plus(self.idle_max))
+        self.backends
+            .iter()
+            .filter_map(|backend| backend.idle.first().map(|idle| idle.since.plus(backend.idle_max)))
+            .min()
     }
+}
+
+fn is_tried(tried: u64, index: usize) -> bool {
+    tried.checked_shr(index as u32).unwrap_or(0) & 1 == 1
 }
