@@ -28,8 +28,9 @@ impl Net for Sockets {
 
     fn dial(&mut self, address: SocketAddr) -> io::Result<TcpStream> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
-        // A request's second write must not wait for the first one's acknowledgement (40 ms with Nagle's algorithm).
-        socket.set_tcp_nodelay(true)?;
+        // The handshake's last acknowledgement then rides on the request: one packet less for each connection.
+        #[cfg(target_os = "linux")]
+        socket.set_tcp_quickack(false)?;
         match socket.connect(&address.into()) {
             Ok(()) => {}
             Err(error) if in_progress(&error) => {}
@@ -59,6 +60,11 @@ impl Net for Sockets {
             return Err(error);
         }
         stream.peer_addr().map(|_| ())
+    }
+
+    fn send_at_once(&mut self, stream: &mut TcpStream) {
+        // A failure costs time, not bytes.
+        let _ = stream.set_nodelay(true);
     }
 
     fn finish_writing(&mut self, stream: &mut TcpStream) -> io::Result<()> {

@@ -45,7 +45,7 @@ impl<N: Net> Proxy<N> {
     /// Takes a client connection just accepted.
     pub fn accept(&mut self, stream: N::Stream, peer: SocketAddr, now: Time) {
         let key = SessionKey(self.sessions.next_key());
-        let client = ConnKey(self.world.conns.insert(Conn::new(stream, Role::Client(key), Ready::WRITABLE)));
+        let client = ConnKey(self.world.conns.insert(Conn::accepted(stream, Role::Client(key), Ready::WRITABLE)));
         if let Err(error) = self.world.register(client) {
             tracing::warn!(%error, "cannot register a client connection");
             self.world.conns.remove(client.0);

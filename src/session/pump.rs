@@ -76,6 +76,9 @@ pub(super) fn drain<N: Net>(world: &mut World<N>, flow: &mut Flow, sink: ConnKey
     while !flow.is_drained() {
         coalesce(flow);
         let Some(conn) = world.conns.get_mut(sink.0) else { return Some(Pumped::SinkGone) };
+        if flow.out_sent > 0 || flow.spilled {
+            conn.hurry(&mut world.net);
+        }
         match conn.drain(&mut world.net, &flow.out[flow.out_sent..], flow.buffer.ready()) {
             Drain::Bytes(count) => {
                 let of_out = count.min(flow.out.len() - flow.out_sent);

@@ -3,7 +3,7 @@
 use super::exchange::{Dispatch, Exchange, Upstream};
 use super::{Phase, Session, Step};
 use crate::fault::Fault;
-use crate::net::{Conn, ConnKey, Net, Ready, Role};
+use crate::net::{Conn, ConnKey, Net, Role};
 use crate::proxy::World;
 use crate::upstream::Closed;
 
@@ -30,8 +30,7 @@ impl Session {
         exchange.trace.dispatch(world.now, false);
         match world.net.dial(world.upstreams.address(backend)) {
             Ok(stream) => {
-                // Writable until the kernel says otherwise: on a short path the handshake is over already.
-                let conn = Conn::new(stream, Role::Upstream(self.key), Ready::WRITABLE);
+                let conn = Conn::dialled(stream, Role::Upstream(self.key));
                 let conn = ConnKey(world.conns.insert(conn));
                 world.upstreams.opened(backend);
                 exchange.upstream = Upstream::Dialled { conn, registered: false };

