@@ -44,8 +44,10 @@ impl Session {
             Upstream::Connected(upstream) => self.relay_both(&mut exchange, upstream, world),
             _ => Err(Fault::UpstreamClosed),
         };
-        if outcome == Ok(Step::Wait) {
+        if matches!(outcome, Ok(Step::Wait | Step::Again)) {
             self.deadline = deadline(&exchange, world);
+        }
+        if outcome == Ok(Step::Wait) {
             world.buffers.park(&mut exchange.request.buffer);
             world.buffers.park(&mut exchange.response.buffer);
         }
@@ -301,6 +303,8 @@ fn waiting_for(exchange: &Exchange) -> Fault {
         Some(_) => Fault::ClientStalled,
         None if !exchange.response.is_drained() => Fault::ClientStalled,
         None if request_done || !exchange.request.is_drained() => Fault::UpstreamTimeout,
+        // The client is waiting for a 100 before it sends the body, so the backend is who is slow.
+        None if exchange.facts.expect_continue && exchange.interims == 0 => Fault::UpstreamTimeout,
         None => Fault::RequestBodyTimeout,
     }
 }
