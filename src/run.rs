@@ -2,18 +2,18 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
 use crate::cli::Failure;
 use crate::config::{DemoConfig, EmulatorConfig, ProxyConfig, Settings};
 use crate::dashboard::Board;
 use crate::net::{self, Sockets};
-use crate::proxy::{Proxy, Setup, World};
+use crate::proxy::{Inbox, Proxy, Setup, World};
 use crate::reactor::{Control, DrainTimes, Reactor};
 use crate::record::console::Console;
 use crate::record::row::Names;
@@ -32,6 +32,7 @@ pub struct RunningProxy {
     pub control: Control,
     /// Its latest figures.
     pub board: Arc<Board>,
+    inbox: Inbox,
     thread: JoinHandle<Result<Snapshot, Failure>>,
 }
 
@@ -45,12 +46,20 @@ impl RunningProxy {
         self.wait()
     }
 
+    /// Has it adopt another configuration, without losing a request.
+    pub fn reload(&self, config: ProxyConfig) {
+        *self.inbox.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(config));
+        self.control.reload();
+    }
+
     /// Waits until it has ended by an order from elsewhere.
     ///
     /// # Errors
     /// When its loop failed.
     pub fn wait(self) -> Result<Snapshot, Failure> {
-        self.thread.join().unwrap_or_else(|_| Err(Failure::Runtime("the proxy's thread has panicked".to_owned())))
+        self.thread
+            .join()
+            .unwrap_or_else(|_| Err(Failure::Runtime("the proxy's thread has panicked".to_owned())))
     }
 }
 
@@ -59,9 +68,13 @@ impl RunningProxy {
 ///
 /// # Errors
 /// One line: what cannot be opened and which flag names it.
-pub fn start_proxy(config: ProxyConfig, ended: impl FnOnce() + Send + 'static) -> Result<RunningProxy, Failure> {
+pub fn start_proxy(
+    config: ProxyConfig,
+    ended: impl FnOnce() + Send + 'static,
+) -> Result<RunningProxy, Failure> {
     let clients_max = clients_max(&config);
-    let listener = net::listen(config.listen).map_err(|error| cannot_listen("--listen", config.listen, &error))?;
+    let listener =
+        net::listen(config.listen).map_err(|error| cannot_listen("--listen", config.listen, &error))?;
     let address = listener.local_addr().map_err(|error| cannot_listen("--listen", config.listen, &error))?;
     let drain = DrainTimes { delay: config.drain_delay, timeout: config.drain_timeout };
     let reactor = Reactor::new(listener, drain).map_err(|error| runtime("event loop", &error))?;
@@ -73,17 +86,19 @@ pub fn start_proxy(config: ProxyConfig, ended: impl FnOnce() + Send + 'static) -
         true => Some(Console::start().map_err(|error| runtime("console thread", &error))?),
         false => None,
     };
-    let board = Arc::new(Board::default());
+    let (board, inbox) = (Arc::new(Board::default()), Inbox::default());
     let setup = Setup {
         config: Arc::new(config),
         log,
         console,
         board: Some(board.clone()),
+        inbox: inbox.clone(),
         clients_max,
         seed: fastrand::u64(..),
     };
     let sockets = Sockets::new(reactor.registry().map_err(|error| runtime("event loop", &error))?);
-    let world = World::new(sockets, setup).map_err(|error| Failure::Runtime(format!("histograms: {error}")))?;
+    let world =
+        World::new(sockets, setup).map_err(|error| Failure::Runtime(format!("histograms: {error}")))?;
     let control = reactor.control();
     let thread = std::thread::Builder::new()
         .name("reactor".to_owned())
@@ -95,7 +110,7 @@ pub fn start_proxy(config: ProxyConfig, ended: impl FnOnce() + Send + 'static) -
             result.map(|()| figures)
         })
         .map_err(|error| runtime("reactor thread", &error))?;
-    Ok(RunningProxy { address, control, board, thread })
+    Ok(RunningProxy { address, control, board, inbox, thread })
 }
 
 /// `tidegate proxy`, until told to stop.
@@ -111,6 +126,10 @@ pub fn proxy(settings: &Settings) -> Result<(), Failure> {
     for signal in &mut signals {
         match signal {
             SIGUSR1 => running.control.reopen_log(),
+            SIGHUP => match settings.load() {
+                Ok(loaded) => running.reload(loaded.config),
+                Err(complaint) => tracing::error!("not reloaded, nothing changed: {complaint}"),
+            },
             _ => running.control.drain_or_stop(),
         }
     }
@@ -134,7 +153,7 @@ pub fn demo(_config: &DemoConfig) -> Result<(), Failure> {
 }
 
 fn signals() -> Result<Signals, Failure> {
-    Signals::new([SIGTERM, SIGINT, SIGUSR1]).map_err(|error| runtime("signal handlers", &error))
+    Signals::new([SIGHUP, SIGTERM, SIGINT, SIGUSR1]).map_err(|error| runtime("signal handlers", &error))
 }
 
 fn open_log(path: &Path, config: &ProxyConfig, origin: Instant) -> Result<LogHandle, Failure> {

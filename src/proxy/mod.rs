@@ -9,7 +9,7 @@ mod world;
 
 use std::net::SocketAddr;
 
-pub use world::{PSEUDONYM, Setup, World};
+pub use world::{Inbox, PSEUDONYM, Setup, World};
 
 use crate::clock::Time;
 use crate::fault::Fault;
@@ -39,13 +39,20 @@ pub struct Proxy<N: Net> {
 impl<N: Net> Proxy<N> {
     /// A proxy without clients.
     pub fn new(world: World<N>) -> Proxy<N> {
-        Proxy { world, sessions: Slab::new(), queue: Vec::new(), running: Vec::new(), timers: Timers::default() }
+        Proxy {
+            world,
+            sessions: Slab::new(),
+            queue: Vec::new(),
+            running: Vec::new(),
+            timers: Timers::default(),
+        }
     }
 
     /// Takes a client connection just accepted.
     pub fn accept(&mut self, stream: N::Stream, peer: SocketAddr, now: Time) {
         let key = SessionKey(self.sessions.next_key());
-        let client = ConnKey(self.world.conns.insert(Conn::accepted(stream, Role::Client(key), Ready::WRITABLE)));
+        let client =
+            ConnKey(self.world.conns.insert(Conn::accepted(stream, Role::Client(key), Ready::WRITABLE)));
         if let Err(error) = self.world.register(client) {
             tracing::warn!(%error, "cannot register a client connection");
             self.world.conns.remove(client.0);
@@ -101,8 +108,12 @@ impl<N: Net> Proxy<N> {
     /// From now on: no request after the one under way, idle clients closed.
     pub fn drain(&mut self) {
         self.world.draining = true;
-        let idle: Vec<SessionKey> =
-            self.sessions.iter().filter(|(_, session)| session.is_idle()).map(|(_, session)| session.key).collect();
+        let idle: Vec<SessionKey> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| session.is_idle())
+            .map(|(_, session)| session.key)
+            .collect();
         for key in idle {
             self.enqueue(key);
         }

@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use crate::balance::{AnyPolicy, Options, Observation, Outcome, Pick, Policy, Stage};
+use crate::balance::{AnyPolicy, Observation, Options, Outcome, Pick, Policy, Stage};
 use crate::buffer::Pool;
 use crate::clock::Time;
 use crate::config::{ProxyConfig, UpstreamMode};
@@ -15,7 +15,7 @@ use crate::http1::request::RequestHead;
 use crate::http1::response::ResponseHead;
 use crate::net::{Conn, ConnKey, Net, Ready, Role, SessionKey};
 use crate::record::console::Console;
-use crate::record::row::Row;
+use crate::record::row::{Names, Row};
 use crate::record::stats::{Live, Snapshot, Stats};
 use crate::record::writer::LogHandle;
 use crate::session::Exchange;
@@ -29,6 +29,9 @@ pub const PSEUDONYM: &str = "tidegate";
 /// Exchanges kept for reuse, with their buffers' worth of capacity; more are dropped after a burst.
 const EXCHANGES_KEPT: usize = 4096;
 
+/// A configuration on its way to the reactor.
+pub type Inbox = Arc<Mutex<Option<Arc<ProxyConfig>>>>;
+
 /// What a proxy is made of besides a network.
 #[derive(Debug)]
 pub struct Setup {
@@ -38,6 +41,8 @@ pub struct Setup {
     pub log: Option<LogHandle>,
     /// Where decisions are told, if anywhere.
     pub console: Option<Console>,
+    /// Where a new configuration is left before a reload is ordered.
+    pub inbox: Inbox,
     /// Where counts are shown, if anywhere.
     pub board: Option<Arc<Board>>,
     /// Clients there may be at once.
@@ -84,6 +89,8 @@ pub struct World<N: Net> {
     pub draining: bool,
     /// Clients there may be at once.
     pub clients_max: usize,
+    /// Where a new configuration is left before a reload is ordered.
+    pub inbox: Inbox,
     /// Counters and histograms.
     pub stats: Stats,
     log: Option<LogHandle>,
@@ -126,6 +133,7 @@ impl<N: Net> World<N> {
             clients_max: setup.clients_max,
             board: setup.board,
             stats: Stats::new(Time::ZERO, &urls)?,
+            inbox: setup.inbox,
             log: setup.log,
             exchanges: Vec::new(),
             decision: String::new(),
@@ -221,7 +229,9 @@ impl<N: Net> World<N> {
         let Some(dispatch) = exchange.dispatch.as_mut() else { return };
         let backend = dispatch.pick.backend;
         let latency_ms = match stage {
-            Stage::Head => exchange.trace.dispatched.get().map(|sent| self.now.since(sent).as_secs_f64() * 1e3),
+            Stage::Head => {
+                exchange.trace.dispatched.get().map(|sent| self.now.since(sent).as_secs_f64() * 1e3)
+            }
             Stage::End => exchange.trace.latency_ms(),
         };
         let in_flight = self.upstreams.candidates()[backend].in_flight;
@@ -245,7 +255,11 @@ impl<N: Net> World<N> {
             return None;
         }
         while let Some(conn) = self.upstreams.take_idle(backend) {
-            if self.conns.get(conn.0).is_some_and(|conn| !conn.ready().any(Ready::READ_CLOSED.with(Ready::GONE))) {
+            if self
+                .conns
+                .get(conn.0)
+                .is_some_and(|conn| !conn.ready().any(Ready::READ_CLOSED.with(Ready::GONE)))
+            {
                 return Some(conn);
             }
             self.upstreams.closed(backend);
@@ -256,6 +270,11 @@ impl<N: Net> World<N> {
 
     /// Puts a connection into the pool of this backend.
     pub fn check_in(&mut self, backend: usize, conn: ConnKey) {
+        if !self.upstreams.is_configured(backend) {
+            self.upstreams.closed(backend);
+            self.close(conn, true);
+            return;
+        }
         self.give_role(conn, Role::Idle(backend));
         self.upstreams.put_idle(backend, conn, self.now);
     }
@@ -356,6 +375,41 @@ impl<N: Net> World<N> {
         self.stats.snapshot(now, self.config.routing.name(), &live)
     }
 
+    /// Adopts a new configuration: what stays the same keeps its sockets, its requests in flight and what was learned
+    /// of it. Addresses listened on and the log's path stay as they were at start.
+    pub fn adopt(&mut self, config: Arc<ProxyConfig>) {
+        let holds = self.upstreams.adopt(&config.backends, table_limits(&config), self.now);
+        if config.routing == self.config.routing {
+            let keep: Vec<Option<usize>> =
+                holds.iter().enumerate().map(|(index, holds)| holds.then_some(index)).collect();
+            self.policy.rebuild(&keep);
+        } else {
+            self.policy = config.routing.build(self.upstreams.len(), Options::default());
+        }
+        while let Some((backend, conn)) = self.upstreams.take_orphan() {
+            self.upstreams.closed(backend);
+            self.close(conn, true);
+        }
+        self.urls = (0..self.upstreams.len()).map(|index| self.upstreams.url(index).to_owned()).collect();
+        if let Err(error) = self.stats.set_backends(&self.urls) {
+            tracing::error!(%error, "statistics keep the old list of backends");
+        }
+        if let Some(log) = &mut self.log {
+            log.set_names(Names {
+                routings: vec![config.routing.name().to_owned()],
+                backends: self.urls.clone(),
+            });
+        }
+        let budget = config.retry_budget;
+        self.retry_budget = RetryBudget::new(budget.percent, budget.per_second, self.now);
+        tracing::info!(
+            backends = config.backends.len(),
+            routing = config.routing.name(),
+            "configuration reloaded"
+        );
+        self.config = config;
+    }
+
     /// Readiness fails from now on.
     pub fn set_unready(&mut self) {
         if let Some(board) = &self.board {
@@ -388,7 +442,9 @@ fn table_limits(config: &ProxyConfig) -> Limits {
     };
     Limits {
         idle_max: config.timeouts.upstream_idle,
-        in_flight_max: config.max_connections_per_backend.map_or(u32::MAX, |max| u32::try_from(max).unwrap_or(u32::MAX)),
+        in_flight_max: config
+            .max_connections_per_backend
+            .map_or(u32::MAX, |max| u32::try_from(max).unwrap_or(u32::MAX)),
         ejection: config.ejection.then_some(ejection),
     }
 }

@@ -70,9 +70,9 @@ impl Session {
         self.record(&mut exchange, world);
         // A cut answer whose length or chunks are known is visibly cut; one that ends where the connection ends must
         // end in a reset.
-        let until_close = exchange
-            .answer
-            .is_some_and(|answer| outgoing_framing(answer.framing, exchange.facts.version) == Framing::UntilClose);
+        let until_close = exchange.answer.is_some_and(|answer| {
+            outgoing_framing(answer.framing, exchange.facts.version) == Framing::UntilClose
+        });
         if until_close && let Some(conn) = world.conns.get_mut(self.client.0) {
             world.net.reset_on_close(&mut conn.stream);
         }
