@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
+use super::probe::Probes;
 use crate::balance::{AnyPolicy, Observation, Options, Outcome, Pick, Policy, Stage};
 use crate::buffer::Pool;
 use crate::clock::Time;
@@ -67,6 +68,8 @@ pub struct World<N: Net> {
     pub waiting: VecDeque<SessionKey>,
     /// Sessions to be given a turn because something they waited for has happened.
     pub woken: Vec<SessionKey>,
+    /// Looking after backends without a client's request.
+    pub probes: Probes,
     /// The policy.
     pub policy: AnyPolicy,
     /// Its random draws, and those of request ids.
@@ -119,6 +122,7 @@ impl<N: Net> World<N> {
                 config.retry_budget.per_second,
                 Time::ZERO,
             ),
+            probes: Probes::new(config.health.clone(), config.backends.len()),
             waiting: VecDeque::new(),
             woken: Vec::new(),
             policy: config.routing.build(config.backends.len(), Options::default()),
@@ -208,11 +212,15 @@ impl<N: Net> World<N> {
     }
 
     /// Takes the verdict on a dispatch that has ended.
-    pub fn judge(&mut self, backend: usize, entered: Entered, verdict: Verdict) {
+    pub fn judge(&mut self, backend: usize, entered: Entered, verdict: Verdict, unreachable: bool) {
         match self.upstreams.record(backend, entered, verdict, self.now, &mut self.draw) {
             Some(Change::Ejected { until, reason }) => {
                 let seconds = until.since(self.now).as_secs_f64();
                 tracing::warn!(backend = self.upstreams.url(backend), %reason, seconds, "backend ejected");
+                self.upstreams.set_unreachable(backend, unreachable);
+                if unreachable {
+                    self.revisit(backend);
+                }
             }
             Some(Change::Readmitted) => {
                 tracing::info!(backend = self.upstreams.url(backend), "backend readmitted");
@@ -398,6 +406,13 @@ impl<N: Net> World<N> {
             log.set_names(Names {
                 routings: vec![config.routing.name().to_owned()],
                 backends: self.urls.clone(),
+            });
+        }
+        self.probes.resize(self.upstreams.len(), self.now);
+        self.probes.set_check(config.health.clone(), self.now);
+        if config.health.is_none() {
+            (0..self.upstreams.len()).for_each(|backend| {
+                self.upstreams.set_down(backend, false);
             });
         }
         let budget = config.retry_budget;

@@ -17,6 +17,8 @@ use crate::net::ConnKey;
 
 use health::{Change, Ejection, Health, Usable, Verdict};
 
+/// Share of the backends that may fail their checks before all are used, when nothing else is configured.
+const OUT_SHARE_MAX: f64 = 0.5;
 /// An idle connection that its backend closes this soon tells nothing about the backend's own idle time-out.
 const IDLE_LESSON_MIN: Duration = Duration::from_millis(500);
 
@@ -41,6 +43,10 @@ struct Backend {
     /// No longer configured: what is in flight ends, nothing new begins. Its index stays taken until then, because
     /// sessions, connections and policies know backends by index.
     removed: bool,
+    /// It fails its active checks.
+    down: bool,
+    /// It was put out because nobody could connect to it.
+    unreachable: bool,
 }
 
 impl Backend {
@@ -52,7 +58,17 @@ impl Backend {
             idle_max: limits.idle_max,
             health: Health::default(),
             removed: false,
+            down: false,
+            unreachable: false,
         }
+    }
+
+    fn is_out(&self) -> bool {
+        self.down || self.health.is_out()
+    }
+
+    fn is_usable(&self, now: Time) -> bool {
+        !self.removed && !self.down && self.health.usable(now) != Usable::No
     }
 }
 
@@ -134,8 +150,7 @@ impl Upstreams {
         let panicking = self.out > 0 && self.is_panicking();
         let (mut any_up, mut any_full, mut any_fresh) = (false, false, false);
         for (index, (backend, candidate)) in self.backends.iter().zip(&mut self.candidates).enumerate() {
-            let healthy =
-                !backend.removed && (self.out == 0 || panicking || backend.health.usable(now) != Usable::No);
+            let healthy = !backend.removed && (self.out == 0 || panicking || backend.is_usable(now));
             let full = candidate.in_flight >= self.limits.in_flight_max;
             candidate.up = healthy && !full;
             any_up |= candidate.up;
@@ -161,20 +176,19 @@ impl Upstreams {
         }
         self.backends
             .iter()
-            .position(|backend| !backend.removed && backend.health.usable(now) == Usable::Trial)
+            .position(|backend| backend.is_usable(now) && backend.health.usable(now) == Usable::Trial)
     }
 
     /// Whether a backend that this request has not been to is up.
     pub fn has_elsewhere(&self, tried: u64, now: Time) -> bool {
-        self.backends.iter().enumerate().any(|(index, backend)| {
-            !is_tried(tried, index) && !backend.removed && backend.health.usable(now) != Usable::No
-        })
+        let mut others = self.backends.iter().enumerate().filter(|(index, _)| !is_tried(tried, *index));
+        others.any(|(_, backend)| backend.is_usable(now))
     }
 
     fn is_panicking(&self) -> bool {
         let present = self.backends.iter().filter(|backend| !backend.removed);
-        let healths = present.map(|backend| &backend.health);
-        self.limits.ejection.is_some_and(|ejection| health::panicking(healths, &ejection))
+        let share = self.limits.ejection.map_or(OUT_SHARE_MAX, |ejection| ejection.max_ejected_share);
+        health::panicking(present.map(Backend::is_out), share)
     }
 
     /// Enters a request as in flight.
@@ -199,9 +213,8 @@ impl Upstreams {
         let change = health.record(verdict, entered.trial, now, limits, draw);
         self.candidates[backend].failure_rate = health.failure_rate();
         match change {
-            Some(Change::Ejected { .. }) if !entered.trial => self.out += 1,
-            Some(Change::Readmitted) => self.out -= 1,
-            _ => {}
+            Some(_) => self.count_out(),
+            None => {}
         }
         change
     }
@@ -243,8 +256,35 @@ impl Upstreams {
                 }
             }
         }
-        self.out = self.backends.iter().filter(|backend| backend.health.is_out()).count();
+        self.count_out();
         holds
+    }
+
+    /// Takes the outcome of its active checks; whether that is news.
+    pub fn set_down(&mut self, backend: usize, down: bool) -> bool {
+        let news = self.backends[backend].down != down;
+        self.backends[backend].down = down;
+        self.count_out();
+        news
+    }
+
+    /// Notes whether a backend put out could not even be connected to.
+    pub fn set_unreachable(&mut self, backend: usize, unreachable: bool) {
+        self.backends[backend].unreachable = unreachable;
+    }
+
+    /// Whether it is out because it could not be connected to.
+    pub fn is_unreachable(&self, backend: usize) -> bool {
+        self.backends[backend].unreachable && self.backends[backend].health.is_out()
+    }
+
+    /// It can be connected to again: its trial need not wait.
+    pub fn try_now(&mut self, backend: usize, now: Time) {
+        self.backends[backend].health.end_time_out(now);
+    }
+
+    fn count_out(&mut self) {
+        self.out = self.backends.iter().filter(|backend| backend.is_out()).count();
     }
 
     /// An idle connection of a backend that is no longer configured, out of the pool.
