@@ -1,4 +1,5 @@
 //! The admin address over real sockets.
+#![allow(clippy::unwrap_used)] // a test that fails says where
 
 #[path = "support/client.rs"]
 mod support;

@@ -1,4 +1,5 @@
 //! The emulated backend over real sockets.
+#![allow(clippy::unwrap_used)] // a test that fails says where
 
 #[path = "support/client.rs"]
 mod support;
@@ -94,7 +95,8 @@ fn limited_concurrency_serves_in_order() {
 #[test]
 fn echo_returns_eight_mib_byte_for_byte() {
     let backend = start(&support::fast());
-    let body: Vec<u8> = (0..8 * 1024 * 1024u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let body: Vec<u8> =
+        (0..8 * 1024 * 1024u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     for chunk in [0, 1, 777, 65_536] {
         let size = if chunk == 1 { 20_000 } else { body.len() };
         let body = &body[..size];
@@ -103,10 +105,12 @@ fn echo_returns_eight_mib_byte_for_byte() {
         let answer = thread::scope(|scope| {
             scope.spawn(move || {
                 if chunk == 0 {
-                    write!(sender, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n").unwrap();
+                    write!(sender, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n")
+                        .unwrap();
                     sender.write_all(body).unwrap();
                 } else {
-                    write!(sender, "PUT /echo?x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
+                    write!(sender, "PUT /echo?x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+                        .unwrap();
                     let mut sender = std::io::BufWriter::with_capacity(50_000, sender);
                     for piece in body.chunks(chunk) {
                         write!(sender, "{:x}\r\n", piece.len()).unwrap();
@@ -218,7 +222,8 @@ fn failures_follow_the_seed() {
         (config.seed, config.fail_rate) = (Some(seed), fail_rate);
         let backend = start(&config);
         let mut client = Client::connect(backend.address);
-        let answers = (0..200).map(|_| client.get("/")).map(|answer| (answer.status, answer.text())).collect();
+        let answers =
+            (0..200).map(|_| client.get("/")).map(|answer| (answer.status, answer.text())).collect();
         backend.stop().unwrap();
         answers
     };
@@ -229,7 +234,10 @@ fn failures_follow_the_seed() {
     assert!((30..=90).contains(&failed), "{failed}");
     assert!(first.iter().all(|(status, text)| (*status == 500) == text.starts_with("Failure from A")));
     let millis = |(_, text): &(u16, String)| text.rsplit(' ').next().map(str::to_owned);
-    assert!(first.iter().map(millis).eq(run(7, 0.0).iter().map(millis)), "latencies do not depend on failures");
+    assert!(
+        first.iter().map(millis).eq(run(7, 0.0).iter().map(millis)),
+        "latencies do not depend on failures"
+    );
     assert!(run(7, 1.0).iter().all(|(status, _)| *status == 500));
 }
 
@@ -272,7 +280,9 @@ fn content_has_the_length_asked_for() {
             assert_eq!(answer.field("content-length"), Some(length.to_string().as_str()));
             assert_eq!(answer.body.len() as u64, length);
             let right = answer.body.iter().enumerate();
-            assert!(right.into_iter().all(|(at, byte)| *byte == tidegate::serve::pattern::byte_at(at as u64)));
+            assert!(
+                right.into_iter().all(|(at, byte)| *byte == tidegate::serve::pattern::byte_at(at as u64))
+            );
         }
         client.send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n");
         assert_eq!(client.answer_to_head().field("content-length"), Some(length.to_string().as_str()));

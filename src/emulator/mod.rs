@@ -80,7 +80,7 @@ fn write_millis(latency: std::time::Duration, text: &mut Vec<u8>) {
     const NANOS: u128 = 1_000_000;
     let nanos = latency.as_nanos();
     text.extend_from_slice(itoa::Buffer::new().format(nanos / NANOS).as_bytes());
-    if nanos % NANOS == 0 {
+    if nanos.is_multiple_of(NANOS) {
         return;
     }
     let mut digits = itoa::Buffer::new();

@@ -278,10 +278,15 @@ impl Client {
             return step;
         }
         while self.reads_on() {
+            let unread = self.input.raw().len();
             match self.body.advance(&mut self.input) {
                 Ok(()) => self.input.sent(self.input.ready().len()),
                 Err(BadBody::Malformed(reason)) => return Step::Next(self.refuse(shared, 400, reason)),
                 Err(BadBody::Truncated) => return Step::Gone,
+            }
+            self.body_read += (unread - self.input.raw().len()) as u64;
+            if self.body_read > shared.settings.body_max {
+                return Step::Next(self.refuse(shared, 413, "request body too large"));
             }
             if self.body.is_finished() {
                 break;
@@ -290,13 +295,7 @@ impl Client {
                 return Step::Again;
             }
             match self.fill(shared) {
-                Fill::Bytes(count) => {
-                    *budget = budget.saturating_sub(count);
-                    self.body_read += count as u64;
-                    if self.body_read > shared.settings.body_max {
-                        return Step::Next(self.refuse(shared, 413, "request body too large"));
-                    }
-                }
+                Fill::Bytes(count) => *budget = budget.saturating_sub(count),
                 Fill::Blocked => return Step::Wait,
                 Fill::Closed | Fill::Broken(_) => return Step::Gone,
             }
