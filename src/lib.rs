@@ -17,6 +17,7 @@ pub mod upstream;
 pub mod balance;
 pub mod record;
 pub mod emulator;
+pub mod load;
 pub mod buffer;
 pub mod slab;
 pub mod timer;
