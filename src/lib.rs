@@ -18,6 +18,7 @@ pub mod balance;
 pub mod record;
 pub mod emulator;
 pub mod load;
+pub mod demo;
 pub mod buffer;
 pub mod slab;
 pub mod timer;

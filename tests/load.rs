@@ -1,4 +1,5 @@
 //! The load driver against servers that do as a script says.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests may fail as tests do
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -320,7 +321,7 @@ fn what_cannot_be_meant_is_refused() {
         LoadConfig { mode: open(f64::NAN), ..good.clone() },
         LoadConfig { path: "/a b".to_owned(), ..good.clone() },
         LoadConfig { host: "a\r\nb: c".to_owned(), ..good.clone() },
-        LoadConfig { method: String::new(), ..good.clone() },
+        LoadConfig { method: String::new(), ..good },
     ] {
         let error = load::run(&bad, &Progress::default()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{bad:?}");
