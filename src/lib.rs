@@ -19,6 +19,8 @@ pub mod record;
 pub mod serve;
 pub mod emulator;
 pub mod dashboard;
+pub mod load;
+pub mod demo;
 pub mod buffer;
 pub mod slab;
 pub mod timer;

@@ -364,7 +364,8 @@ impl Clock {
     }
 }
 
-fn ready_of(event: &Event) -> Ready {
+/// What an event says of its socket.
+pub(crate) fn ready_of(event: &Event) -> Ready {
     let mut ready = Ready::NONE;
     if event.is_readable() {
         ready = ready.with(Ready::READABLE);
