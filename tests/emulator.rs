@@ -58,7 +58,7 @@ fn a_hundred_requests_wait_side_by_side() {
 #[test]
 fn limited_concurrency_serves_in_order() {
     let mut config = config("A");
-    config.latency = Some("cycle:60ms,1ms,2ms,3ms,4ms".to_owned());
+    config.latency = Some("cycle:60ms,1ms,2ms,3ms,4ms".parse().unwrap());
     config.concurrency = Some(1);
     let backend = start(&config);
     let begun = Instant::now();
@@ -150,7 +150,7 @@ fn echo_of_nothing_is_empty() {
 #[test]
 fn pipelined_requests_are_answered_in_order() {
     let mut delayed = config("A");
-    delayed.latency = Some("cycle:20ms,0ms,0ms,1ms,0ms".to_owned());
+    delayed.latency = Some("cycle:20ms,0ms,0ms,1ms,0ms".parse().unwrap());
     for config in [delayed, support::fast()] {
         let backend = start(&config);
         let mut client = Client::connect(backend.address);
@@ -218,7 +218,7 @@ fn the_expectation_is_met_before_the_body() {
 fn failures_follow_the_seed() {
     let run = |seed, fail_rate| -> Vec<(u16, String)> {
         let mut config = config("A");
-        config.latency = Some("uniform:min=0ms,max=0.2ms".to_owned());
+        config.latency = Some("uniform:min=0ms,max=0.2ms".parse().unwrap());
         (config.seed, config.fail_rate) = (Some(seed), fail_rate);
         let backend = start(&config);
         let mut client = Client::connect(backend.address);
@@ -329,7 +329,7 @@ fn a_drain_lets_answers_finish() {
 #[test]
 fn what_cannot_be_is_refused_at_the_start() {
     let mut config = config("A");
-    config.latency = Some("gauss:mean=1ms".to_owned());
+    config.latency = Some("gauss:mean=1ms".parse().unwrap());
     assert_eq!(tidegate::emulator::start(&config).unwrap_err().kind(), std::io::ErrorKind::InvalidInput);
     let backend = start(&support::fast());
     let mut config = support::fast();

@@ -39,7 +39,7 @@ impl Emulator {
     /// When the latency is no profile.
     pub fn new(config: &EmulatorConfig) -> Result<Emulator, ProfileError> {
         let profile = match &config.latency {
-            Some(text) => text.parse()?,
+            Some(profile) => profile.clone(),
             None => Profile::for_id(&config.id),
         };
         let seed = config.seed.unwrap_or_else(|| fastrand::u64(..));

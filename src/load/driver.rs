@@ -271,7 +271,7 @@ impl<N: Net> Driver<N> {
         self.tally.reconnects += u64::from(client.was_open);
         let dialed = self.shared.net.dial(self.target).and_then(|mut stream| {
             self.shared.net.register(&mut stream, self.conns.next_key().to_token())?;
-            Ok(self.conns.insert(Conn::new(stream, Role::Client(SessionKey(key)), Ready::NONE)))
+            Ok(self.conns.insert(Conn::dialled(stream, Role::Client(SessionKey(key)))))
         });
         match dialed {
             Ok(conn) => client.conn = conn,

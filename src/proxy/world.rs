@@ -44,8 +44,6 @@ pub struct Setup {
     pub console: Option<Console>,
     /// Where a new configuration is left before a reload is ordered.
     pub inbox: Inbox,
-    /// Where counts are shown, if anywhere.
-    pub board: Option<Arc<Board>>,
     /// Clients there may be at once.
     pub clients_max: usize,
     /// Seed of the random draws.
@@ -135,7 +133,7 @@ impl<N: Net> World<N> {
             unix_seconds: 0,
             draining: false,
             clients_max: setup.clients_max,
-            board: setup.board,
+            board: None,
             stats: Stats::new(Time::ZERO, &urls)?,
             inbox: setup.inbox,
             log: setup.log,
@@ -357,6 +355,13 @@ impl<N: Net> World<N> {
         if let Some(log) = &mut self.log {
             log.flush_if_due(self.now);
         }
+    }
+
+    /// Begins to show the counts on a board of its own.
+    pub fn show(&mut self) -> Arc<Board> {
+        let board = Arc::new(Board::new(self.snapshot(self.now)));
+        self.board = Some(board.clone());
+        board
     }
 
     /// Shows the counts to whoever looks.

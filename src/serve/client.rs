@@ -129,7 +129,7 @@ impl Client {
             deadline: now.plus(settings.idle),
             armed: Armed::NO,
             delay_armed: Armed::NO,
-            conn: Conn::new(stream, Role::Client(SessionKey(key)), Ready::WRITABLE),
+            conn: Conn::accepted(stream, Role::Client(SessionKey(key)), Ready::WRITABLE),
             phase: Phase::Head,
             progress: now,
             began: now,

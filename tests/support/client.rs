@@ -26,7 +26,7 @@ pub(crate) fn config(id: &str) -> EmulatorConfig {
 
 /// A backend that answers at once.
 pub(crate) fn fast() -> EmulatorConfig {
-    EmulatorConfig { latency: Some("constant:0ms".to_owned()), ..config("A") }
+    EmulatorConfig { latency: Some("constant:0ms".parse().unwrap()), ..config("A") }
 }
 
 /// Starts it.
