@@ -26,6 +26,8 @@ pub enum Role {
     Upstream(SessionKey),
     /// In the pool of the backend with this index.
     Idle(usize),
+    /// A probe of the backend with this index.
+    Probe(usize),
 }
 
 /// What the kernel has said about a socket, as a set.
@@ -118,6 +120,11 @@ impl<S> Conn<S> {
     /// Notes an event.
     pub fn mark(&mut self, ready: Ready) {
         self.ready = self.ready.with(ready);
+    }
+
+    /// Takes back what was only assumed.
+    pub fn forget(&mut self, ready: Ready) {
+        self.ready = self.ready.without(ready);
     }
 
     /// What was said so far and not taken back.

@@ -27,7 +27,8 @@ impl Net for Sockets {
     type Stream = TcpStream;
 
     fn dial(&mut self, address: SocketAddr) -> io::Result<TcpStream> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+        let socket =
+            Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
         // The handshake's last acknowledgement then rides on the request: one packet less for each connection.
         #[cfg(target_os = "linux")]
         socket.set_tcp_quickack(false)?;

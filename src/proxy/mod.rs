@@ -4,12 +4,13 @@
 //! ([`Proxy::mark`]); sessions act when the queue is run. Only this file removes sessions. Absent: the poll, the clock
 //! and real sockets (reactor.rs, net/), so a seeded simulation can drive the very same code.
 
+mod probe;
 mod service;
 mod world;
 
 use std::net::SocketAddr;
 
-pub use world::{PSEUDONYM, Setup, World};
+pub use world::{Inbox, PSEUDONYM, Setup, World};
 
 use crate::clock::Time;
 use crate::fault::Fault;
@@ -39,13 +40,20 @@ pub struct Proxy<N: Net> {
 impl<N: Net> Proxy<N> {
     /// A proxy without clients.
     pub fn new(world: World<N>) -> Proxy<N> {
-        Proxy { world, sessions: Slab::new(), queue: Vec::new(), running: Vec::new(), timers: Timers::default() }
+        Proxy {
+            world,
+            sessions: Slab::new(),
+            queue: Vec::new(),
+            running: Vec::new(),
+            timers: Timers::default(),
+        }
     }
 
     /// Takes a client connection just accepted.
     pub fn accept(&mut self, stream: N::Stream, peer: SocketAddr, now: Time) {
         let key = SessionKey(self.sessions.next_key());
-        let client = ConnKey(self.world.conns.insert(Conn::accepted(stream, Role::Client(key), Ready::WRITABLE)));
+        let client =
+            ConnKey(self.world.conns.insert(Conn::accepted(stream, Role::Client(key), Ready::WRITABLE)));
         if let Err(error) = self.world.register(client) {
             tracing::warn!(%error, "cannot register a client connection");
             self.world.conns.remove(client.0);
@@ -67,6 +75,7 @@ impl<N: Net> Proxy<N> {
         match conn.role {
             Role::Client(session) | Role::Upstream(session) => self.enqueue(session),
             Role::Idle(backend) => self.world.idle_event(backend, conn_key),
+            Role::Probe(backend) => self.world.probe_event(backend),
         }
     }
 
@@ -92,17 +101,26 @@ impl<N: Net> Proxy<N> {
 
     /// When [`turn`](Proxy::turn) must be called without an event, if ever.
     pub fn next_deadline(&self) -> Option<Time> {
-        [self.timers.next(), self.world.upstreams.next_expiry(), self.world.log_deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.timers.next(),
+            self.world.upstreams.next_expiry(),
+            self.world.log_deadline(),
+            self.world.probes.next_deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// From now on: no request after the one under way, idle clients closed.
     pub fn drain(&mut self) {
         self.world.draining = true;
-        let idle: Vec<SessionKey> =
-            self.sessions.iter().filter(|(_, session)| session.is_idle()).map(|(_, session)| session.key).collect();
+        let idle: Vec<SessionKey> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| session.is_idle())
+            .map(|(_, session)| session.key)
+            .collect();
         for key in idle {
             self.enqueue(key);
         }
@@ -166,7 +184,7 @@ impl<N: Net> Proxy<N> {
             let (open, idle) = world.upstreams.connections(backend);
             assert_eq!(candidate.in_flight, in_flight[backend], "in flight on backend {backend}");
             assert_eq!(open, idle + busy[backend], "open connections to backend {backend}");
-            conns += open;
+            conns += open + world.probes.in_flight(backend);
         }
         assert_eq!(world.conns.len(), conns, "connections nobody owns");
         assert_eq!(world.buffers.lent(), lent, "buffers nobody owns");
@@ -198,6 +216,7 @@ impl<N: Net> Proxy<N> {
             self.world.upstreams.closed(backend);
             self.world.close(conn, false);
         }
+        self.world.run_probes();
     }
 
     /// A stretch of the round. Who wants another turn, or is marked meanwhile, has it in the next round.

@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use crate::balance::{AnyPolicy, Options, Observation, Outcome, Pick, Policy, Stage};
+use super::probe::Probes;
+use crate::balance::{AnyPolicy, Observation, Options, Outcome, Pick, Policy, Stage};
 use crate::buffer::Pool;
 use crate::clock::Time;
 use crate::config::{ProxyConfig, UpstreamMode};
@@ -15,7 +16,7 @@ use crate::http1::request::RequestHead;
 use crate::http1::response::ResponseHead;
 use crate::net::{Conn, ConnKey, Net, Ready, Role, SessionKey};
 use crate::record::console::Console;
-use crate::record::row::Row;
+use crate::record::row::{Names, Row};
 use crate::record::stats::{Live, Snapshot, Stats};
 use crate::record::writer::LogHandle;
 use crate::session::Exchange;
@@ -29,6 +30,9 @@ pub const PSEUDONYM: &str = "tidegate";
 /// Exchanges kept for reuse, with their buffers' worth of capacity; more are dropped after a burst.
 const EXCHANGES_KEPT: usize = 4096;
 
+/// A configuration on its way to the reactor.
+pub type Inbox = Arc<Mutex<Option<Arc<ProxyConfig>>>>;
+
 /// What a proxy is made of besides a network.
 #[derive(Debug)]
 pub struct Setup {
@@ -38,8 +42,8 @@ pub struct Setup {
     pub log: Option<LogHandle>,
     /// Where decisions are told, if anywhere.
     pub console: Option<Console>,
-    /// Where counts are shown, if anywhere.
-    pub board: Option<Arc<Board>>,
+    /// Where a new configuration is left before a reload is ordered.
+    pub inbox: Inbox,
     /// Clients there may be at once.
     pub clients_max: usize,
     /// Seed of the random draws.
@@ -62,6 +66,8 @@ pub struct World<N: Net> {
     pub waiting: VecDeque<SessionKey>,
     /// Sessions to be given a turn because something they waited for has happened.
     pub woken: Vec<SessionKey>,
+    /// Looking after backends without a client's request.
+    pub probes: Probes,
     /// The policy.
     pub policy: AnyPolicy,
     /// Its random draws, and those of request ids.
@@ -84,6 +90,8 @@ pub struct World<N: Net> {
     pub draining: bool,
     /// Clients there may be at once.
     pub clients_max: usize,
+    /// Where a new configuration is left before a reload is ordered.
+    pub inbox: Inbox,
     /// Counters and histograms.
     pub stats: Stats,
     log: Option<LogHandle>,
@@ -112,6 +120,7 @@ impl<N: Net> World<N> {
                 config.retry_budget.per_second,
                 Time::ZERO,
             ),
+            probes: Probes::new(config.health.clone(), config.backends.len()),
             waiting: VecDeque::new(),
             woken: Vec::new(),
             policy: config.routing.build(config.backends.len(), Options::default()),
@@ -124,8 +133,9 @@ impl<N: Net> World<N> {
             unix_seconds: 0,
             draining: false,
             clients_max: setup.clients_max,
-            board: setup.board,
+            board: None,
             stats: Stats::new(Time::ZERO, &urls)?,
+            inbox: setup.inbox,
             log: setup.log,
             exchanges: Vec::new(),
             decision: String::new(),
@@ -200,11 +210,15 @@ impl<N: Net> World<N> {
     }
 
     /// Takes the verdict on a dispatch that has ended.
-    pub fn judge(&mut self, backend: usize, entered: Entered, verdict: Verdict) {
+    pub fn judge(&mut self, backend: usize, entered: Entered, verdict: Verdict, unreachable: bool) {
         match self.upstreams.record(backend, entered, verdict, self.now, &mut self.draw) {
             Some(Change::Ejected { until, reason }) => {
                 let seconds = until.since(self.now).as_secs_f64();
                 tracing::warn!(backend = self.upstreams.url(backend), %reason, seconds, "backend ejected");
+                self.upstreams.set_unreachable(backend, unreachable);
+                if unreachable {
+                    self.revisit(backend);
+                }
             }
             Some(Change::Readmitted) => {
                 tracing::info!(backend = self.upstreams.url(backend), "backend readmitted");
@@ -221,7 +235,9 @@ impl<N: Net> World<N> {
         let Some(dispatch) = exchange.dispatch.as_mut() else { return };
         let backend = dispatch.pick.backend;
         let latency_ms = match stage {
-            Stage::Head => exchange.trace.dispatched.get().map(|sent| self.now.since(sent).as_secs_f64() * 1e3),
+            Stage::Head => {
+                exchange.trace.dispatched.get().map(|sent| self.now.since(sent).as_secs_f64() * 1e3)
+            }
             Stage::End => exchange.trace.latency_ms(),
         };
         let in_flight = self.upstreams.candidates()[backend].in_flight;
@@ -245,7 +261,11 @@ impl<N: Net> World<N> {
             return None;
         }
         while let Some(conn) = self.upstreams.take_idle(backend) {
-            if self.conns.get(conn.0).is_some_and(|conn| !conn.ready().any(Ready::READ_CLOSED.with(Ready::GONE))) {
+            if self
+                .conns
+                .get(conn.0)
+                .is_some_and(|conn| !conn.ready().any(Ready::READ_CLOSED.with(Ready::GONE)))
+            {
                 return Some(conn);
             }
             self.upstreams.closed(backend);
@@ -256,6 +276,11 @@ impl<N: Net> World<N> {
 
     /// Puts a connection into the pool of this backend.
     pub fn check_in(&mut self, backend: usize, conn: ConnKey) {
+        if !self.upstreams.is_configured(backend) {
+            self.upstreams.closed(backend);
+            self.close(conn, true);
+            return;
+        }
         self.give_role(conn, Role::Idle(backend));
         self.upstreams.put_idle(backend, conn, self.now);
     }
@@ -332,6 +357,13 @@ impl<N: Net> World<N> {
         }
     }
 
+    /// Begins to show the counts on a board of its own.
+    pub fn show(&mut self) -> Arc<Board> {
+        let board = Arc::new(Board::new(self.snapshot(self.now)));
+        self.board = Some(board.clone());
+        board
+    }
+
     /// Shows the counts to whoever looks.
     pub fn publish(&mut self, now: Time) {
         if let Some(board) = &self.board {
@@ -354,6 +386,48 @@ impl<N: Net> World<N> {
             })
             .collect();
         self.stats.snapshot(now, self.config.routing.name(), &live)
+    }
+
+    /// Adopts a new configuration: what stays the same keeps its sockets, its requests in flight and what was learned
+    /// of it. Addresses listened on and the log's path stay as they were at start.
+    pub fn adopt(&mut self, config: Arc<ProxyConfig>) {
+        let holds = self.upstreams.adopt(&config.backends, table_limits(&config), self.now);
+        if config.routing == self.config.routing {
+            let keep: Vec<Option<usize>> =
+                holds.iter().enumerate().map(|(index, holds)| holds.then_some(index)).collect();
+            self.policy.rebuild(&keep);
+        } else {
+            self.policy = config.routing.build(self.upstreams.len(), Options::default());
+        }
+        while let Some((backend, conn)) = self.upstreams.take_orphan() {
+            self.upstreams.closed(backend);
+            self.close(conn, true);
+        }
+        self.urls = (0..self.upstreams.len()).map(|index| self.upstreams.url(index).to_owned()).collect();
+        if let Err(error) = self.stats.set_backends(&self.urls) {
+            tracing::error!(%error, "statistics keep the old list of backends");
+        }
+        if let Some(log) = &mut self.log {
+            log.set_names(Names {
+                routings: vec![config.routing.name().to_owned()],
+                backends: self.urls.clone(),
+            });
+        }
+        self.probes.resize(self.upstreams.len(), self.now);
+        self.probes.set_check(config.health.clone(), self.now);
+        if config.health.is_none() {
+            (0..self.upstreams.len()).for_each(|backend| {
+                self.upstreams.set_down(backend, false);
+            });
+        }
+        let budget = config.retry_budget;
+        self.retry_budget = RetryBudget::new(budget.percent, budget.per_second, self.now);
+        tracing::info!(
+            backends = config.backends.len(),
+            routing = config.routing.name(),
+            "configuration reloaded"
+        );
+        self.config = config;
     }
 
     /// Readiness fails from now on.
@@ -388,7 +462,9 @@ fn table_limits(config: &ProxyConfig) -> Limits {
     };
     Limits {
         idle_max: config.timeouts.upstream_idle,
-        in_flight_max: config.max_connections_per_backend.map_or(u32::MAX, |max| u32::try_from(max).unwrap_or(u32::MAX)),
+        in_flight_max: config
+            .max_connections_per_backend
+            .map_or(u32::MAX, |max| u32::try_from(max).unwrap_or(u32::MAX)),
         ejection: config.ejection.then_some(ejection),
     }
 }

@@ -70,9 +70,9 @@ impl Session {
         self.record(&mut exchange, world);
         // A cut answer whose length or chunks are known is visibly cut; one that ends where the connection ends must
         // end in a reset.
-        let until_close = exchange
-            .answer
-            .is_some_and(|answer| outgoing_framing(answer.framing, exchange.facts.version) == Framing::UntilClose);
+        let until_close = exchange.answer.is_some_and(|answer| {
+            outgoing_framing(answer.framing, exchange.facts.version) == Framing::UntilClose
+        });
         if until_close && let Some(conn) = world.conns.get_mut(self.client.0) {
             world.net.reset_on_close(&mut conn.stream);
         }
@@ -166,6 +166,8 @@ fn go_elsewhere<N: Net>(exchange: &mut Exchange, fault: Fault, world: &mut World
 
 /// Gives back what the exchange holds of the backend: its connection, its place in flight, and what was learned.
 fn settle<N: Net>(exchange: &mut Exchange, verdict: Verdict, world: &mut World<N>) {
+    // Still being dialled: nobody has heard of this request.
+    let unreachable = matches!(exchange.upstream, Upstream::None | Upstream::Dialled { .. });
     if is_reusable(exchange, world) {
         if let (Some(backend), Upstream::Connected(conn)) = (exchange.backend, exchange.upstream) {
             world.check_in(backend, conn);
@@ -176,7 +178,7 @@ fn settle<N: Net>(exchange: &mut Exchange, verdict: Verdict, world: &mut World<N
     if let Some(dispatch) = exchange.dispatch {
         world.upstreams.finish(dispatch.pick.backend);
         world.observe(exchange, Stage::End, outcome_of(verdict));
-        world.judge(dispatch.pick.backend, dispatch.entered, verdict);
+        world.judge(dispatch.pick.backend, dispatch.entered, verdict, unreachable);
         exchange.dispatch = None;
         world.wake_waiting();
     }

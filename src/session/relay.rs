@@ -44,8 +44,10 @@ impl Session {
             Upstream::Connected(upstream) => self.relay_both(&mut exchange, upstream, world),
             _ => Err(Fault::UpstreamClosed),
         };
-        if outcome == Ok(Step::Wait) {
+        if matches!(outcome, Ok(Step::Wait | Step::Again)) {
             self.deadline = deadline(&exchange, world);
+        }
+        if outcome == Ok(Step::Wait) {
             world.buffers.park(&mut exchange.request.buffer);
             world.buffers.park(&mut exchange.response.buffer);
         }
@@ -142,7 +144,12 @@ impl Session {
         }
     }
 
-    fn read_answer<N: Net>(&self, exchange: &mut Exchange, upstream: ConnKey, world: &mut World<N>) -> Answer {
+    fn read_answer<N: Net>(
+        &self,
+        exchange: &mut Exchange,
+        upstream: ConnKey,
+        world: &mut World<N>,
+    ) -> Answer {
         loop {
             let bytes = exchange.response.buffer.raw();
             if !bytes.is_empty() && exchange.scan.worth_parsing(bytes) {
@@ -175,7 +182,8 @@ impl Session {
         exchange.keep_client &= request_done && framing != Framing::UntilClose && !world.draining;
         exchange.keep_upstream = request_done && facts.keep_alive && world.keeps_upstream();
         write_head(exchange, len, framing, exchange.keep_client, false, world);
-        exchange.response.body = Body::new(facts.framing, framing, exchange.facts.accepts_trailers && !facts.nominates);
+        exchange.response.body =
+            Body::new(facts.framing, framing, exchange.facts.accepts_trailers && !facts.nominates);
         exchange.response.progress = world.now;
         exchange.status = facts.status;
         if let Err(fault) = check_surplus(exchange, facts.framing) {
@@ -301,6 +309,8 @@ fn waiting_for(exchange: &Exchange) -> Fault {
         Some(_) => Fault::ClientStalled,
         None if !exchange.response.is_drained() => Fault::ClientStalled,
         None if request_done || !exchange.request.is_drained() => Fault::UpstreamTimeout,
+        // The client is waiting for a 100 before it sends the body, so the backend is who is slow.
+        None if exchange.facts.expect_continue && exchange.interims == 0 => Fault::UpstreamTimeout,
         None => Fault::RequestBodyTimeout,
     }
 }

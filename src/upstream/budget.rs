@@ -25,7 +25,12 @@ impl RetryBudget {
     /// `percent` of the requests may be retried, and `per_second` more in any case.
     pub fn new(percent: u32, per_second: u32, now: Time) -> RetryBudget {
         let per_second = u64::from(per_second) * RETRY;
-        RetryBudget { per_request: u64::from(percent) * (RETRY / 100), per_second, saved: per_second, filled: now }
+        RetryBudget {
+            per_request: u64::from(percent) * (RETRY / 100),
+            per_second,
+            saved: per_second,
+            filled: now,
+        }
     }
 
     /// A request has come.

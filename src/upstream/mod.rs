@@ -17,6 +17,8 @@ use crate::net::ConnKey;
 
 use health::{Change, Ejection, Health, Usable, Verdict};
 
+/// Share of the backends that may fail their checks before all are used, when nothing else is configured.
+const OUT_SHARE_MAX: f64 = 0.5;
 /// An idle connection that its backend closes this soon tells nothing about the backend's own idle time-out.
 const IDLE_LESSON_MIN: Duration = Duration::from_millis(500);
 
@@ -38,6 +40,36 @@ struct Backend {
     /// How long a connection may be idle: as configured, or less if the backend was seen to close earlier.
     idle_max: Duration,
     health: Health,
+    /// No longer configured: what is in flight ends, nothing new begins. Its index stays taken until then, because
+    /// sessions, connections and policies know backends by index.
+    removed: bool,
+    /// It fails its active checks.
+    down: bool,
+    /// It was put out because nobody could connect to it.
+    unreachable: bool,
+}
+
+impl Backend {
+    fn new(config: &BackendConfig, limits: &Limits) -> Backend {
+        Backend {
+            config: config.clone(),
+            idle: Vec::new(),
+            open: 0,
+            idle_max: limits.idle_max,
+            health: Health::default(),
+            removed: false,
+            down: false,
+            unreachable: false,
+        }
+    }
+
+    fn is_out(&self) -> bool {
+        self.down || self.health.is_out()
+    }
+
+    fn is_usable(&self, now: Time) -> bool {
+        !self.removed && !self.down && self.health.usable(now) != Usable::No
+    }
 }
 
 /// The limits the table enforces.
@@ -82,26 +114,8 @@ pub struct Upstreams {
 impl Upstreams {
     /// A table of backends that nobody has talked to.
     pub fn new(configs: &[BackendConfig], limits: Limits) -> Upstreams {
-        let backends: Vec<_> = configs
-            .iter()
-            .map(|config| Backend {
-                config: config.clone(),
-                idle: Vec::new(),
-                open: 0,
-                idle_max: limits.idle_max,
-                health: Health::default(),
-            })
-            .collect();
-        let candidates = configs
-            .iter()
-            .map(|config| Candidate {
-                in_flight: 0,
-                up: true,
-                weight: config.weight,
-                failure_rate: 0.0,
-                joined: Time::ZERO,
-            })
-            .collect();
+        let backends: Vec<_> = configs.iter().map(|config| Backend::new(config, &limits)).collect();
+        let candidates = configs.iter().map(|config| fresh_candidate(config, Time::ZERO)).collect();
         Upstreams { backends, candidates, limits, out: 0 }
     }
 
@@ -136,7 +150,7 @@ impl Upstreams {
         let panicking = self.out > 0 && self.is_panicking();
         let (mut any_up, mut any_full, mut any_fresh) = (false, false, false);
         for (index, (backend, candidate)) in self.backends.iter().zip(&mut self.candidates).enumerate() {
-            let healthy = self.out == 0 || panicking || backend.health.usable(now) != Usable::No;
+            let healthy = !backend.removed && (self.out == 0 || panicking || backend.is_usable(now));
             let full = candidate.in_flight >= self.limits.in_flight_max;
             candidate.up = healthy && !full;
             any_up |= candidate.up;
@@ -160,21 +174,21 @@ impl Upstreams {
         if self.out == 0 || self.is_panicking() {
             return None;
         }
-        self.backends.iter().position(|backend| backend.health.usable(now) == Usable::Trial)
+        self.backends
+            .iter()
+            .position(|backend| backend.is_usable(now) && backend.health.usable(now) == Usable::Trial)
     }
 
     /// Whether a backend that this request has not been to is up.
     pub fn has_elsewhere(&self, tried: u64, now: Time) -> bool {
-        self.backends
-            .iter()
-            .enumerate()
-            .any(|(index, backend)| !is_tried(tried, index) && backend.health.usable(now) != Usable::No)
+        let mut others = self.backends.iter().enumerate().filter(|(index, _)| !is_tried(tried, *index));
+        others.any(|(_, backend)| backend.is_usable(now))
     }
 
     fn is_panicking(&self) -> bool {
-        self.limits
-            .ejection
-            .is_some_and(|ejection| health::panicking(self.backends.iter().map(|backend| &backend.health), &ejection))
+        let present = self.backends.iter().filter(|backend| !backend.removed);
+        let share = self.limits.ejection.map_or(OUT_SHARE_MAX, |ejection| ejection.max_ejected_share);
+        health::panicking(present.map(Backend::is_out), share)
     }
 
     /// Enters a request as in flight.
@@ -199,11 +213,97 @@ impl Upstreams {
         let change = health.record(verdict, entered.trial, now, limits, draw);
         self.candidates[backend].failure_rate = health.failure_rate();
         match change {
-            Some(Change::Ejected { .. }) if !entered.trial => self.out += 1,
-            Some(Change::Readmitted) => self.out -= 1,
-            _ => {}
+            Some(_) => self.count_out(),
+            None => {}
         }
         change
+    }
+
+    /// Adopts a new list. Backends whose address stays keep connections, in-flight requests and health, and their
+    /// index; those gone drain; new ones take an index nobody uses any more, or a further one. Returns, by index,
+    /// whether what was learned there still holds.
+    pub fn adopt(&mut self, configs: &[BackendConfig], limits: Limits, now: Time) -> Vec<bool> {
+        self.limits = limits;
+        for backend in &mut self.backends {
+            backend.removed = true;
+            backend.idle_max = limits.idle_max;
+        }
+        let mut holds = vec![true; self.backends.len()];
+        let (known, new): (Vec<_>, Vec<_>) =
+            configs.iter().partition(|config| self.index_of(config.address).is_some());
+        for config in known {
+            if let Some(index) = self.index_of(config.address) {
+                self.backends[index].config = config.clone();
+                self.backends[index].removed = false;
+                self.candidates[index].weight = config.weight;
+            }
+        }
+        for config in new {
+            let unused = self.backends.iter().zip(&self.candidates).position(|(backend, candidate)| {
+                backend.removed && backend.open == 0 && candidate.in_flight == 0
+            });
+            let (backend, candidate) = (Backend::new(config, &limits), fresh_candidate(config, now));
+            match unused {
+                Some(index) => {
+                    self.backends[index] = backend;
+                    self.candidates[index] = candidate;
+                    holds[index] = false;
+                }
+                None => {
+                    self.backends.push(backend);
+                    self.candidates.push(candidate);
+                    holds.push(false);
+                }
+            }
+        }
+        self.count_out();
+        holds
+    }
+
+    /// Takes the outcome of its active checks; whether that is news.
+    pub fn set_down(&mut self, backend: usize, down: bool) -> bool {
+        let news = self.backends[backend].down != down;
+        self.backends[backend].down = down;
+        self.count_out();
+        news
+    }
+
+    /// Notes whether a backend put out could not even be connected to.
+    pub fn set_unreachable(&mut self, backend: usize, unreachable: bool) {
+        self.backends[backend].unreachable = unreachable;
+    }
+
+    /// Whether it is out because it could not be connected to.
+    pub fn is_unreachable(&self, backend: usize) -> bool {
+        self.backends[backend].unreachable && self.backends[backend].health.is_out()
+    }
+
+    /// It can be connected to again: its trial need not wait.
+    pub fn try_now(&mut self, backend: usize, now: Time) {
+        self.backends[backend].health.end_time_out(now);
+    }
+
+    fn count_out(&mut self) {
+        self.out = self.backends.iter().filter(|backend| backend.is_out()).count();
+    }
+
+    /// An idle connection of a backend that is no longer configured, out of the pool.
+    pub fn take_orphan(&mut self) -> Option<(usize, ConnKey)> {
+        let (index, backend) = self
+            .backends
+            .iter_mut()
+            .enumerate()
+            .find(|(_, backend)| backend.removed && !backend.idle.is_empty())?;
+        backend.idle.pop().map(|idle| (index, idle.conn))
+    }
+
+    /// Whether it is still configured.
+    pub fn is_configured(&self, backend: usize) -> bool {
+        !self.backends[backend].removed
+    }
+
+    fn index_of(&self, address: SocketAddr) -> Option<usize> {
+        self.backends.iter().position(|backend| backend.config.address == address)
     }
 
     /// Health of a backend, for display.
@@ -275,6 +375,10 @@ impl Upstreams {
             .filter_map(|backend| backend.idle.first().map(|idle| idle.since.plus(backend.idle_max)))
             .min()
     }
+}
+
+fn fresh_candidate(config: &BackendConfig, joined: Time) -> Candidate {
+    Candidate { in_flight: 0, up: true, weight: config.weight, failure_rate: 0.0, joined }
 }
 
 fn is_tried(tried: u64, index: usize) -> bool {
