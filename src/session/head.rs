@@ -92,6 +92,7 @@ impl Session {
         let facts = world.request_head.facts();
         note_line(exchange, world);
         exchange.facts = facts;
+        exchange.scan = Default::default();
         exchange.trace.head_done = Stamp::at(world.now);
         world.retry_budget.deposit();
         exchange.keep_client = facts.keep_alive && world.config.client_keepalive && !world.draining;
