@@ -70,6 +70,15 @@ impl Origin {
         self.receive(wire, ledger, rng) | self.send(wire, rng)
     }
 
+    /// Where it stands, in a line.
+    pub fn summary(&self) -> String {
+        let Origin { link, after, early, frozen, closed, head, .. } = self;
+        let (left, inside) = (self.out.len(), self.reader.is_inside());
+        format!(
+            "origin on link {link}: {left} to send, then {after:?}, early {early}, frozen {frozen}, closed {closed}, inside {inside}, {head:?}"
+        )
+    }
+
     /// Closes a connection nobody uses.
     pub fn close_if_idle(&mut self, wire: &mut Wire) {
         if self.out.is_empty() && !self.reader.is_inside() && !self.closed && !self.early {
@@ -141,7 +150,7 @@ impl Origin {
             _ => 200,
         };
         let serial = ledger.answers.len() as u32;
-        let mut answer = Answer { id, status, len: draw_len(rng), cut: false, bad: false };
+        let mut answer = Answer { id, status, len: draw_len(ledger.large, rng), cut: false, bad: false };
         let mischief = if self.benign { 255 } else { rng.u8(..60) };
         if mischief == 0 {
             answer.bad = true;
@@ -156,8 +165,10 @@ impl Origin {
             _ => Framing::Close,
         };
         let bodiless = is_head || matches!(status, 204 | 304);
-        let (bytes, framing) = write_answer(&answer, serial, framing, bodiless, rng);
-        let closes = must_close || (framing == Framing::Close && !bodiless) || rng.u8(..12) == 0;
+        let closes = must_close || rng.u8(..12) == 0;
+        let says_close = closes && (self.benign || rng.bool());
+        let (bytes, framing) = write_answer(&answer, serial, framing, (bodiless, says_close), rng);
+        let closes = closes || (framing == Framing::Close && !bodiless);
         self.after = if closes { After::Close } else { After::KeepOpen };
         let start = self.out.len();
         self.out.extend(bytes);
@@ -165,7 +176,15 @@ impl Origin {
         ledger.answers.push(answer);
     }
 
-    fn spoil(&mut self, mischief: u8, framing: Framing, bodiless: bool, start: usize, answer: &mut Answer, rng: &mut fastrand::Rng) {
+    fn spoil(
+        &mut self,
+        mischief: u8,
+        framing: Framing,
+        bodiless: bool,
+        start: usize,
+        answer: &mut Answer,
+        rng: &mut fastrand::Rng,
+    ) {
         let len = self.out.len() - start;
         match mischief {
             1..=4 => {
@@ -173,7 +192,8 @@ impl Origin {
                 let keep = rng.usize(..len);
                 answer.cut = true;
                 self.out.truncate(start + keep);
-                self.after = if framing == Framing::Close || rng.bool() { After::Reset } else { After::Close };
+                self.after =
+                    if framing == Framing::Close || rng.bool() { After::Reset } else { After::Close };
             }
             5 => {
                 self.out.truncate(start + rng.usize(..len));
@@ -215,17 +235,26 @@ impl Origin {
     }
 }
 
-fn write_answer(answer: &Answer, serial: u32, framing: Framing, bodiless: bool, rng: &mut fastrand::Rng) -> (Vec<u8>, Framing) {
+fn write_answer(
+    answer: &Answer,
+    serial: u32,
+    framing: Framing,
+    (bodiless, says_close): (bool, bool),
+    rng: &mut fastrand::Rng,
+) -> (Vec<u8>, Framing) {
     let body = body(!serial, answer.len);
     let minor = u8::from(rng.u8(..8) > 0);
     let framing = if minor == 0 && framing == Framing::Chunked { Framing::Close } else { framing };
-    let mut head = format!("HTTP/1.{minor} {} Some\r\nX-Id: {}\r\nX-Serial: {serial}\r\n", answer.status, answer.id);
+    let mut head =
+        format!("HTTP/1.{minor} {} Some\r\nX-Id: {}\r\nX-Serial: {serial}\r\n", answer.status, answer.id);
     match framing {
         _ if answer.status == 204 => {}
         Framing::Length(len) => head += &format!("Content-Length: {len}\r\n"),
         Framing::Chunked => head += "Transfer-Encoding: chunked\r\n",
-        Framing::Close if minor == 1 && rng.bool() => head += "Connection: close\r\n",
         Framing::Close => {}
+    }
+    if says_close {
+        head += "Connection: close\r\n";
     }
     let mut bytes = (head + "\r\n").into_bytes();
     match framing {
@@ -272,7 +301,10 @@ pub fn requests_in(log: &[u8], ledger: &Ledger) -> Vec<u32> {
 }
 
 fn head_is_next(reader: &Reader) -> bool {
-    reader.is_inside() && !reader.rest().is_empty() && reader.body.is_empty() && reader.rest()[0].is_ascii_uppercase()
+    reader.is_inside()
+        && !reader.rest().is_empty()
+        && reader.body.is_empty()
+        && reader.rest()[0].is_ascii_uppercase()
 }
 
 /// How often a request may be found in the logs of all connections together.
