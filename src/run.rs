@@ -64,9 +64,12 @@ impl RunningProxy {
     /// # Errors
     /// When its loop failed.
     pub fn wait(self) -> Result<Snapshot, Failure> {
-        self.thread
-            .join()
-            .unwrap_or_else(|_| Err(Failure::Runtime("the proxy's thread has panicked".to_owned())))
+        let ended = self.thread.join();
+        if let Some(admin) = self.admin {
+            // It has nothing to lose.
+            let _ = admin.stop();
+        }
+        ended.unwrap_or_else(|_| Err(Failure::Runtime("the proxy's thread has panicked".to_owned())))
     }
 }
 
