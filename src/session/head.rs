@@ -107,7 +107,7 @@ impl Session {
         };
         rewrite::request(&world.request_head, exchange.request.buffer.raw(), &context, &mut exchange.request.out);
         exchange.request.buffer.drop_raw(len);
-        exchange.request.body = Body::new(facts.framing, facts.framing, facts.accepts_trailers);
+        exchange.request.body = Body::new(facts.framing, facts.framing, facts.accepts_trailers && !facts.nominates);
         exchange.request.progress = world.now;
         Ok(())
     }

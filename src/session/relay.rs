@@ -174,11 +174,14 @@ impl Session {
         exchange.keep_client &= request_done && framing != Framing::UntilClose && !world.draining;
         exchange.keep_upstream = request_done && facts.keep_alive && world.keeps_upstream();
         write_head(exchange, len, framing, exchange.keep_client, false, world);
-        exchange.response.body = Body::new(facts.framing, framing, exchange.facts.accepts_trailers);
+        exchange.response.body = Body::new(facts.framing, framing, exchange.facts.accepts_trailers && !facts.nominates);
         exchange.response.progress = world.now;
         exchange.status = facts.status;
         if let Err(fault) = check_surplus(exchange, facts.framing) {
+            // What was cleared of it must not follow the answer we give instead.
             exchange.response.out.truncate(exchange.response.out_sent);
+            let cleared = exchange.response.buffer.ready().len();
+            exchange.response.buffer.sent(cleared);
             return Answer::Failed(fault);
         }
         exchange.answer = Some(facts);

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use tidegate::config::ProxyConfig;
 
-use super::support::{Client, End, Origin, OriginConn, ProxyUnderTest, message, wait_for};
+use super::support::{Client, End, Origin, OriginConn, ProxyUnderTest, wait_for};
 use super::text::{self, expand};
 
 /// What becomes of the client's connection.
@@ -22,6 +22,8 @@ enum After {
     Closed,
     /// Closed or reset in the middle of a message.
     Broken,
+    /// Reset, since a clean end would look like the end of the message.
+    Reset,
 }
 
 /// What the client is expected to see.
@@ -30,6 +32,17 @@ enum Sees {
     Exactly(String),
     /// Whole: the first. Bytewise: that, or a cut beginning of the second, depending on how far it got.
     OrCut(String, String),
+    /// The first if the client's connection ends, the second if it is kept: which one depends on timing.
+    Either(String, String),
+}
+
+/// One way for a row to end.
+#[derive(Clone)]
+struct EndOf {
+    bytes: Vec<u8>,
+    after: After,
+    /// Any beginning of `bytes` will do, but not the whole.
+    is_cut: bool,
 }
 
 pub struct Row {
@@ -37,6 +50,8 @@ pub struct Row {
     sends: String,
     answers: Vec<String>,
     reaches: Vec<String>,
+    /// Instead of nothing, a cut beginning of this may have reached the origin.
+    may_begin: Option<String>,
     sees: Sees,
     after: After,
     reuses: bool,
@@ -51,6 +66,7 @@ pub fn row(name: impl Into<String>) -> Row {
         sends: "{get}".into(),
         answers: vec!["{ok}".into()],
         reaches: vec!["{got}".into()],
+        may_begin: None,
         sees: Sees::Exactly("{OK}".into()),
         after: After::Kept,
         reuses: true,
@@ -108,6 +124,20 @@ impl Row {
         self
     }
 
+    /// The trouble may be noticed in time to answer this and keep the connection.
+    pub fn or_instead(mut self, text: impl Into<String>) -> Row {
+        if let Sees::Exactly(first) = self.sees {
+            self.sees = Sees::Either(first, text.into());
+        }
+        self
+    }
+
+    /// The trouble may be noticed only when the beginning of this is with the origin.
+    pub fn may_begin(mut self, text: impl Into<String>) -> Row {
+        self.may_begin = Some(text.into());
+        self
+    }
+
     /// The client's connection is closed after the answer.
     pub fn closed(mut self) -> Row {
         self.after = After::Closed;
@@ -117,6 +147,12 @@ impl Row {
     /// The answer is cut short, visibly.
     pub fn broken(mut self) -> Row {
         self.after = After::Broken;
+        self.drops()
+    }
+
+    /// The answer is cut short where only a reset can show it.
+    pub fn reset(mut self) -> Row {
+        self.after = After::Reset;
         self.drops()
     }
 
@@ -138,7 +174,8 @@ impl Row {
     }
 
     pub fn run(&self, manner: Manner) -> Result<(), String> {
-        if manner == Manner::Pipelined && self.after != After::Kept {
+        let ends = self.ends(manner);
+        if manner == Manner::Pipelined && ends.iter().any(|end| end.after != After::Kept) {
             return Ok(());
         }
         let script = Script::default();
@@ -148,58 +185,79 @@ impl Row {
         let proxy = ProxyUnderTest::start(&[origin.address], self.set);
         let mut client = proxy.client();
         send(&mut client, &text::steps(&self.sends), manner);
-        let idle = || wait_for("the origin", || at_work.load(Ordering::SeqCst) == 0);
-        if self.after == After::Kept {
-            let Sees::Exactly(expected) = &self.sees else { return Err("OrCut needs an end".into()) };
-            let expected = expand(expected);
-            let with_probe = [&expected[..], &expand(PROBE_SEEN)].concat();
-            if manner != Manner::Pipelined {
-                client.read_until(|seen| self.normal(seen).len() >= expected.len());
-                self.compare(&client, &expected)?;
-                idle();
-                client.send(expand(PROBE));
-            }
-            client.read_until(|seen| self.normal(seen).len() >= with_probe.len());
-            self.compare(&client, &with_probe)?;
+        let probe_seen = expand(PROBE_SEEN);
+        let found = if manner == Manner::Pipelined {
+            let whole = [&ends[0].bytes[..], &probe_seen].concat();
+            let ends = [EndOf { bytes: whole, ..ends[0].clone() }];
+            self.wait_for_end(&mut client, &ends)?
         } else {
-            client.read_until(|_| false);
-            self.compare_ended(&client, manner)?;
-            idle();
-            let mut prober = proxy.client();
+            self.wait_for_end(&mut client, &ends)?
+        };
+        wait_for("the origin", || at_work.load(Ordering::SeqCst) == 0);
+        if manner != Manner::Pipelined {
+            let mut prober = if found == After::Kept { client } else { proxy.client() };
+            prober.seen.clear();
             prober.send(expand(PROBE));
-            prober.read_until(|seen| text::normal(seen) == expand(PROBE_SEEN));
-            differ("the probe's answer", &expand(PROBE_SEEN), &text::normal(&prober.seen))?;
+            prober.read_until(|seen| text::normal(seen).len() >= probe_seen.len());
+            differ("the probe's answer", &probe_seen, &text::normal(&prober.seen))?;
         }
         self.check_origin(&origin)
+    }
+
+    /// Every way it may end.
+    fn ends(&self, manner: Manner) -> Vec<EndOf> {
+        let end = |text: &str, after, is_cut| EndOf { bytes: expand(text), after, is_cut };
+        match &self.sees {
+            Sees::Exactly(text) => vec![end(text, self.after, false)],
+            Sees::OrCut(text, longer) if manner == Manner::Bytewise => {
+                vec![end(text, self.after, false), end(longer, After::Broken, true)]
+            }
+            Sees::OrCut(text, _) => vec![end(text, self.after, false)],
+            Sees::Either(text, other) => vec![end(text, self.after, false), end(other, After::Kept, false)],
+        }
+    }
+
+    /// Reads until it has ended in one of these ways; says which.
+    fn wait_for_end(&self, client: &mut Client, ends: &[EndOf]) -> Result<After, String> {
+        let is_kept = |end: &&EndOf| end.after == After::Kept;
+        let too_long = match ends.iter().all(|end| is_kept(&end)) {
+            true => ends.iter().map(|end| end.bytes.len() + 1).max().unwrap_or(0),
+            false => usize::MAX,
+        };
+        client.read_until(|seen| {
+            let seen = self.normal(seen);
+            seen.len() >= too_long || ends.iter().filter(is_kept).any(|end| end.bytes == seen)
+        });
+        let seen = self.normal(&client.seen);
+        let fits = |end: &&EndOf| match end.after {
+            After::Kept => client.end.is_none(),
+            After::Closed => client.end == Some(End::Closed),
+            After::Broken => client.end.is_some(),
+            After::Reset => client.end == Some(End::Reset),
+        } && (seen == end.bytes || (end.is_cut && is_cut(&end.bytes, &seen)));
+        if let Some(end) = ends.iter().find(fits) {
+            return Ok(end.after);
+        }
+        let wanted: Vec<String> = ends.iter().map(|end| format!("{:?}: {}", end.after, text::show(&end.bytes))).collect();
+        Err(format!("the client sees\n    {:?}: {} (raw {})\n  not\n    {}", client.end, text::show(&seen), text::show(&client.seen), wanted.join("\n    ")))
     }
 
     fn normal(&self, seen: &[u8]) -> Vec<u8> {
         if self.rechunked { text::rechunk(&text::normal(seen)) } else { text::normal(seen) }
     }
 
-    fn compare(&self, client: &Client, expected: &[u8]) -> Result<(), String> {
-        differ("the client sees", expected, &self.normal(&client.seen))?;
-        if client.end.is_some() { Err(format!("the client's connection ended: {:?}", client.end)) } else { Ok(()) }
-    }
-
-    fn compare_ended(&self, client: &Client, manner: Manner) -> Result<(), String> {
-        match client.end {
-            None => return Err(format!("no end after {}", text::show(&client.seen))),
-            Some(End::Reset) if self.after == After::Closed => {
-                return Err(format!("reset after {}", text::show(&client.seen)));
-            }
-            _ => {}
-        }
-        let seen = self.normal(&client.seen);
-        match &self.sees {
-            Sees::OrCut(_, longer) if manner == Manner::Bytewise && is_cut(&expand(longer), &seen) => Ok(()),
-            Sees::Exactly(expected) | Sees::OrCut(expected, _) => differ("the client sees", &expand(expected), &seen),
-        }
-    }
-
     fn check_origin(&self, origin: &Origin) -> Result<(), String> {
         let mut seen = origin.seen();
-        let probe = seen.pop().filter(|last| last.bytes.starts_with(b"GET /probe ")).ok_or("no probe arrived last")?;
+        // A request that was cut can be seen late, by another thread of the origin.
+        let probe = seen.iter().position(|arrival| arrival.bytes.starts_with(b"GET /probe "));
+        let probe = seen.remove(probe.ok_or("no probe arrived")?);
+        if let (Some(text), [arrival]) = (&self.may_begin, &seen[..]) {
+            let whole = expand(text);
+            return match is_cut(&whole, &arrival.bytes) && arrival.connection != probe.connection {
+                true => Ok(()),
+                false => differ("the origin saw, or its connection was used again:", &whole, &arrival.bytes),
+            };
+        }
         if seen.len() != self.reaches.len() {
             let all: Vec<String> = seen.iter().map(|arrival| text::show(&arrival.bytes)).collect();
             return Err(format!("{} requests reached the origin: {all:#?}", seen.len()));
@@ -333,9 +391,4 @@ fn act(conn: &mut OriginConn, head: &[u8], steps: &[Step], bytewise: bool) -> bo
         }
     }
     true
-}
-
-/// Unused by most rows: the length of a text, for a Content-Length.
-pub fn len_of(text: &str) -> usize {
-    message::head_len(&expand(text)).map_or(expand(text).len(), |head| expand(text).len() - head)
 }
