@@ -113,7 +113,8 @@ impl Session {
             &mut exchange.request.out,
         );
         exchange.request.buffer.drop_raw(len);
-        exchange.request.body = Body::new(facts.framing, facts.framing, !facts.nominates);
+        exchange.request.body =
+            Body::new(facts.framing, facts.framing, facts.accepts_trailers && !facts.nominates);
         exchange.request.progress = world.now;
         Ok(())
     }

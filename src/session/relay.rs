@@ -187,7 +187,10 @@ impl Session {
         exchange.response.progress = world.now;
         exchange.status = facts.status;
         if let Err(fault) = check_surplus(exchange, facts.framing) {
+            // What was cleared of it must not follow the answer we give instead.
             exchange.response.out.truncate(exchange.response.out_sent);
+            let cleared = exchange.response.buffer.ready().len();
+            exchange.response.buffer.sent(cleared);
             return Answer::Failed(fault);
         }
         exchange.answer = Some(facts);
