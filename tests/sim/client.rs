@@ -69,7 +69,13 @@ const GARBAGE: [&[u8]; 12] = [
 ];
 
 impl Client {
-    pub fn new(link: usize, count: usize, benign: bool, ledger: &mut Ledger, rng: &mut fastrand::Rng) -> Client {
+    pub fn new(
+        link: usize,
+        count: usize,
+        benign: bool,
+        ledger: &mut Ledger,
+        rng: &mut fastrand::Rng,
+    ) -> Client {
         let requests: Vec<Request> = (0..count).map(|_| ledger.draw_request(benign, rng)).collect();
         let mut client = Client {
             link,
@@ -165,7 +171,10 @@ impl Client {
         let mut allowed = 0;
         for (index, request) in self.requests.iter().enumerate().skip(self.answered).take(self.depth) {
             allowed = request.end;
-            if request.expect && self.sent <= request.head_end && !(index == self.answered && self.interim_seen) {
+            if request.expect
+                && self.sent <= request.head_end
+                && !(index == self.answered && self.interim_seen)
+            {
                 if self.sent == request.head_end && self.patience > 0 {
                     self.patience -= 1;
                 }
@@ -264,7 +273,8 @@ impl Client {
                 assert!(is_text || request.method == "HEAD" || request.hops, "{head:?} {body:?}");
             }
         }
-        self.told_close |= head.says_close() || head.framing().is_none() && !matches!(head.status(), 204 | 304);
+        self.told_close |=
+            head.says_close() || head.framing().is_none() && !matches!(head.status(), 204 | 304);
         if request.method == "HEAD" {
             self.told_close = head.says_close();
         }
@@ -281,9 +291,13 @@ impl Client {
     /// In fair weather nothing is lost.
     pub fn check_benign(&self) {
         let all = self.answered == self.requests.len();
-        let unread_more = self.ended == Some(End::Reset) && self.sent > self.requests[self.answered.min(self.requests.len() - 1)].end;
+        let unread_more = self.ended == Some(End::Reset)
+            && self.sent > self.requests[self.answered.min(self.requests.len() - 1)].end;
         assert!(all || self.told_close || unread_more, "answers missing: {self:?}");
-        assert_eq!(self.refusals, self.requests.iter().filter(|request| request.hops).count().min(self.refusals));
+        assert_eq!(
+            self.refusals,
+            self.requests.iter().filter(|request| request.hops).count().min(self.refusals)
+        );
         assert!(!self.reader.is_inside() || unread_more, "a cut answer: {self:?}");
     }
 }

@@ -33,7 +33,10 @@ impl Request {
         } else {
             format!("{host}/r/{}/{}", self.id, self.body_len)
         };
-        let mut head = format!("{} {target} HTTP/{version}\r\nX-Id: {}\r\nHost: front.example\r\n", self.method, self.id);
+        let mut head = format!(
+            "{} {target} HTTP/{version}\r\nX-Id: {}\r\nHost: front.example\r\n",
+            self.method, self.id
+        );
         if self.chunked {
             head += "Transfer-Encoding: chunked\r\n";
         } else if self.body_len > 0 || self.method == "POST" {

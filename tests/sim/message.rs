@@ -163,7 +163,8 @@ impl Reader {
                 Place::ChunkSize => {
                     let len = find(rest, b"\r\n")?;
                     let line = std::str::from_utf8(&rest[..len]).expect("ASCII in a chunk-size line");
-                    let size = usize::from_str_radix(line, 16).unwrap_or_else(|_| panic!("chunk size {line:?}"));
+                    let size =
+                        usize::from_str_radix(line, 16).unwrap_or_else(|_| panic!("chunk size {line:?}"));
                     self.at += len + 2;
                     self.place = if size == 0 { Place::Trailers } else { Place::Chunk(size + 2) };
                 }

@@ -272,7 +272,8 @@ impl Link {
             bits = bits.with(Ready::READABLE).with(Ready::READ_CLOSED);
         }
         if self.reset || (self.to_proxy.fin && self.from_proxy.fin) {
-            bits = bits.with(Ready::READABLE).with(Ready::WRITABLE).with(Ready::READ_CLOSED).with(Ready::GONE);
+            bits =
+                bits.with(Ready::READABLE).with(Ready::WRITABLE).with(Ready::READ_CLOSED).with(Ready::GONE);
         }
         bits
     }
@@ -386,7 +387,8 @@ impl Net for FakeNet {
     fn dial(&mut self, address: SocketAddr) -> io::Result<FakeStream> {
         self.call();
         let mut wire = self.0.borrow_mut();
-        let backend = wire.addresses.iter().position(|known| *known == address).expect("a configured address");
+        let backend =
+            wire.addresses.iter().position(|known| *known == address).expect("a configured address");
         let dial = wire.dials[backend];
         if dial == Dial::RefusedAtOnce {
             return Err(ErrorKind::ConnectionRefused.into());

@@ -165,7 +165,15 @@ impl Origin {
         ledger.answers.push(answer);
     }
 
-    fn spoil(&mut self, mischief: u8, framing: Framing, bodiless: bool, start: usize, answer: &mut Answer, rng: &mut fastrand::Rng) {
+    fn spoil(
+        &mut self,
+        mischief: u8,
+        framing: Framing,
+        bodiless: bool,
+        start: usize,
+        answer: &mut Answer,
+        rng: &mut fastrand::Rng,
+    ) {
         let len = self.out.len() - start;
         match mischief {
             1..=4 => {
@@ -173,7 +181,8 @@ impl Origin {
                 let keep = rng.usize(..len);
                 answer.cut = true;
                 self.out.truncate(start + keep);
-                self.after = if framing == Framing::Close || rng.bool() { After::Reset } else { After::Close };
+                self.after =
+                    if framing == Framing::Close || rng.bool() { After::Reset } else { After::Close };
             }
             5 => {
                 self.out.truncate(start + rng.usize(..len));
@@ -215,11 +224,18 @@ impl Origin {
     }
 }
 
-fn write_answer(answer: &Answer, serial: u32, framing: Framing, bodiless: bool, rng: &mut fastrand::Rng) -> (Vec<u8>, Framing) {
+fn write_answer(
+    answer: &Answer,
+    serial: u32,
+    framing: Framing,
+    bodiless: bool,
+    rng: &mut fastrand::Rng,
+) -> (Vec<u8>, Framing) {
     let body = body(!serial, answer.len);
     let minor = u8::from(rng.u8(..8) > 0);
     let framing = if minor == 0 && framing == Framing::Chunked { Framing::Close } else { framing };
-    let mut head = format!("HTTP/1.{minor} {} Some\r\nX-Id: {}\r\nX-Serial: {serial}\r\n", answer.status, answer.id);
+    let mut head =
+        format!("HTTP/1.{minor} {} Some\r\nX-Id: {}\r\nX-Serial: {serial}\r\n", answer.status, answer.id);
     match framing {
         _ if answer.status == 204 => {}
         Framing::Length(len) => head += &format!("Content-Length: {len}\r\n"),
@@ -272,7 +288,10 @@ pub fn requests_in(log: &[u8], ledger: &Ledger) -> Vec<u32> {
 }
 
 fn head_is_next(reader: &Reader) -> bool {
-    reader.is_inside() && !reader.rest().is_empty() && reader.body.is_empty() && reader.rest()[0].is_ascii_uppercase()
+    reader.is_inside()
+        && !reader.rest().is_empty()
+        && reader.body.is_empty()
+        && reader.rest()[0].is_ascii_uppercase()
 }
 
 /// How often a request may be found in the logs of all connections together.

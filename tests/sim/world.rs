@@ -131,7 +131,14 @@ impl Sim {
             stale: Vec::new(),
         }));
         let net = FakeNet(wire.clone());
-        let setup = Setup { config: Arc::new(config), log: None, console: None, board: None, clients_max: 1000, seed };
+        let setup = Setup {
+            config: Arc::new(config),
+            log: None,
+            console: None,
+            inbox: Default::default(),
+            clients_max: 1000,
+            seed,
+        };
         Sim {
             proxy: Proxy::new(World::new(net.clone(), setup).expect("histograms")),
             wire,
@@ -154,7 +161,14 @@ impl Sim {
         let rng = &mut self.rng;
         let mut wire = self.wire.borrow_mut();
         if rng.u8(..10) == 0 {
-            let dials = [Dial::AtOnce, Dial::AtOnce, Dial::Later, Dial::RefusedAtOnce, Dial::RefusedLater, Dial::Never];
+            let dials = [
+                Dial::AtOnce,
+                Dial::AtOnce,
+                Dial::Later,
+                Dial::RefusedAtOnce,
+                Dial::RefusedLater,
+                Dial::Never,
+            ];
             let backend = rng.usize(..wire.dials.len());
             wire.dials[backend] = dials[rng.usize(..dials.len())];
         }
@@ -342,7 +356,10 @@ impl Sim {
             })
             .sum();
         let rows = usize::try_from(counters.requests).expect("a count");
-        assert!((answers..=heads).contains(&rows), "{rows} rows of {answers} answers and {heads} requests begun");
+        assert!(
+            (answers..=heads).contains(&rows),
+            "{rows} rows of {answers} answers and {heads} requests begun"
+        );
         assert_eq!(counters.responses.iter().sum::<u64>(), counters.requests);
         assert_eq!(counters.clients_active, 0);
     }
