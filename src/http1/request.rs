@@ -96,6 +96,7 @@ impl RequestHead {
     ///
     /// At most two empty lines before it are skipped (RFC 9112 section 2.2) and count in the length.
     pub fn parse(&mut self, bytes: &[u8], limits: &Limits) -> Result<Parsed, Refusal> {
+        (self.method, self.target) = (Span::default(), Span::default()); // the last head's may lie beyond these bytes
         let most = limits.request_head.min(u16::MAX as usize);
         let window = &bytes[..bytes.len().min(most)];
         let is_full = window.len() == most;

@@ -34,6 +34,8 @@ pub struct Flow {
     pub read: u64,
     /// Bytes written to the sink.
     pub written: u64,
+    /// Writing to the source has failed: the error is spent, and the end of file that follows may be its echo.
+    pub source_failed: bool,
     /// The sink was once slower than the source: read in small pieces.
     pub slow: bool,
 }
@@ -49,6 +51,7 @@ impl Flow {
             progress: Time::ZERO,
             read: 0,
             written: 0,
+            source_failed: false,
             slow: false,
         }
     }
@@ -61,6 +64,7 @@ impl Flow {
         self.spilled = false;
         self.read = 0;
         self.written = 0;
+        self.source_failed = false;
         self.slow = false;
     }
 

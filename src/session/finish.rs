@@ -139,6 +139,7 @@ fn redial<N: Net>(exchange: &mut Exchange, world: &mut World<N>) -> bool {
     close_upstream(exchange, world);
     exchange.pinned = exchange.backend;
     exchange.request_cut = false;
+    exchange.response.source_failed = false;
     exchange.trace.sent = Stamp::NOT_YET;
     true
 }
@@ -160,6 +161,7 @@ fn go_elsewhere<N: Net>(exchange: &mut Exchange, fault: Fault, world: &mut World
         return false;
     }
     exchange.request_cut = false;
+    exchange.response.source_failed = false;
     exchange.trace.sent = Stamp::NOT_YET;
     true
 }

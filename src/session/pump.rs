@@ -63,6 +63,7 @@ pub(super) fn pump<N: Net>(
             Fill::Bytes(count) => *budget = budget.saturating_sub(count),
             Fill::Blocked => return Pumped::SourceBlocked,
             Fill::Broken(_) => return Pumped::SourceGone,
+            Fill::Closed if flow.source_failed => return Pumped::SourceGone,
             Fill::Closed => match flow.body.end_of_input(&mut flow.buffer) {
                 Ok(()) => {}
                 Err(_) => return Pumped::SourceGone,

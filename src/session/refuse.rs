@@ -17,6 +17,12 @@ impl Session {
         // Only a request that is here whole leaves the connection in a state to go on with.
         let whole = exchange.request.body.is_finished() && exchange.trace.head_done.get().is_some();
         exchange.keep_client &= whole && !world.draining;
+        // Neither the body that cannot be sent nor the front of an answer that cannot be given may follow ours, or
+        // the next request.
+        for flow in [&mut exchange.request, &mut exchange.response] {
+            let cleared = flow.buffer.ready().len();
+            flow.buffer.sent(cleared);
+        }
         exchange.fault = Some(fault);
         exchange.status = fault.status();
         write_answer(exchange, fault, world);

@@ -126,8 +126,7 @@ impl Session {
             // one, is still there to be read.
             Pumped::SinkGone => {
                 exchange.request_cut = true;
-                exchange.keep_client = false;
-                exchange.keep_upstream = false;
+                exchange.response.source_failed = true;
             }
         }
         Ok(())
