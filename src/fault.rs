@@ -77,9 +77,11 @@ impl Fault {
             | Fault::BadResponse(_)
             | Fault::ResponseTruncated
             | Fault::ResponseStalled => Side::Upstream,
-            Fault::NoBackend | Fault::QueueFull | Fault::QueueTimeout | Fault::Shutdown | Fault::FinalRecipient => {
-                Side::Proxy
-            }
+            Fault::NoBackend
+            | Fault::QueueFull
+            | Fault::QueueTimeout
+            | Fault::Shutdown
+            | Fault::FinalRecipient => Side::Proxy,
         }
     }
 

@@ -293,7 +293,11 @@ impl Reactor {
     fn accept<S: Service>(&mut self, service: &mut S, now: Time) -> usize {
         let Some(listener) = &self.listener else { return 0 };
         let mut accepted = 0;
-        while self.accept_ready && accepted < ACCEPTS_MAX && self.accept_paused_until <= now && service.has_room() {
+        while self.accept_ready
+            && accepted < ACCEPTS_MAX
+            && self.accept_paused_until <= now
+            && service.has_room()
+        {
             match listener.accept() {
                 Ok((stream, peer)) => {
                     service.accept(stream, peer, now);

@@ -50,7 +50,9 @@ impl RunningProxy {
     /// # Errors
     /// When its loop failed.
     pub fn wait(self) -> Result<Snapshot, Failure> {
-        self.thread.join().unwrap_or_else(|_| Err(Failure::Runtime("the proxy's thread has panicked".to_owned())))
+        self.thread
+            .join()
+            .unwrap_or_else(|_| Err(Failure::Runtime("the proxy's thread has panicked".to_owned())))
     }
 }
 
@@ -59,9 +61,13 @@ impl RunningProxy {
 ///
 /// # Errors
 /// One line: what cannot be opened and which flag names it.
-pub fn start_proxy(config: ProxyConfig, ended: impl FnOnce() + Send + 'static) -> Result<RunningProxy, Failure> {
+pub fn start_proxy(
+    config: ProxyConfig,
+    ended: impl FnOnce() + Send + 'static,
+) -> Result<RunningProxy, Failure> {
     let clients_max = clients_max(&config);
-    let listener = net::listen(config.listen).map_err(|error| cannot_listen("--listen", config.listen, &error))?;
+    let listener =
+        net::listen(config.listen).map_err(|error| cannot_listen("--listen", config.listen, &error))?;
     let address = listener.local_addr().map_err(|error| cannot_listen("--listen", config.listen, &error))?;
     let drain = DrainTimes { delay: config.drain_delay, timeout: config.drain_timeout };
     let reactor = Reactor::new(listener, drain).map_err(|error| runtime("event loop", &error))?;
@@ -83,7 +89,8 @@ pub fn start_proxy(config: ProxyConfig, ended: impl FnOnce() + Send + 'static) -
         seed: fastrand::u64(..),
     };
     let sockets = Sockets::new(reactor.registry().map_err(|error| runtime("event loop", &error))?);
-    let world = World::new(sockets, setup).map_err(|error| Failure::Runtime(format!("histograms: {error}")))?;
+    let world =
+        World::new(sockets, setup).map_err(|error| Failure::Runtime(format!("histograms: {error}")))?;
     let control = reactor.control();
     let thread = std::thread::Builder::new()
         .name("reactor".to_owned())

@@ -89,8 +89,10 @@ fn exchanges_keep_their_order_and_their_connections() {
 
 #[test]
 fn the_table_is_of_three_hundred_different_rows() {
-    let mut names: Vec<String> =
-        all().iter().flat_map(|(file, rows)| rows.iter().map(move |row| format!("{file}: {}", row.name))).collect();
+    let mut names: Vec<String> = all()
+        .iter()
+        .flat_map(|(file, rows)| rows.iter().map(move |row| format!("{file}: {}", row.name)))
+        .collect();
     let count = names.len();
     names.sort();
     names.dedup();

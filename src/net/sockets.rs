@@ -27,7 +27,8 @@ impl Net for Sockets {
     type Stream = TcpStream;
 
     fn dial(&mut self, address: SocketAddr) -> io::Result<TcpStream> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+        let socket =
+            Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
         // A request's second write must not wait for the first one's acknowledgement (40 ms with Nagle's algorithm).
         socket.set_tcp_nodelay(true)?;
         match socket.connect(&address.into()) {

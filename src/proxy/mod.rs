@@ -39,7 +39,13 @@ pub struct Proxy<N: Net> {
 impl<N: Net> Proxy<N> {
     /// A proxy without clients.
     pub fn new(world: World<N>) -> Proxy<N> {
-        Proxy { world, sessions: Slab::new(), queue: Vec::new(), running: Vec::new(), timers: Timers::default() }
+        Proxy {
+            world,
+            sessions: Slab::new(),
+            queue: Vec::new(),
+            running: Vec::new(),
+            timers: Timers::default(),
+        }
     }
 
     /// Takes a client connection just accepted.
@@ -101,8 +107,12 @@ impl<N: Net> Proxy<N> {
     /// From now on: no request after the one under way, idle clients closed.
     pub fn drain(&mut self) {
         self.world.draining = true;
-        let idle: Vec<SessionKey> =
-            self.sessions.iter().filter(|(_, session)| session.is_idle()).map(|(_, session)| session.key).collect();
+        let idle: Vec<SessionKey> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| session.is_idle())
+            .map(|(_, session)| session.key)
+            .collect();
         for key in idle {
             self.enqueue(key);
         }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use crate::balance::{AnyPolicy, Options, Observation, Outcome, Pick, Policy, Stage};
+use crate::balance::{AnyPolicy, Observation, Options, Outcome, Pick, Policy, Stage};
 use crate::buffer::Pool;
 use crate::clock::Time;
 use crate::config::{ProxyConfig, UpstreamMode};
@@ -174,7 +174,9 @@ impl<N: Net> World<N> {
         let Some(dispatch) = exchange.dispatch.as_mut() else { return };
         let backend = dispatch.pick.backend;
         let latency_ms = match stage {
-            Stage::Head => exchange.trace.dispatched.get().map(|sent| self.now.since(sent).as_secs_f64() * 1e3),
+            Stage::Head => {
+                exchange.trace.dispatched.get().map(|sent| self.now.since(sent).as_secs_f64() * 1e3)
+            }
             Stage::End => exchange.trace.latency_ms(),
         };
         let in_flight = self.upstreams.candidates()[backend].in_flight;
@@ -198,7 +200,11 @@ impl<N: Net> World<N> {
             return None;
         }
         while let Some(conn) = self.upstreams.take_idle(backend) {
-            if self.conns.get(conn.0).is_some_and(|conn| !conn.ready().any(Ready::READ_CLOSED.with(Ready::GONE))) {
+            if self
+                .conns
+                .get(conn.0)
+                .is_some_and(|conn| !conn.ready().any(Ready::READ_CLOSED.with(Ready::GONE)))
+            {
                 return Some(conn);
             }
             self.upstreams.closed(backend);

@@ -49,7 +49,9 @@ impl Session {
         let outcome = if fault.side() == Side::Upstream { Outcome::Failure } else { Outcome::Abandoned };
         settle(exchange, outcome, world);
         let sent = exchange.request.out_sent > 0;
-        if exchange.answer.is_none() && fault.may_retry(sent, exchange.is_replayable()) && elsewhere(exchange, world)
+        if exchange.answer.is_none()
+            && fault.may_retry(sent, exchange.is_replayable())
+            && elsewhere(exchange, world)
         {
             return Step::Next(Phase::Route);
         }
@@ -71,9 +73,9 @@ impl Session {
         self.record(&mut exchange, world);
         // A cut answer whose length or chunks are known is visibly cut; one that ends where the connection ends must
         // end in a reset.
-        let until_close = exchange
-            .answer
-            .is_some_and(|answer| outgoing_framing(answer.framing, exchange.facts.version) == Framing::UntilClose);
+        let until_close = exchange.answer.is_some_and(|answer| {
+            outgoing_framing(answer.framing, exchange.facts.version) == Framing::UntilClose
+        });
         if until_close && let Some(conn) = world.conns.get_mut(self.client.0) {
             world.net.reset_on_close(&mut conn.stream);
         }
@@ -193,4 +195,5 @@ fn close_upstream<N: Net>(exchange: &mut Exchange, world: &mut World<N>) {
     world.close(conn, complete);
     exchange.upstream = Upstream::None;
     exchange.response.buffer.drop_raw(exchange.response.buffer.raw().len());
+    exchange.scan = Default::default(); // another connection's head begins anew
 }

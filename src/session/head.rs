@@ -105,9 +105,16 @@ impl Session {
             Some(id) => RequestContext { request_id: Some(hex(id, &mut text)), ..context },
             None => context,
         };
-        rewrite::request(&world.request_head, exchange.request.buffer.raw(), &context, &mut exchange.request.out);
+        rewrite::request(
+            &world.request_head,
+            exchange.request.buffer.raw(),
+            &context,
+            &mut exchange.request.out,
+        );
         exchange.request.buffer.drop_raw(len);
-        exchange.request.body = Body::new(facts.framing, facts.framing, facts.accepts_trailers && !facts.nominates);
+        exchange.scan = Default::default(); // the response head is sought from its own start
+        exchange.request.body =
+            Body::new(facts.framing, facts.framing, facts.accepts_trailers && !facts.nominates);
         exchange.request.progress = world.now;
         Ok(())
     }

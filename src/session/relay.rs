@@ -141,7 +141,12 @@ impl Session {
         }
     }
 
-    fn read_answer<N: Net>(&self, exchange: &mut Exchange, upstream: ConnKey, world: &mut World<N>) -> Answer {
+    fn read_answer<N: Net>(
+        &self,
+        exchange: &mut Exchange,
+        upstream: ConnKey,
+        world: &mut World<N>,
+    ) -> Answer {
         loop {
             let bytes = exchange.response.buffer.raw();
             if !bytes.is_empty() && exchange.scan.worth_parsing(bytes) {
@@ -174,7 +179,8 @@ impl Session {
         exchange.keep_client &= request_done && framing != Framing::UntilClose && !world.draining;
         exchange.keep_upstream = request_done && facts.keep_alive && world.keeps_upstream();
         write_head(exchange, len, framing, exchange.keep_client, false, world);
-        exchange.response.body = Body::new(facts.framing, framing, exchange.facts.accepts_trailers && !facts.nominates);
+        exchange.response.body =
+            Body::new(facts.framing, framing, exchange.facts.accepts_trailers && !facts.nominates);
         exchange.response.progress = world.now;
         exchange.status = facts.status;
         if let Err(fault) = check_surplus(exchange, facts.framing) {

@@ -20,7 +20,10 @@ impl Session {
         let (client, flows) = (self.client, (&mut exchange.request, &mut exchange.response));
         let mut ended = [false; 2];
         let mut result = Ok(Step::Wait);
-        let ways = [(flows.0, client, upstream, Fault::ClientGone), (flows.1, upstream, client, Fault::ResponseTruncated)];
+        let ways = [
+            (flows.0, client, upstream, Fault::ClientGone),
+            (flows.1, upstream, client, Fault::ResponseTruncated),
+        ];
         for (way, (flow, source, sink, fault)) in ways.into_iter().enumerate() {
             let was_open = !flow.is_complete();
             match pump::pump(world, flow, source, sink, &mut budget) {

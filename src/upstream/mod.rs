@@ -158,7 +158,8 @@ impl Upstreams {
 
     /// When the next idle connection will have been so too long.
     pub fn next_expiry(&self) -> Option<Time> {
-        let oldest = self.backends.iter().filter_map(|backend| backend.idle.first()).map(|idle| idle.since).min()?;
+        let oldest =
+            self.backends.iter().filter_map(|backend| backend.idle.first()).map(|idle| idle.since).min()?;
         Some(oldest.plus(self.idle_max))
     }
 }

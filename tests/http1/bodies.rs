@@ -27,22 +27,61 @@ fn request_lengths() -> Vec<Row> {
         post("length 5", "Content-Length: 5||hello", "Content-Length: 5|{fwd}|hello"),
         post("length with zeros in front", "Content-Length: 0005||hello", "Content-Length: 0005|{fwd}|hello"),
         post("a body of CRLFs", "Content-Length: 4||||", "Content-Length: 4|{fwd}|||"),
-        post("a body of every kind of byte", "Content-Length: 6||\0\n\r\u{ff}\u{80}\u{7f}", "Content-Length: 6|{fwd}|\0\n\r\u{ff}\u{80}\u{7f}"),
-        post("a body that looks like a request", "Content-Length: 27||{get}", "Content-Length: 27|{fwd}|{get}"),
-        post("a body of 100 kB", "Content-Length: 100000||{x*100000}", "Content-Length: 100000|{fwd}|{x*100000}"),
-        passes("a GET with a body", "GET / HTTP/1.1|Host: h|Content-Length: 2||ab", "GET / HTTP/1.1|Host: h|Content-Length: 2|{fwd}|ab"),
-        passes("a DELETE with a body", "DELETE / HTTP/1.1|Host: h|Content-Length: 2||ab", "DELETE / HTTP/1.1|Host: h|Content-Length: 2|{fwd}|ab"),
-        passes("an OPTIONS * with a body", "OPTIONS * HTTP/1.1|Host: h|Content-Length: 2||ab", "OPTIONS * HTTP/1.1|Host: h|Content-Length: 2|{fwd}|ab"),
-        passes("HTTP/1.0 with a body", "POST / HTTP/1.0|Host: h|Content-Length: 2||ab", "POST / HTTP/1.1|Host: h|Content-Length: 2|{fwd10}|ab")
-            .sees("{OK close}")
-            .closed(),
+        post(
+            "a body of every kind of byte",
+            "Content-Length: 6||\0\n\r\u{ff}\u{80}\u{7f}",
+            "Content-Length: 6|{fwd}|\0\n\r\u{ff}\u{80}\u{7f}",
+        ),
+        post(
+            "a body that looks like a request",
+            "Content-Length: 27||{get}",
+            "Content-Length: 27|{fwd}|{get}",
+        ),
+        post(
+            "a body of 100 kB",
+            "Content-Length: 100000||{x*100000}",
+            "Content-Length: 100000|{fwd}|{x*100000}",
+        ),
+        passes(
+            "a GET with a body",
+            "GET / HTTP/1.1|Host: h|Content-Length: 2||ab",
+            "GET / HTTP/1.1|Host: h|Content-Length: 2|{fwd}|ab",
+        ),
+        passes(
+            "a DELETE with a body",
+            "DELETE / HTTP/1.1|Host: h|Content-Length: 2||ab",
+            "DELETE / HTTP/1.1|Host: h|Content-Length: 2|{fwd}|ab",
+        ),
+        passes(
+            "an OPTIONS * with a body",
+            "OPTIONS * HTTP/1.1|Host: h|Content-Length: 2||ab",
+            "OPTIONS * HTTP/1.1|Host: h|Content-Length: 2|{fwd}|ab",
+        ),
+        passes(
+            "HTTP/1.0 with a body",
+            "POST / HTTP/1.0|Host: h|Content-Length: 2||ab",
+            "POST / HTTP/1.1|Host: h|Content-Length: 2|{fwd10}|ab",
+        )
+        .sees("{OK close}")
+        .closed(),
         refused("a TRACE with a body", 400, "TRACE / HTTP/1.1|Host: h|Content-Length: 2||ab"),
     ];
     for (name, value) in [
-        ("empty", ""), ("negative", "-1"), ("signed", "+5"), ("hexadecimal", "0x5"), ("a fraction", "5.0"),
-        ("a list of equals", "5, 5"), ("a list of two", "5,6"), ("blank between digits", "5 5"), ("a word", "five"),
-        ("past 64 bits", "18446744073709551621"), ("2^63", "9223372036854775808"), ("quoted", "\"5\""),
-        ("with a unit", "5b"), ("with a comma", "5,"), ("full-width digits", "\u{ef}\u{bc}\u{95}"),
+        ("empty", ""),
+        ("negative", "-1"),
+        ("signed", "+5"),
+        ("hexadecimal", "0x5"),
+        ("a fraction", "5.0"),
+        ("a list of equals", "5, 5"),
+        ("a list of two", "5,6"),
+        ("blank between digits", "5 5"),
+        ("a word", "five"),
+        ("past 64 bits", "18446744073709551621"),
+        ("2^63", "9223372036854775808"),
+        ("quoted", "\"5\""),
+        ("with a unit", "5b"),
+        ("with a comma", "5,"),
+        ("full-width digits", "\u{ef}\u{bc}\u{95}"),
     ] {
         rows.push(refused(format!("length {name}"), 400, format!("{POST}Content-Length: {value}||hello")));
     }
@@ -61,28 +100,61 @@ fn request_lengths() -> Vec<Row> {
 
 fn request_codings() -> Vec<Row> {
     let mut rows = vec![
-        post("chunked", "Transfer-Encoding: chunked||5|hello|0||", "Transfer-Encoding: chunked|{fwd}|5|hello|0||"),
-        post("Chunked in capitals", "Transfer-Encoding: CHUNKED||2|ab|0||", "Transfer-Encoding: chunked|{fwd}|2|ab|0||"),
-        post("empty members about chunked", "Transfer-Encoding: , chunked ,||2|ab|0||", "Transfer-Encoding: chunked|{fwd}|2|ab|0||"),
+        post(
+            "chunked",
+            "Transfer-Encoding: chunked||5|hello|0||",
+            "Transfer-Encoding: chunked|{fwd}|5|hello|0||",
+        ),
+        post(
+            "Chunked in capitals",
+            "Transfer-Encoding: CHUNKED||2|ab|0||",
+            "Transfer-Encoding: chunked|{fwd}|2|ab|0||",
+        ),
+        post(
+            "empty members about chunked",
+            "Transfer-Encoding: , chunked ,||2|ab|0||",
+            "Transfer-Encoding: chunked|{fwd}|2|ab|0||",
+        ),
         refused("chunked in HTTP/1.0", 400, "POST / HTTP/1.0|Host: h|Transfer-Encoding: chunked||0||"),
         refused("an unknown coding in HTTP/1.0", 400, "POST / HTTP/1.0|Host: h|Transfer-Encoding: gzip||0||"),
     ];
     for (name, value) in [
-        ("gzip and chunked", "gzip, chunked"), ("gzip alone", "gzip"), ("identity", "identity"),
-        ("an unknown one with parameters", "foo;a=b, chunked"), ("xchunked", "xchunked"), ("compress", "compress"),
+        ("gzip and chunked", "gzip, chunked"),
+        ("gzip alone", "gzip"),
+        ("identity", "identity"),
+        ("an unknown one with parameters", "foo;a=b, chunked"),
+        ("xchunked", "xchunked"),
+        ("compress", "compress"),
     ] {
         rows.push(refused(format!("coding {name}"), 501, format!("{POST}Transfer-Encoding: {value}||0||")));
     }
     for (name, value) in [
-        ("chunked twice", "chunked, chunked"), ("chunked not last", "chunked, gzip"), ("empty", ""),
-        ("a comma alone", ","), ("chunked with a parameter", "chunked;a=b"), ("chunked in quotes", "\"chunked\""),
-        ("a vertical tab at the front", "\u{b}chunked"), ("a bad token", "chunked@"),
+        ("chunked twice", "chunked, chunked"),
+        ("chunked not last", "chunked, gzip"),
+        ("empty", ""),
+        ("a comma alone", ","),
+        ("chunked with a parameter", "chunked;a=b"),
+        ("chunked in quotes", "\"chunked\""),
+        ("a vertical tab at the front", "\u{b}chunked"),
+        ("a bad token", "chunked@"),
     ] {
         rows.push(refused(format!("coding {name}"), 400, format!("{POST}Transfer-Encoding: {value}||0||")));
     }
-    rows.push(refused("chunked in two fields", 400, format!("{POST}Transfer-Encoding: chunked|Transfer-Encoding: chunked||0||")));
-    rows.push(refused("gzip and chunked in two fields", 501, format!("{POST}Transfer-Encoding: gzip|Transfer-Encoding: chunked||0||")));
-    rows.push(refused("chunked and identity in two fields", 400, format!("{POST}Transfer-Encoding: chunked|Transfer-Encoding: identity||0||")));
+    rows.push(refused(
+        "chunked in two fields",
+        400,
+        format!("{POST}Transfer-Encoding: chunked|Transfer-Encoding: chunked||0||"),
+    ));
+    rows.push(refused(
+        "gzip and chunked in two fields",
+        501,
+        format!("{POST}Transfer-Encoding: gzip|Transfer-Encoding: chunked||0||"),
+    ));
+    rows.push(refused(
+        "chunked and identity in two fields",
+        400,
+        format!("{POST}Transfer-Encoding: chunked|Transfer-Encoding: identity||0||"),
+    ));
     rows
 }
 
@@ -117,16 +189,30 @@ fn request_chunks() -> Vec<Row> {
         ),
     ];
     for (name, body) in [
-        ("a size that is none", "x|"), ("an empty size", "|"), ("a negative size", "-1|"), ("a signed size", "+2|ab|0||"),
-        ("0x before a size", "0x2|ab|0||"), ("a blank before a size", " 2|ab|0||"), ("a blank after a size", "2 |ab|0||"),
-        ("a size of 2^63", "8000000000000000|"), ("a size of 17 digits", "10000000000000000|"),
-        ("a bare LF after a size", "2\nab|0||"), ("a bare LF after data", "2|ab\n0||"), ("no CRLF after data", "2|abc|0||"),
-        ("a bare CR after a size", "2\rab|0||"), ("a blank before an extension", "2 ;a|ab|0||"),
-        ("an extension without a name", "2;|ab|0||"), ("a NUL in an extension", "2;a=\0|ab|0||"),
-        ("a LF in a quoted extension", "2;a=\"\n\"|ab|0||"), ("a bare LF after the last chunk", "0\n|"),
-        ("a bare LF at the very end", "0|\n"), ("a trailer without a colon", "0|A||"),
-        ("a trailer with a blank in its name", "0|A : b||"), ("a trailer with a NUL", "0|A: \0||"),
-        ("a folded trailer", "0|A: b| c||"), ("a trailer ended by a bare LF", "0|A: b\n|"),
+        ("a size that is none", "x|"),
+        ("an empty size", "|"),
+        ("a negative size", "-1|"),
+        ("a signed size", "+2|ab|0||"),
+        ("0x before a size", "0x2|ab|0||"),
+        ("a blank before a size", " 2|ab|0||"),
+        ("a blank after a size", "2 |ab|0||"),
+        ("a size of 2^63", "8000000000000000|"),
+        ("a size of 17 digits", "10000000000000000|"),
+        ("a bare LF after a size", "2\nab|0||"),
+        ("a bare LF after data", "2|ab\n0||"),
+        ("no CRLF after data", "2|abc|0||"),
+        ("a bare CR after a size", "2\rab|0||"),
+        ("a blank before an extension", "2 ;a|ab|0||"),
+        ("an extension without a name", "2;|ab|0||"),
+        ("a NUL in an extension", "2;a=\0|ab|0||"),
+        ("a LF in a quoted extension", "2;a=\"\n\"|ab|0||"),
+        ("a bare LF after the last chunk", "0\n|"),
+        ("a bare LF at the very end", "0|\n"),
+        ("a trailer without a colon", "0|A||"),
+        ("a trailer with a blank in its name", "0|A : b||"),
+        ("a trailer with a NUL", "0|A: \0||"),
+        ("a folded trailer", "0|A: b| c||"),
+        ("a trailer ended by a bare LF", "0|A: b\n|"),
     ] {
         // Whole or not, the origin may have seen the head before the body turns bad; it never sees the end.
         rows.push(cut_request(name, body));
@@ -142,9 +228,8 @@ fn request_chunks() -> Vec<Row> {
 
 /// A request whose body turns out bad: 400, and never a whole request at the origin.
 fn cut_request(name: &str, body: &str) -> Row {
-    refused(format!("chunks with {name}"), 400, format!("{POST}Transfer-Encoding: chunked||{body}")).may_begin(format!(
-        "{POST}Transfer-Encoding: chunked|{{fwd}}|{body}"
-    ))
+    refused(format!("chunks with {name}"), 400, format!("{POST}Transfer-Encoding: chunked||{body}"))
+        .may_begin(format!("{POST}Transfer-Encoding: chunked|{{fwd}}|{body}"))
 }
 
 /// What a 200 with these fields and this body becomes: fields, then body.
@@ -168,7 +253,11 @@ fn response_lengths() -> Vec<Row> {
         length("answer of length 5", "5", "hello"),
         length("answer of 100 kB", "100000", "{x*100000}"),
         length("answer of CRLFs", "4", "||"),
-        length("answer that looks like one more", "32", "HTTP/1.1 200 OK|Content-Length: 0||".trim_end_matches("||")),
+        length(
+            "answer that looks like one more",
+            "32",
+            "HTTP/1.1 200 OK|Content-Length: 0||".trim_end_matches("||"),
+        ),
     ];
     rows.pop();
     rows.push(length("answer that looks like one more", "38", "HTTP/1.1 200 OK|Content-Length: 0||"));
@@ -189,7 +278,10 @@ fn response_lengths() -> Vec<Row> {
     ] {
         rows.push(bad_answer(format!("answer with {name}"), format!("HTTP/1.1 200 OK|{fields}|ok")));
     }
-    rows.push(bad_answer("answer chunked in HTTP/1.0", "HTTP/1.0 200 OK|Transfer-Encoding: chunked||2|ok|0||"));
+    rows.push(bad_answer(
+        "answer chunked in HTTP/1.0",
+        "HTTP/1.0 200 OK|Transfer-Encoding: chunked||2|ok|0||",
+    ));
     for (name, end) in [("close", "{close}"), ("half-close", "{finish}"), ("reset", "{reset}")] {
         if end != "{reset}" {
             rows.push(
@@ -216,7 +308,8 @@ fn response_lengths() -> Vec<Row> {
 
 fn response_chunks() -> Vec<Row> {
     let chunked = |name: &str, content: &str, seen: &str| {
-        let (fields, seen_fields) = ("Transfer-Encoding: chunked|", format!("Transfer-Encoding: chunked|{VIA}"));
+        let (fields, seen_fields) =
+            ("Transfer-Encoding: chunked|", format!("Transfer-Encoding: chunked|{VIA}"));
         body(name, fields, content, &seen_fields, seen)
     };
     let mut rows = vec![
@@ -225,9 +318,13 @@ fn response_chunks() -> Vec<Row> {
         chunked("answer in a large chunk", "186a0|{x*100000}|0||", "186a0|{x*100000}|0||"),
         chunked("answer with extensions", "2;a=b|ab|0;c||", "2|ab|0||"),
         chunked("answer with trailers nobody asked for", "2|ab|0|A: b||", "2|ab|0||"),
-        chunked("answer with trailers that were asked for", "2|ab|0|A: b|Content-Length: 9|C:d||", "2|ab|0|A: b|C:d||")
-            .sends("GET / HTTP/1.1|Host: h|TE: trailers|Connection: TE||")
-            .reaches(&["GET / HTTP/1.1|Host: h|{fwd}Connection: TE|TE: trailers||"]),
+        chunked(
+            "answer with trailers that were asked for",
+            "2|ab|0|A: b|Content-Length: 9|C:d||",
+            "2|ab|0|A: b|C:d||",
+        )
+        .sends("GET / HTTP/1.1|Host: h|TE: trailers|Connection: TE||")
+        .reaches(&["GET / HTTP/1.1|Host: h|{fwd}Connection: TE|TE: trailers||"]),
         body(
             "answer with a trailer that Connection names",
             "Connection: A|Transfer-Encoding: chunked|",
@@ -268,10 +365,17 @@ fn bad_response_chunks() -> Vec<Row> {
     let mut rows = Vec::new();
     let head = "HTTP/1.1 200 OK|Date: X|Transfer-Encoding: chunked|";
     for (name, body) in [
-        ("a size that is none", "x|"), ("a bare LF after a size", "2\nab|0||"), ("no CRLF after data", "2|abc|0||"),
-        ("a size of 2^63", "8000000000000000|"), ("a blank after a size", "2 |ab|0||"), ("a blank before one", " 2|ab|0||"),
-        ("an empty size", "|"), ("a bare LF at the end", "2|ab|0|\n"), ("a trailer without a colon", "0|A||"),
-        ("a NUL in a trailer", "0|A: \0||"), ("a bad extension", "2;=|ab|0||"),
+        ("a size that is none", "x|"),
+        ("a bare LF after a size", "2\nab|0||"),
+        ("no CRLF after data", "2|abc|0||"),
+        ("a size of 2^63", "8000000000000000|"),
+        ("a blank after a size", "2 |ab|0||"),
+        ("a blank before one", " 2|ab|0||"),
+        ("an empty size", "|"),
+        ("a bare LF at the end", "2|ab|0|\n"),
+        ("a trailer without a colon", "0|A||"),
+        ("a NUL in a trailer", "0|A: \0||"),
+        ("a bad extension", "2;=|ab|0||"),
     ] {
         rows.push(
             bad_answer(format!("answer in chunks with {name}"), format!("{head}|{body}"))
@@ -285,8 +389,12 @@ fn bad_response_chunks() -> Vec<Row> {
         ("before its end", "2|ab|0", "2|ab|"),
     ] {
         rows.push(
-            answered(format!("answer in chunks cut {name}"), format!("{head}|{cut}{{close}}"), format!("{head}{VIA}|{seen}"))
-                .broken(),
+            answered(
+                format!("answer in chunks cut {name}"),
+                format!("{head}|{cut}{{close}}"),
+                format!("{head}{VIA}|{seen}"),
+            )
+            .broken(),
         );
     }
     rows.push(
@@ -305,18 +413,30 @@ fn bad_response_chunks() -> Vec<Row> {
 fn until_close() -> Vec<Row> {
     let seen = format!("HTTP/1.1 200 OK|Date: X|Transfer-Encoding: chunked|{VIA}|");
     vec![
-        answered("an answer until close", "HTTP/1.1 200 OK|Date: X||hello{close}", format!("{seen}5|hello|0||"))
-            .rechunked()
-            .drops(),
-        answered("an answer until a half-close", "HTTP/1.1 200 OK|Date: X||hello{finish}", format!("{seen}5|hello|0||"))
-            .rechunked()
-            .drops(),
+        answered(
+            "an answer until close",
+            "HTTP/1.1 200 OK|Date: X||hello{close}",
+            format!("{seen}5|hello|0||"),
+        )
+        .rechunked()
+        .drops(),
+        answered(
+            "an answer until a half-close",
+            "HTTP/1.1 200 OK|Date: X||hello{finish}",
+            format!("{seen}5|hello|0||"),
+        )
+        .rechunked()
+        .drops(),
         answered("an empty answer until close", "HTTP/1.1 200 OK|Date: X||{close}", format!("{seen}0||"))
             .rechunked()
             .drops(),
-        answered("a long answer until close", "HTTP/1.1 200 OK|Date: X||{x*200000}{close}", format!("{seen}30d40|{{x*200000}}|0||"))
-            .rechunked()
-            .drops(),
+        answered(
+            "a long answer until close",
+            "HTTP/1.1 200 OK|Date: X||{x*200000}{close}",
+            format!("{seen}30d40|{{x*200000}}|0||"),
+        )
+        .rechunked()
+        .drops(),
         answered(
             "an answer of HTTP/1.0 until close",
             "HTTP/1.0 200 OK|Date: X||hello{close}",
@@ -351,21 +471,85 @@ fn until_close() -> Vec<Row> {
 fn bodiless() -> Vec<Row> {
     let head = |row: Row| row.sends("HEAD / HTTP/1.1|Host: h||").reaches(&["HEAD / HTTP/1.1|Host: h|{fwd}|"]);
     let mut rows = vec![
-        head(answered("HEAD with a length", "HTTP/1.1 200 OK|Date: X|Content-Length: 99||", format!("HTTP/1.1 200 OK|Date: X|Content-Length: 99|{VIA}|"))),
-        head(answered("HEAD with chunked", "HTTP/1.1 200 OK|Date: X|Transfer-Encoding: chunked||", format!("HTTP/1.1 200 OK|Date: X|{VIA}|"))),
-        head(answered("HEAD without either", "HTTP/1.1 200 OK|Date: X||", format!("HTTP/1.1 200 OK|Date: X|{VIA}|"))),
-        head(answered("HEAD of a 404", "HTTP/1.1 404 No|Date: X|Content-Length: 9||", format!("HTTP/1.1 404 No|Date: X|Content-Length: 9|{VIA}|"))),
-        head(answered("HEAD that gets a body", "HTTP/1.1 200 OK|Date: X|Content-Length: 2||ok", format!("HTTP/1.1 200 OK|Date: X|Content-Length: 2|{VIA}|"))).drops(),
-        answered("204", "HTTP/1.1 204 No Content|Date: X||", format!("HTTP/1.1 204 No Content|Date: X|{VIA}|")),
-        answered("204 with a length of 0", "HTTP/1.1 204 No Content|Date: X|Content-Length: 0||", format!("HTTP/1.1 204 No Content|Date: X|{VIA}|")),
-        answered("204 with a length", "HTTP/1.1 204 No Content|Date: X|Content-Length: 2||", format!("HTTP/1.1 204 No Content|Date: X|{VIA}|")).drops(),
-        answered("204 with chunked", "HTTP/1.1 204 No Content|Date: X|Transfer-Encoding: chunked||", format!("HTTP/1.1 204 No Content|Date: X|{VIA}|")).drops(),
-        answered("304", "HTTP/1.1 304 Not Modified|Date: X|ETag: \"a\"||", format!("HTTP/1.1 304 Not Modified|Date: X|ETag: \"a\"|{VIA}|")),
-        answered("304 with a length", "HTTP/1.1 304 Not Modified|Date: X|Content-Length: 99||", format!("HTTP/1.1 304 Not Modified|Date: X|Content-Length: 99|{VIA}|")),
-        answered("304 with chunked", "HTTP/1.1 304 Not Modified|Date: X|Transfer-Encoding: chunked||", format!("HTTP/1.1 304 Not Modified|Date: X|{VIA}|")),
-        answered("205 with a length of 0", "HTTP/1.1 205 Reset|Date: X|Content-Length: 0||", format!("HTTP/1.1 205 Reset|Date: X|Content-Length: 0|{VIA}|")),
-        answered("205 without a length", "HTTP/1.1 205 Reset|Date: X||", format!("HTTP/1.1 205 Reset|Date: X|Content-Length: 0|{VIA}|")).drops(),
-        answered("205 in chunks", "HTTP/1.1 205 Reset|Date: X|Transfer-Encoding: chunked||0||", format!("HTTP/1.1 205 Reset|Date: X|Transfer-Encoding: chunked|{VIA}|0||")),
+        head(answered(
+            "HEAD with a length",
+            "HTTP/1.1 200 OK|Date: X|Content-Length: 99||",
+            format!("HTTP/1.1 200 OK|Date: X|Content-Length: 99|{VIA}|"),
+        )),
+        head(answered(
+            "HEAD with chunked",
+            "HTTP/1.1 200 OK|Date: X|Transfer-Encoding: chunked||",
+            format!("HTTP/1.1 200 OK|Date: X|{VIA}|"),
+        )),
+        head(answered(
+            "HEAD without either",
+            "HTTP/1.1 200 OK|Date: X||",
+            format!("HTTP/1.1 200 OK|Date: X|{VIA}|"),
+        )),
+        head(answered(
+            "HEAD of a 404",
+            "HTTP/1.1 404 No|Date: X|Content-Length: 9||",
+            format!("HTTP/1.1 404 No|Date: X|Content-Length: 9|{VIA}|"),
+        )),
+        head(answered(
+            "HEAD that gets a body",
+            "HTTP/1.1 200 OK|Date: X|Content-Length: 2||ok",
+            format!("HTTP/1.1 200 OK|Date: X|Content-Length: 2|{VIA}|"),
+        ))
+        .drops(),
+        answered(
+            "204",
+            "HTTP/1.1 204 No Content|Date: X||",
+            format!("HTTP/1.1 204 No Content|Date: X|{VIA}|"),
+        ),
+        answered(
+            "204 with a length of 0",
+            "HTTP/1.1 204 No Content|Date: X|Content-Length: 0||",
+            format!("HTTP/1.1 204 No Content|Date: X|{VIA}|"),
+        ),
+        answered(
+            "204 with a length",
+            "HTTP/1.1 204 No Content|Date: X|Content-Length: 2||",
+            format!("HTTP/1.1 204 No Content|Date: X|{VIA}|"),
+        )
+        .drops(),
+        answered(
+            "204 with chunked",
+            "HTTP/1.1 204 No Content|Date: X|Transfer-Encoding: chunked||",
+            format!("HTTP/1.1 204 No Content|Date: X|{VIA}|"),
+        )
+        .drops(),
+        answered(
+            "304",
+            "HTTP/1.1 304 Not Modified|Date: X|ETag: \"a\"||",
+            format!("HTTP/1.1 304 Not Modified|Date: X|ETag: \"a\"|{VIA}|"),
+        ),
+        answered(
+            "304 with a length",
+            "HTTP/1.1 304 Not Modified|Date: X|Content-Length: 99||",
+            format!("HTTP/1.1 304 Not Modified|Date: X|Content-Length: 99|{VIA}|"),
+        ),
+        answered(
+            "304 with chunked",
+            "HTTP/1.1 304 Not Modified|Date: X|Transfer-Encoding: chunked||",
+            format!("HTTP/1.1 304 Not Modified|Date: X|{VIA}|"),
+        ),
+        answered(
+            "205 with a length of 0",
+            "HTTP/1.1 205 Reset|Date: X|Content-Length: 0||",
+            format!("HTTP/1.1 205 Reset|Date: X|Content-Length: 0|{VIA}|"),
+        ),
+        answered(
+            "205 without a length",
+            "HTTP/1.1 205 Reset|Date: X||",
+            format!("HTTP/1.1 205 Reset|Date: X|Content-Length: 0|{VIA}|"),
+        )
+        .drops(),
+        answered(
+            "205 in chunks",
+            "HTTP/1.1 205 Reset|Date: X|Transfer-Encoding: chunked||0||",
+            format!("HTTP/1.1 205 Reset|Date: X|Transfer-Encoding: chunked|{VIA}|0||"),
+        ),
         bad_answer("205 with content", "HTTP/1.1 205 Reset|Date: X|Content-Length: 2||ok"),
     ];
     rows.push(

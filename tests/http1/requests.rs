@@ -16,7 +16,9 @@ pub fn rows() -> Vec<Row> {
 
 fn methods() -> Vec<Row> {
     let mut rows = vec![row("GET")];
-    for method in ["DELETE", "OPTIONS", "PATCH", "POST", "PUT", "TRACE", "get", "connect", "M-SEARCH", "PROPFIND"] {
+    for method in
+        ["DELETE", "OPTIONS", "PATCH", "POST", "PUT", "TRACE", "get", "connect", "M-SEARCH", "PROPFIND"]
+    {
         rows.push(passes(
             format!("method {method}"),
             format!("{method} / HTTP/1.1|Host: h||"),
@@ -125,11 +127,14 @@ fn targets() -> Vec<Row> {
         "GET http://h2:8080/a HTTP/1.1|Host: h2:8080|A: b||",
         "GET /a HTTP/1.1|Host: h2:8080|A: b|{fwd h2:8080}|",
     ));
-    rows.push(passes(
-        "absolute-form in HTTP/1.0 without Host",
-        "GET http://h2/a HTTP/1.0|Connection: keep-alive||",
-        "GET /a HTTP/1.1|Host: h2|{fwd10 h2}|",
-    ).sees("{OK keep}"));
+    rows.push(
+        passes(
+            "absolute-form in HTTP/1.0 without Host",
+            "GET http://h2/a HTTP/1.0|Connection: keep-alive||",
+            "GET /a HTTP/1.1|Host: h2|{fwd10 h2}|",
+        )
+        .sees("{OK keep}"),
+    );
     rows.push(passes(
         "OPTIONS of a whole server in absolute-form",
         "OPTIONS http://h2 HTTP/1.1|Host: h||",
@@ -163,13 +168,24 @@ fn versions() -> Vec<Row> {
     let mut rows = vec![
         row("HTTP/1.2 counts as 1.1").sends("GET / HTTP/1.2|Host: h||").reaches(&["{got}"]),
         row("HTTP/1.9 counts as 1.1").sends("GET / HTTP/1.9|Host: h||").reaches(&["{got}"]),
-        passes("HTTP/1.0", "GET / HTTP/1.0|Host: h||", "GET / HTTP/1.1|Host: h|{fwd10}|").sees("{OK close}").closed(),
+        passes("HTTP/1.0", "GET / HTTP/1.0|Host: h||", "GET / HTTP/1.1|Host: h|{fwd10}|")
+            .sees("{OK close}")
+            .closed(),
     ];
     for version in ["HTTP/2.0", "HTTP/0.9", "HTTP/3.1"] {
         rows.push(refused(version, 505, format!("GET / {version}|Host: h||")));
     }
-    for version in ["HTTP/1", "HTTP/1.", "HTTP/1.10", "HTTP/11.1", "http/1.1", "HTTP/1,1", "HTTPS/1.1", "HTTP /1.1", "1.1"]
-    {
+    for version in [
+        "HTTP/1",
+        "HTTP/1.",
+        "HTTP/1.10",
+        "HTTP/11.1",
+        "http/1.1",
+        "HTTP/1,1",
+        "HTTPS/1.1",
+        "HTTP /1.1",
+        "1.1",
+    ] {
         rows.push(refused(format!("version {version}"), 400, format!("GET / {version}|Host: h||")));
     }
     rows
@@ -198,8 +214,29 @@ fn hosts() -> Vec<Row> {
         ));
     }
     for host in [
-        "a b", "a/b", "a?b", "a#b", "u@h", "h:x", "h:65536", "h:-1", "h:80:80", "::1", "[::1", "[::1]x", "[::g]", "[]",
-        "%4", "%zz", "h\\", "h\"", "<h>", "h\u{e9}", ":80", "h, h", "[fe80::1%25eth0]",
+        "a b",
+        "a/b",
+        "a?b",
+        "a#b",
+        "u@h",
+        "h:x",
+        "h:65536",
+        "h:-1",
+        "h:80:80",
+        "::1",
+        "[::1",
+        "[::1]x",
+        "[::g]",
+        "[]",
+        "%4",
+        "%zz",
+        "h\\",
+        "h\"",
+        "<h>",
+        "h\u{e9}",
+        ":80",
+        "h, h",
+        "[fe80::1%25eth0]",
     ] {
         rows.push(refused(format!("Host {host}"), 400, format!("GET / HTTP/1.1|Host: {host}||")));
     }
@@ -227,8 +264,16 @@ fn fields() -> Vec<Row> {
         ("quotes and commas", "a: \"b, c\", d", "a: \"b, c\", d"),
         ("the same name twice", "a: 1|A: 2", "a: 1|A: 2"),
         ("a colon in a value", "a: b:c", "a: b:c"),
-        ("Authorization and cookies", "Authorization: Basic x|Cookie: a=b; c", "Authorization: Basic x|Cookie: a=b; c"),
-        ("Cache-Control and Range", "Cache-Control: no-store|Range: bytes=0-1", "Cache-Control: no-store|Range: bytes=0-1"),
+        (
+            "Authorization and cookies",
+            "Authorization: Basic x|Cookie: a=b; c",
+            "Authorization: Basic x|Cookie: a=b; c",
+        ),
+        (
+            "Cache-Control and Range",
+            "Cache-Control: no-store|Range: bytes=0-1",
+            "Cache-Control: no-store|Range: bytes=0-1",
+        ),
     ] {
         rows.push(passes(
             format!("field with {name}"),

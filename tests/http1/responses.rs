@@ -1,2 +1,4 @@
 use super::row::Row;
-pub fn rows() -> Vec<Row> { Vec::new() }
+pub fn rows() -> Vec<Row> {
+    Vec::new()
+}

@@ -238,8 +238,15 @@ impl Row {
         if let Some(end) = ends.iter().find(fits) {
             return Ok(end.after);
         }
-        let wanted: Vec<String> = ends.iter().map(|end| format!("{:?}: {}", end.after, text::show(&end.bytes))).collect();
-        Err(format!("the client sees\n    {:?}: {} (raw {})\n  not\n    {}", client.end, text::show(&seen), text::show(&client.seen), wanted.join("\n    ")))
+        let wanted: Vec<String> =
+            ends.iter().map(|end| format!("{:?}: {}", end.after, text::show(&end.bytes))).collect();
+        Err(format!(
+            "the client sees\n    {:?}: {} (raw {})\n  not\n    {}",
+            client.end,
+            text::show(&seen),
+            text::show(&client.seen),
+            wanted.join("\n    ")
+        ))
     }
 
     fn normal(&self, seen: &[u8]) -> Vec<u8> {

@@ -43,7 +43,9 @@ pub fn steps(text: &str) -> Vec<Step> {
                     None => bytes.extend_from_slice(&expand_word(word)),
                 }
             }
-            _ => bytes.push(u8::try_from(u32::from(char)).unwrap_or_else(|_| panic!("{char} is not Latin-1"))),
+            _ => {
+                bytes.push(u8::try_from(u32::from(char)).unwrap_or_else(|_| panic!("{char} is not Latin-1")))
+            }
         }
     }
     if !bytes.is_empty() {
@@ -156,7 +158,8 @@ fn own_answer(bytes: &[u8]) -> Option<(String, usize)> {
     };
     let body = std::str::from_utf8(bytes.get(head_len..head_len + length)?).ok()?;
     let reason = body.strip_prefix(&format!("{status} {phrase}: "))?.strip_suffix('\n')?;
-    (lines.next().is_none() && !reason.is_empty()).then(|| (format!("{status} {connection}"), head_len + length))
+    (lines.next().is_none() && !reason.is_empty())
+        .then(|| (format!("{status} {connection}"), head_len + length))
 }
 
 /// Joins the data of each chunked body into one chunk. A body that is cut stays without its end.
@@ -185,7 +188,8 @@ pub fn rechunk(seen: &[u8]) -> Vec<u8> {
 fn data_so_far(mut body: &[u8]) -> Vec<u8> {
     let mut data = Vec::new();
     while let Some(line) = body.windows(2).position(|two| two == b"\r\n") {
-        let size = std::str::from_utf8(&body[..line]).ok().and_then(|hex| usize::from_str_radix(hex, 16).ok());
+        let size =
+            std::str::from_utf8(&body[..line]).ok().and_then(|hex| usize::from_str_radix(hex, 16).ok());
         let (Some(size), rest) = (size, &body[line + 2..]) else { break };
         data.extend_from_slice(&rest[..size.min(rest.len())]);
         body = rest.get(size + 2..).unwrap_or_default();

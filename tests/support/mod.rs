@@ -81,7 +81,10 @@ impl ProxyUnderTest {
         let Some((_, file)) = &self.log else { return Vec::new() };
         let mut reader = csv::Reader::from_path(file).unwrap();
         let header = reader.byte_headers().unwrap().clone();
-        reader.byte_records().map(|record| Fields { header: header.clone(), record: record.unwrap() }).collect()
+        reader
+            .byte_records()
+            .map(|record| Fields { header: header.clone(), record: record.unwrap() })
+            .collect()
     }
 }
 
@@ -107,7 +110,8 @@ pub struct Fields {
 impl Fields {
     pub fn get(&self, column: &str) -> String {
         let index = self.header.iter().position(|name| name == column.as_bytes());
-        String::from_utf8_lossy(&self.record[index.unwrap_or_else(|| panic!("no column {column}"))]).into_owned()
+        String::from_utf8_lossy(&self.record[index.unwrap_or_else(|| panic!("no column {column}"))])
+            .into_owned()
     }
 }
 
@@ -204,7 +208,8 @@ impl Client {
         if !found {
             parsed = self.end.and_then(|_| message::Response::parse(&self.seen, method, true));
         }
-        let (response, len) = parsed.unwrap_or_else(|| panic!("no response in {:?}, {:?}", self.text(), self.end));
+        let (response, len) =
+            parsed.unwrap_or_else(|| panic!("no response in {:?}, {:?}", self.text(), self.end));
         self.seen.drain(..len);
         response
     }

@@ -31,13 +31,10 @@ impl Origin {
 
     pub fn on(listener: TcpListener, script: impl Fn(&mut OriginConn) + Send + Sync + 'static) -> Origin {
         let address = listener.local_addr().unwrap();
-        let origin = Origin {
-            address,
-            seen: Arc::default(),
-            accepted: Arc::default(),
-            stopping: Arc::default(),
-        };
-        let (seen, accepted, stopping) = (origin.seen.clone(), origin.accepted.clone(), origin.stopping.clone());
+        let origin =
+            Origin { address, seen: Arc::default(), accepted: Arc::default(), stopping: Arc::default() };
+        let (seen, accepted, stopping) =
+            (origin.seen.clone(), origin.accepted.clone(), origin.stopping.clone());
         let script = Arc::new(script);
         std::thread::spawn(move || {
             while let Ok((stream, _)) = listener.accept() {
