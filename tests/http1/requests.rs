@@ -351,6 +351,11 @@ fn limits() -> Vec<Row> {
         refused("a field of 32 KiB", 431, "GET / HTTP/1.1|Host: h|a: {b*32768}||"),
         refused("a field name without end", 431, "GET / HTTP/1.1|Host: h|{a*33000}"),
     ];
+    rows.push(passes(
+        "a head long enough to be looked at in parts",
+        "GET / HTTP/1.1|Host: h|a: {b*3000}||",
+        "GET / HTTP/1.1|Host: h|a: {b*3000}|{fwd}|",
+    ));
     rows.push(
         passes(
             "as many fields as were configured",

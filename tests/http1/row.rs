@@ -32,6 +32,8 @@ enum Sees {
     Exactly(String),
     /// Whole: the first. Bytewise: that, or a cut beginning of the second, depending on how far it got.
     OrCut(String, String),
+    /// Bytewise, the second will do as well.
+    OrAfter(String, String),
     /// The first if the client's connection ends, the second if it is kept: which one depends on timing.
     Either(String, String),
 }
@@ -132,6 +134,14 @@ impl Row {
         self
     }
 
+    /// When it comes byte by byte, the trouble may be noticed only after this whole answer.
+    pub fn or_when_bytewise(mut self, text: impl Into<String>) -> Row {
+        if let Sees::Exactly(first) = self.sees {
+            self.sees = Sees::OrAfter(first, text.into());
+        }
+        self
+    }
+
     /// The trouble may be noticed only when the beginning of this is with the origin.
     pub fn may_begin(mut self, text: impl Into<String>) -> Row {
         self.may_begin = Some(text.into());
@@ -212,7 +222,10 @@ impl Row {
             Sees::OrCut(text, longer) if manner == Manner::Bytewise => {
                 vec![end(text, self.after, false), end(longer, After::Broken, true)]
             }
-            Sees::OrCut(text, _) => vec![end(text, self.after, false)],
+            Sees::OrAfter(text, other) if manner == Manner::Bytewise => {
+                vec![end(text, self.after, false), end(other, self.after, false)]
+            }
+            Sees::OrCut(text, _) | Sees::OrAfter(text, _) => vec![end(text, self.after, false)],
             Sees::Either(text, other) => vec![end(text, self.after, false), end(other, After::Kept, false)],
         }
     }
