@@ -6,6 +6,7 @@ use super::{Phase, Session, Step};
 use crate::clock::Time;
 use crate::fault::Fault;
 use crate::http1::body::Body;
+use crate::http1::request::RequestFacts;
 use crate::http1::rewrite::{self, RequestContext};
 use crate::http1::{Framing, Method, Parsed};
 use crate::net::{Fill, Net, Ready};
@@ -83,13 +84,13 @@ impl Session {
         exchange.facts = facts;
         exchange.trace.head_done = Stamp::at(world.now);
         exchange.keep_client = facts.keep_alive && world.config.client_keepalive && !world.draining;
-        if let (Framing::Length(length), Some(max)) = (facts.framing, world.config.request_body_max)
-            && length > max
-        {
-            return Err(Fault::RequestTooLarge);
-        }
-        if facts.max_forwards == Some(0) && matches!(facts.method, Method::Trace | Method::Options) {
-            return Err(Fault::FinalRecipient);
+        let body = Body::new(facts.framing, facts.framing, facts.accepts_trailers && !facts.nominates);
+        exchange.request.body = body.at_most(world.config.request_body_max.unwrap_or(u64::MAX));
+        if let Some(fault) = answered_here(facts, world) {
+            // The head leaves the buffer all the same, or it would be read as the next request; TRACE shows it.
+            exchange.request.out.extend_from_slice(&exchange.request.buffer.raw()[..len]);
+            exchange.request.buffer.drop_raw(len);
+            return Err(fault);
         }
         let context = RequestContext {
             client: self.peer.ip(),
@@ -113,8 +114,6 @@ impl Session {
         );
         exchange.request.buffer.drop_raw(len);
         exchange.scan = Default::default(); // the response head is sought from its own start
-        exchange.request.body =
-            Body::new(facts.framing, facts.framing, facts.accepts_trailers && !facts.nominates);
         exchange.request.progress = world.now;
         Ok(())
     }
@@ -124,6 +123,17 @@ impl Session {
         self.deadline = deadline;
         self.reused = true;
     }
+}
+
+/// Why a well-formed request goes no further.
+fn answered_here<N: Net>(facts: RequestFacts, world: &World<N>) -> Option<Fault> {
+    if let (Framing::Length(length), Some(max)) = (facts.framing, world.config.request_body_max)
+        && length > max
+    {
+        return Some(Fault::RequestTooLarge);
+    }
+    let ends_here = facts.max_forwards == Some(0) && matches!(facts.method, Method::Trace | Method::Options);
+    ends_here.then_some(Fault::FinalRecipient)
 }
 
 /// Keeps method and target for the log, whole or not.

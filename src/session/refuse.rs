@@ -46,7 +46,7 @@ fn write_answer<N: Net>(exchange: &mut Exchange, fault: Fault, world: &mut World
     let mut body = Vec::new();
     let extra = match fault {
         Fault::FinalRecipient if exchange.facts.method == Method::Trace => {
-            reflect(exchange.request.buffer.raw(), &mut body);
+            reflect(&exchange.request.out, &mut body);
             "Content-Type: message/http\r\n"
         }
         Fault::FinalRecipient => ALLOW,
