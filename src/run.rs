@@ -79,13 +79,14 @@ impl RunningProxy {
 /// # Errors
 /// One line: what cannot be opened and which flag names it.
 pub fn start_proxy(
-    config: ProxyConfig,
+    mut config: ProxyConfig,
     ended: impl FnOnce() + Send + 'static,
 ) -> Result<RunningProxy, Failure> {
     let clients_max = clients_max(&config);
     let listener =
         net::listen(config.listen).map_err(|error| cannot_listen("--listen", config.listen, &error))?;
     let address = listener.local_addr().map_err(|error| cannot_listen("--listen", config.listen, &error))?;
+    config.listen = address; // with the port found, when any would do
     let drain = DrainTimes { delay: config.drain_delay, timeout: config.drain_timeout };
     let reactor = Reactor::new(listener, drain).map_err(|error| runtime("event loop", &error))?;
     let log = match &config.log {

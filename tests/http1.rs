@@ -6,12 +6,14 @@
 
 mod support;
 
-#[path = "http1/bodies.rs"]
-mod bodies;
 #[path = "http1/exchange.rs"]
 mod exchange;
+#[path = "http1/request_bodies.rs"]
+mod request_bodies;
 #[path = "http1/requests.rs"]
 mod requests;
+#[path = "http1/response_bodies.rs"]
+mod response_bodies;
 #[path = "http1/responses.rs"]
 mod responses;
 #[path = "http1/rewriting.rs"]
@@ -32,7 +34,8 @@ const THREADS: usize = 8;
 fn all() -> Vec<(&'static str, Vec<Row>)> {
     vec![
         ("requests", requests::rows()),
-        ("bodies", bodies::rows()),
+        ("request bodies", request_bodies::rows()),
+        ("response bodies", response_bodies::rows()),
         ("responses", responses::rows()),
         ("rewriting", rewriting::rows()),
         ("exchange", exchange::rows()),
@@ -68,8 +71,13 @@ fn requests_are_accepted_or_refused() {
 }
 
 #[test]
-fn bodies_end_where_they_say() {
-    check(&bodies::rows());
+fn request_bodies_end_where_they_say() {
+    check(&request_bodies::rows());
+}
+
+#[test]
+fn response_bodies_end_where_they_say() {
+    check(&response_bodies::rows());
 }
 
 #[test]
@@ -97,5 +105,6 @@ fn the_table_is_of_three_hundred_different_rows() {
     names.sort();
     names.dedup();
     assert_eq!(names.len(), count, "two rows have one name");
+    println!("{count} rows");
     assert!(count >= 300, "{count} rows");
 }

@@ -58,6 +58,7 @@ pub struct Row {
     after: After,
     reuses: bool,
     rechunked: bool,
+    probe_closes: bool,
     set: fn(&mut ProxyConfig),
 }
 
@@ -73,6 +74,7 @@ pub fn row(name: impl Into<String>) -> Row {
         after: After::Kept,
         reuses: true,
         rechunked: false,
+        probe_closes: false,
         set: |_| {},
     }
 }
@@ -154,6 +156,21 @@ impl Row {
         self
     }
 
+    /// Both ends close a tunnel; its connections are not used again.
+    pub fn tunnelled(self) -> Row {
+        self.closed().drops()
+    }
+
+    /// The client has finished sending: its connection is closed after the answer, the origin's is not.
+    pub fn half_closed(self) -> Row {
+        self.closed()
+    }
+
+    /// This, or less of its body, reaches the origin.
+    pub fn reaches_begun(self, text: &str) -> Row {
+        self.reaches(&[]).may_begin(format!("{text}{{pipe}}"))
+    }
+
     /// The answer is cut short, visibly.
     pub fn broken(mut self) -> Row {
         self.after = After::Broken;
@@ -178,6 +195,12 @@ impl Row {
         self
     }
 
+    /// The proxy keeps no client connection.
+    pub fn without_keepalive(mut self) -> Row {
+        self.probe_closes = true;
+        self.closed().with(|config| config.client_keepalive = false)
+    }
+
     pub fn with(mut self, set: fn(&mut ProxyConfig)) -> Row {
         self.set = set;
         self
@@ -195,7 +218,10 @@ impl Row {
         let proxy = ProxyUnderTest::start(&[origin.address], self.set);
         let mut client = proxy.client();
         send(&mut client, &text::steps(&self.sends), manner);
-        let probe_seen = expand(PROBE_SEEN);
+        let mut probe_seen = expand(PROBE_SEEN);
+        if self.probe_closes {
+            probe_seen = expand(&PROBE_SEEN.replace("||", "|Connection: close||"));
+        }
         let found = if manner == Manner::Pipelined {
             let whole = [&ends[0].bytes[..], &probe_seen].concat();
             let ends = [EndOf { bytes: whole, ..ends[0].clone() }];
@@ -211,7 +237,7 @@ impl Row {
             prober.read_until(|seen| text::normal(seen).len() >= probe_seen.len());
             differ("the probe's answer", &probe_seen, &text::normal(&prober.seen))?;
         }
-        self.check_origin(&origin)
+        self.check_origin(&origin, &proxy.address.to_string())
     }
 
     /// Every way it may end.
@@ -266,7 +292,8 @@ impl Row {
         if self.rechunked { text::rechunk(&text::normal(seen)) } else { text::normal(seen) }
     }
 
-    fn check_origin(&self, origin: &Origin) -> Result<(), String> {
+    /// The proxy's own address reads `own` here.
+    fn check_origin(&self, origin: &Origin, own: &str) -> Result<(), String> {
         let mut seen = origin.seen();
         // A request that was cut can be seen late, by another thread of the origin.
         let probe = seen.iter().position(|arrival| arrival.bytes.starts_with(b"GET /probe "));
@@ -283,7 +310,8 @@ impl Row {
             return Err(format!("{} requests reached the origin: {all:#?}", seen.len()));
         }
         for (arrival, expected) in seen.iter().zip(&self.reaches) {
-            differ("the origin saw", &expand(expected), &arrival.bytes)?;
+            let expected = expand(&expected.replace("{own}", own));
+            differ("the origin saw", &expected, &arrival.bytes)?;
         }
         match seen.last() {
             Some(last) if (last.connection == probe.connection) != self.reuses => Err(format!(

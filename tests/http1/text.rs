@@ -44,7 +44,7 @@ pub fn steps(text: &str) -> Vec<Step> {
                 }
             }
             _ => {
-                bytes.push(u8::try_from(u32::from(char)).unwrap_or_else(|_| panic!("{char} is not Latin-1")))
+                bytes.push(u8::try_from(u32::from(char)).unwrap_or_else(|_| panic!("{char} is not Latin-1")));
             }
         }
     }
@@ -106,20 +106,20 @@ pub fn normal(seen: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut rest = seen;
     while !rest.is_empty() {
-        if rest.starts_with(b"HTTP/1.1 ") {
-            if let Some((word, len)) = own_answer(rest) {
-                out.extend_from_slice(format!("<{word}>").as_bytes());
-                rest = &rest[len..];
-                continue;
-            }
+        if rest.starts_with(b"HTTP/1.1 ")
+            && let Some((word, len)) = own_answer(rest)
+        {
+            out.extend_from_slice(format!("<{word}>").as_bytes());
+            rest = &rest[len..];
+            continue;
         }
         const DATE: &[u8] = b"\r\nDate: ";
-        if let Some(date) = rest.strip_prefix(DATE).and_then(|after| after.get(..29)) {
-            if std::str::from_utf8(date).is_ok_and(|text| httpdate::parse_http_date(text).is_ok()) {
-                out.extend_from_slice(b"\r\nDate: *");
-                rest = &rest[DATE.len() + 29..];
-                continue;
-            }
+        if let Some(date) = rest.strip_prefix(DATE).and_then(|after| after.get(..29))
+            && std::str::from_utf8(date).is_ok_and(|text| httpdate::parse_http_date(text).is_ok())
+        {
+            out.extend_from_slice(b"\r\nDate: *");
+            rest = &rest[DATE.len() + 29..];
+            continue;
         }
         out.push(rest[0]);
         rest = &rest[1..];
