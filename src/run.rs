@@ -64,9 +64,12 @@ impl RunningProxy {
     /// # Errors
     /// When its loop failed.
     pub fn wait(self) -> Result<Snapshot, Failure> {
-        self.thread
-            .join()
-            .unwrap_or_else(|_| Err(Failure::Runtime("the proxy's thread has panicked".to_owned())))
+        let ended = self.thread.join();
+        if let Some(admin) = self.admin {
+            // It has nothing to lose.
+            let _ = admin.stop();
+        }
+        ended.unwrap_or_else(|_| Err(Failure::Runtime("the proxy's thread has panicked".to_owned())))
     }
 }
 
@@ -76,13 +79,14 @@ impl RunningProxy {
 /// # Errors
 /// One line: what cannot be opened and which flag names it.
 pub fn start_proxy(
-    config: ProxyConfig,
+    mut config: ProxyConfig,
     ended: impl FnOnce() + Send + 'static,
 ) -> Result<RunningProxy, Failure> {
     let clients_max = clients_max(&config);
     let listener =
         net::listen(config.listen).map_err(|error| cannot_listen("--listen", config.listen, &error))?;
     let address = listener.local_addr().map_err(|error| cannot_listen("--listen", config.listen, &error))?;
+    config.listen = address; // with the port found, when any would do
     let drain = DrainTimes { delay: config.drain_delay, timeout: config.drain_timeout };
     let reactor = Reactor::new(listener, drain).map_err(|error| runtime("event loop", &error))?;
     let log = match &config.log {

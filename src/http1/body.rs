@@ -19,6 +19,8 @@ pub enum BadBody {
     Malformed(&'static str),
     /// The sender closed before the end.
     Truncated,
+    /// More content than allowed.
+    TooLarge,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,12 +48,19 @@ pub struct Body {
     recode: Recode,
     keep_trailers: bool,
     finished: bool,
+    /// Content that may still come in chunks; a length is judged where it is read.
+    allowed: u64,
 }
 
 impl Body {
     /// No body: finished from the start.
-    pub const EMPTY: Body =
-        Body { incoming: Incoming::Length(0), recode: Recode::AsIs, keep_trailers: false, finished: true };
+    pub const EMPTY: Body = Body {
+        incoming: Incoming::Length(0),
+        recode: Recode::AsIs,
+        keep_trailers: false,
+        finished: true,
+        allowed: u64::MAX,
+    };
 
     /// A body framed as `incoming` by its sender and as `outgoing` towards its receiver.
     pub fn new(incoming: Framing, outgoing: Framing, keep_trailers: bool) -> Body {
@@ -66,12 +75,17 @@ impl Body {
             (false, true) => Recode::Wrap,
             _ => Recode::AsIs,
         };
-        Body { incoming, recode, keep_trailers, finished: false }
+        Body { incoming, recode, keep_trailers, finished: false, allowed: u64::MAX }
+    }
+
+    /// The same body, too large once its chunks bring more than `bytes` of content.
+    pub fn at_most(self, bytes: u64) -> Body {
+        Body { allowed: bytes, ..self }
     }
 
     /// Bytes of any kind until the sender closes: one direction of a tunnel.
     pub fn tunnel() -> Body {
-        Body { incoming: Incoming::UntilClose, recode: Recode::AsIs, keep_trailers: false, finished: false }
+        Body { incoming: Incoming::UntilClose, finished: false, ..Body::EMPTY }
     }
 
     /// Whether the whole body has been taken from the buffer's raw bytes.
@@ -120,7 +134,10 @@ impl Body {
         while !self.finished && !buffer.raw().is_empty() {
             match scanner.next(buffer.raw()).map_err(|bad| BadBody::Malformed(bad.0))? {
                 Piece::Partial => break,
-                Piece::Data(count) => buffer.clear_to_send(count),
+                Piece::Data(count) => {
+                    self.allowed = self.allowed.checked_sub(count as u64).ok_or(BadBody::TooLarge)?;
+                    buffer.clear_to_send(count);
+                }
                 Piece::Framing { len, .. } if unwrap => buffer.drop_raw(len),
                 Piece::Framing { len, plain: true } => buffer.clear_to_send(len),
                 Piece::Framing { len, plain: false } => drop_extensions(buffer, len),

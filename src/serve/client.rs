@@ -282,7 +282,8 @@ impl Client {
             match self.body.advance(&mut self.input) {
                 Ok(()) => self.input.sent(self.input.ready().len()),
                 Err(BadBody::Malformed(reason)) => return Step::Next(self.refuse(shared, 400, reason)),
-                Err(BadBody::Truncated) => return Step::Gone,
+                // This body was given no bound of its own: it is counted below.
+                Err(BadBody::Truncated | BadBody::TooLarge) => return Step::Gone,
             }
             self.body_read += (unread - self.input.raw().len()) as u64;
             if self.body_read > shared.settings.body_max {

@@ -6,6 +6,7 @@ use super::{Phase, Session, Step};
 use crate::clock::Time;
 use crate::fault::Fault;
 use crate::http1::body::Body;
+use crate::http1::request::RequestFacts;
 use crate::http1::rewrite::{self, RequestContext};
 use crate::http1::{Framing, Method, Parsed};
 use crate::net::{Fill, Net, Ready};
@@ -96,14 +97,11 @@ impl Session {
         exchange.trace.head_done = Stamp::at(world.now);
         world.retry_budget.deposit();
         exchange.keep_client = facts.keep_alive && world.config.client_keepalive && !world.draining;
-        exchange.request.body = Body::new(facts.framing, facts.framing, !facts.nominates);
-        if let (Framing::Length(length), Some(max)) = (facts.framing, world.config.request_body_max)
-            && length > max
-        {
-            return Err(Stop { fault: Fault::RequestTooLarge, head_len: len });
-        }
-        if facts.max_forwards == Some(0) && matches!(facts.method, Method::Trace | Method::Options) {
-            return Err(Stop { fault: Fault::FinalRecipient, head_len: len });
+        let keep_trailers = facts.accepts_trailers && !facts.nominates;
+        let body = Body::new(facts.framing, facts.framing, keep_trailers);
+        exchange.request.body = body.at_most(world.config.request_body_max.unwrap_or(u64::MAX));
+        if let Some(fault) = answered_here(facts, world) {
+            return Err(Stop { fault, head_len: len });
         }
         let context = RequestContext {
             client: self.peer.ip(),
@@ -135,6 +133,17 @@ impl Session {
         self.deadline = deadline;
         self.reused = true;
     }
+}
+
+/// Why a well-formed request goes no further.
+fn answered_here<N: Net>(facts: RequestFacts, world: &World<N>) -> Option<Fault> {
+    if let (Framing::Length(length), Some(max)) = (facts.framing, world.config.request_body_max)
+        && length > max
+    {
+        return Some(Fault::RequestTooLarge);
+    }
+    let ends_here = facts.max_forwards == Some(0) && matches!(facts.method, Method::Trace | Method::Options);
+    ends_here.then_some(Fault::FinalRecipient)
 }
 
 /// Keeps method and target for the log, whole or not.

@@ -34,6 +34,8 @@ pub(super) enum Pumped {
     SinkGone,
     /// The source broke the framing.
     Malformed(&'static str),
+    /// The source sends more than it may.
+    TooLarge,
 }
 
 /// Moves what it can, at most about `budget` bytes.
@@ -49,6 +51,7 @@ pub(super) fn pump<N: Net>(
             Ok(()) => {}
             Err(BadBody::Malformed(what)) => return Pumped::Malformed(what),
             Err(BadBody::Truncated) => return Pumped::SourceGone,
+            Err(BadBody::TooLarge) => return Pumped::TooLarge,
         }
         if let Some(stopped) = drain(world, flow, sink) {
             return stopped;

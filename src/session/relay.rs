@@ -94,7 +94,7 @@ impl Session {
                     Err(Fault::ClientGone)
                 }
                 Pumped::SourceBlocked | Pumped::SinkBlocked => Ok(Step::Wait),
-                Pumped::SourceGone => Err(Fault::ResponseTruncated),
+                Pumped::SourceGone | Pumped::TooLarge => Err(Fault::ResponseTruncated), // answers have no bound
                 Pumped::SinkGone => Err(Fault::ClientGone),
                 Pumped::Malformed(what) => Err(Fault::BadResponse(what)),
             };
@@ -111,17 +111,12 @@ impl Session {
         if exchange.request_cut || exchange.trace.sent.get().is_some() {
             return Ok(());
         }
-        let pumped = pump::pump(world, &mut exchange.request, self.client, upstream, budget);
-        if let Some(max) = world.config.request_body_max
-            && exchange.request.read > max.saturating_add(world.config.limits.request_head as u64)
-        {
-            return Err(Fault::RequestTooLarge);
-        }
-        match pumped {
+        match pump::pump(world, &mut exchange.request, self.client, upstream, budget) {
             Pumped::Complete => exchange.trace.sent = Stamp::at(world.now),
             Pumped::SourceBlocked | Pumped::SinkBlocked | Pumped::Budget => {}
             Pumped::SourceGone => return Err(Fault::ClientGone),
             Pumped::Malformed(what) => return Err(Fault::RequestBody(what)),
+            Pumped::TooLarge => return Err(Fault::RequestTooLarge),
             // The backend may have answered before it stopped listening (an early 413): its answer, if there is
             // one, is still there to be read.
             Pumped::SinkGone => {
@@ -186,7 +181,10 @@ impl Session {
         exchange.response.progress = world.now;
         exchange.status = facts.status;
         if let Err(fault) = check_surplus(exchange, facts.framing) {
+            // What was cleared of it must not follow the answer we give instead.
             exchange.response.out.truncate(exchange.response.out_sent);
+            let cleared = exchange.response.buffer.ready().len();
+            exchange.response.buffer.sent(cleared);
             return Answer::Failed(fault);
         }
         exchange.answer = Some(facts);
@@ -288,7 +286,7 @@ fn check_surplus(exchange: &mut Exchange, framing: Framing) -> Result<(), Fault>
         }
         Ok(()) => Ok(()),
         Err(crate::http1::body::BadBody::Malformed(what)) => Err(Fault::BadResponse(what)),
-        Err(crate::http1::body::BadBody::Truncated) => Err(Fault::ResponseTruncated),
+        Err(_) => Err(Fault::ResponseTruncated),
     }
 }
 

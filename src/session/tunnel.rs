@@ -35,7 +35,9 @@ impl Session {
                 }
                 Pumped::SourceBlocked | Pumped::SinkBlocked => {}
                 Pumped::Budget => result = result.map(|_| Step::Again),
-                Pumped::SourceGone | Pumped::SinkGone | Pumped::Malformed(_) => result = Err(fault),
+                Pumped::SourceGone | Pumped::SinkGone | Pumped::Malformed(_) | Pumped::TooLarge => {
+                    result = Err(fault);
+                }
             }
         }
         let progress = exchange.request.progress.max(exchange.response.progress);
