@@ -35,6 +35,11 @@ impl Timers {
         }
     }
 
+    /// Whether an owner with this entry queued is woken by `deadline`, for the tests' sweep.
+    pub fn covers(armed: Armed, deadline: Time) -> bool {
+        armed.0 <= deadline
+    }
+
     /// When the loop must wake next, if ever.
     pub fn next(&self) -> Option<Time> {
         self.heap.peek().map(|Reverse((due, _))| *due)
