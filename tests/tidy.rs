@@ -4,6 +4,8 @@
 //! up with the language. Tests are held to less: their functions may be as
 //! long as their tables, and may panic.
 
+#![allow(clippy::unwrap_used)] // a panic is a verdict
+
 use std::path::{Path, PathBuf};
 
 const FILE_LINES_MAX: usize = 500;

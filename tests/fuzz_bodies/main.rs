@@ -2,6 +2,8 @@
 //!
 //! The targets themselves are a package of their own in `tests/fuzz`, in cargo-fuzz's layout.
 
+#![allow(clippy::expect_used, clippy::unwrap_used)] // a panic is a verdict
+
 mod bodies;
 
 use std::path::Path;

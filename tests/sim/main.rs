@@ -5,6 +5,7 @@
 //! get its answer. In the others anything may fail, and every rule about what may not be seen must still hold.
 
 #![allow(unreachable_pub)] // modules of one test program: nothing here is reached from outside
+#![allow(clippy::expect_used, clippy::unwrap_used)] // a panic is a verdict
 
 mod client;
 mod ledger;
