@@ -141,6 +141,12 @@ impl Session {
                 Step::Wait => return Turn::Wait,
                 Step::Again => return Turn::Again,
                 Step::Gone => return Turn::Done,
+                // The next request is here already: it waits its turn, or a client that pipelines requests we can
+                // answer without waiting would keep everybody else out.
+                Step::Next(Phase::Head) if self.phase == Phase::Finish && self.exchange.is_some() => {
+                    self.phase = Phase::Head;
+                    return Turn::Again;
+                }
                 Step::Next(phase) => {
                     self.phase = phase;
                     match phase {

@@ -240,3 +240,34 @@ fn many_clients_get_their_own_answers_and_a_row_for_each() {
     let share = |origin: &Origin| origin.seen().len();
     assert_eq!(origins.each_ref().map(share), [500; 3], "round robin");
 }
+
+#[test]
+fn a_client_that_never_pauses_does_not_starve_the_others() {
+    let origin = Origin::echo_path();
+    let proxy = ProxyUnderTest::start(&[origin.address], |_| {});
+    let flood = proxy.client();
+    let (mut sending, mut reading) = (flood.stream.try_clone().unwrap(), flood.stream.try_clone().unwrap());
+    let sender = std::thread::spawn(move || {
+        let requests = "OPTIONS / HTTP/1.1\r\nHost: h\r\nMax-Forwards: 0\r\n\r\n".repeat(1000);
+        while sending.write_all(requests.as_bytes()).is_ok() {}
+    });
+    let reader = std::thread::spawn(move || {
+        let mut piece = vec![0; MIB];
+        let goes_on = |read: std::io::Result<usize>| match read {
+            Ok(count) => count > 0,
+            Err(error) => is_not_yet(&error),
+        };
+        while goes_on(reading.read(&mut piece)) {}
+    });
+    let begun = Instant::now();
+    let mut client = proxy.client();
+    for _ in 0..20 {
+        assert_eq!(client.get("/").status, 200);
+    }
+    let took = begun.elapsed();
+    flood.reset();
+    drop(proxy);
+    sender.join().unwrap();
+    reader.join().unwrap();
+    assert!(took < DEADLINE / 2, "{took:?}");
+}
