@@ -232,9 +232,10 @@ impl Exchange {
         self.facts.method.is_idempotent() && !self.request.spilled
     }
 
-    /// Whether a byte of the answer, interim or final, has been given to the client.
+    /// Whether the client has been given, or is about to be given, the head of its final answer. Interim ones do not
+    /// count: another answer, ours if need be, can follow them.
     pub fn answer_begun(&self) -> bool {
-        self.response.written > 0 || self.answer.is_some()
+        self.answer.is_some()
     }
 }
 

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use tidegate::config::ProxyConfig;
 
+use super::support::origin::Arrival;
 use super::support::{Client, End, Origin, OriginConn, ProxyUnderTest, wait_for};
 use super::text::{self, expand};
 
@@ -296,8 +297,10 @@ impl Row {
     fn check_origin(&self, origin: &Origin, own: &str) -> Result<(), String> {
         let mut seen = origin.seen();
         // A request that was cut can be seen late, by another thread of the origin.
-        let probe = seen.iter().position(|arrival| arrival.bytes.starts_with(b"GET /probe "));
-        let probe = seen.remove(probe.ok_or("no probe arrived")?);
+        let is_probe = |arrival: &Arrival| arrival.bytes.starts_with(b"GET /probe ");
+        let probe = seen.iter().rfind(|arrival| is_probe(arrival)).ok_or("no probe arrived")?.clone();
+        // One that met a dying connection was sent again.
+        seen.retain(|arrival| !is_probe(arrival));
         if let (Some(text), [arrival]) = (&self.may_begin, &seen[..]) {
             let whole = expand(text);
             return match is_cut(&whole, &arrival.bytes) && arrival.connection != probe.connection {

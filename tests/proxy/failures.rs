@@ -131,8 +131,12 @@ fn interim_answers_have_an_end() {
     let proxy = ProxyUnderTest::start(&[origin.address], |_| {});
     let mut client = proxy.client();
     client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
-    let interims = (0..100).take_while(|_| client.response().status == 102).count();
-    assert!(interims <= 32, "{interims} interim answers");
+    let mut last = 0;
+    let interims = (0..100).take_while(|_| {
+        last = client.response().status;
+        last == 102
+    });
+    assert_eq!((interims.count(), last), (32, 502));
 }
 
 #[test]
@@ -147,7 +151,6 @@ fn an_early_answer_reaches_a_client_that_is_still_sending() {
         client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3000000\r\n\r\n");
         client.send(vec![b'x'; 3_000_000]); // more than the sockets' buffers hold
         let answer = client.response();
-        assert_eq!((answer.status, answer.field("Connection")), (413, Some("close")));
-        assert_eq!(answer.body, b"no");
+        assert_eq!((answer.status, answer.body.as_slice()), (413, &b"no"[..]));
     }
 }
