@@ -49,10 +49,8 @@ impl Session {
         let outcome = if fault.side() == Side::Upstream { Outcome::Failure } else { Outcome::Abandoned };
         settle(exchange, outcome, world);
         let sent = exchange.request.out_sent > 0;
-        if exchange.answer.is_none()
-            && fault.may_retry(sent, exchange.is_replayable())
-            && elsewhere(exchange, world)
-        {
+        let unanswered = exchange.trace.ttfb.get().is_none();
+        if unanswered && fault.may_retry(sent, exchange.is_replayable()) && elsewhere(exchange, world) {
             return Step::Next(Phase::Route);
         }
         if exchange.answer_begun() || fault == Fault::ClientGone || fault == Fault::ClientStalled {

@@ -1,10 +1,13 @@
 //! Backends that refuse, keep silent or stop in the middle, and clients that vanish.
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use super::support::{Gate, Origin, ProxyUnderTest, wait_for};
+use tidegate::balance::Routing;
+
+use super::support::{Gate, Origin, OriginConn, ProxyUnderTest, wait_for};
 
 /// An address at which nobody listens.
 fn nobody() -> SocketAddr {
@@ -153,4 +156,79 @@ fn an_early_answer_reaches_a_client_that_is_still_sending() {
         let answer = client.response();
         assert_eq!((answer.status, answer.body.as_slice()), (413, &b"no"[..]));
     }
+}
+
+/// Two backends: whichever is asked first does this, the other one answers.
+fn first_does(script: impl Fn(&mut OriginConn) + Send + Sync + 'static) -> ([Origin; 2], ProxyUnderTest) {
+    let first = Arc::new(AtomicBool::new(true));
+    let script = Arc::new(script);
+    let origin = || {
+        let (first, script) = (first.clone(), script.clone());
+        Origin::start(move |conn| {
+            while conn.request().is_some() {
+                if first.swap(false, Ordering::SeqCst) {
+                    return script(conn);
+                }
+                conn.answer("elsewhere");
+            }
+        })
+    };
+    let origins = [origin(), origin()];
+    let proxy = ProxyUnderTest::logged(&origins.each_ref().map(|origin| origin.address), |config| {
+        config.routing = Routing::LeastConnections;
+    });
+    (origins, proxy)
+}
+
+fn requests(origins: &[Origin; 2]) -> usize {
+    origins.iter().map(|origin| origin.seen().len()).sum()
+}
+
+#[test]
+fn a_get_that_got_no_byte_is_tried_elsewhere() {
+    let (origins, proxy) = first_does(|_| {});
+    assert_eq!(proxy.client().get("/").body, b"elsewhere");
+    assert_eq!(requests(&origins), 2);
+    assert_eq!(proxy.stop().1[0].get("attempts"), "2");
+}
+
+#[test]
+fn a_post_that_got_no_byte_is_not() {
+    let (origins, proxy) = first_does(|_| {});
+    let mut client = proxy.client();
+    client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx");
+    assert_eq!(client.response().status, 502);
+    assert_eq!(requests(&origins), 1);
+}
+
+#[test]
+fn nothing_is_tried_elsewhere_after_a_byte_of_an_answer() {
+    for answer in ["HTTP/1.1 2", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n", "HTTP/1.1 103 Early\r\n\r\n"] {
+        let (origins, proxy) = first_does(move |conn| {
+            conn.write(answer);
+        });
+        let mut client = proxy.client();
+        client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        let mut status = client.response().status;
+        if status == 103 {
+            status = client.response().status;
+        }
+        assert_eq!(status, 502, "after {answer:?}");
+        assert_eq!(requests(&origins), 1, "after {answer:?}");
+    }
+}
+
+#[test]
+fn a_backend_that_refuses_sends_even_a_post_elsewhere() {
+    let origin = Origin::echo_path();
+    let proxy = ProxyUnderTest::start(&[nobody(), origin.address, nobody()], |config| {
+        config.routing = Routing::LeastConnections;
+    });
+    for _ in 0..6 {
+        let mut client = proxy.client();
+        let text = "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx";
+        assert_eq!(client.send(text).response().body, b"/a");
+    }
+    assert_eq!(origin.seen().len(), 6);
+    assert!(origin.seen().iter().all(|arrival| arrival.bytes.ends_with(b"\r\n\r\nx")));
 }
