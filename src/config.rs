@@ -25,7 +25,7 @@ pub use crate::balance::Routing;
 pub use ipnet::IpNet as Cidr;
 
 /// The policy of a proxy that was not told which. One constant, for it is bound to change.
-pub const ROUTING_DEFAULT: Routing = Routing::RoundRobin;
+pub const ROUTING_DEFAULT: Routing = Routing::Elastic;
 
 /// Everything `tidegate proxy` can be told.
 #[derive(Clone, Debug, PartialEq)]

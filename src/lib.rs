@@ -1,7 +1,47 @@
 //! # How tidegate is built
 //!
-//! The kernel only marks, one switch advances, one pump moves bytes, and everything clever is a pure function beside
-//! them.
+//! **The kernel only marks, one switch advances, one pump moves bytes, and everything clever is a pure function beside
+//! them.** This page is the plan of the house; the `mod` list below is in reading order.
+//!
+//! ## A request is a one-way street
+//!
+//! ```text
+//! kernel --event--> reactor   mark(token, ready): only sets bits and queues the session's key
+//!                   reactor   turn(now): expire deadlines, run the queue; accept; publish
+//!                     proxy     pop key -> session.advance(&mut world)      world = conns, upstreams, policy, records
+//!                       session   head -> route -> connect -> relay -> finish -> (head | linger | gone)
+//!                         http1/ balance/   pure calls: bytes or numbers in, a value out
+//!                         net/conn          fill() and drain(), the only reads and writes
+//!                       returns Turn::{Wait, Again, Done}
+//!                   record/ dashboard/   leave by value: a batch of rows, a snapshot. Nothing calls back up.
+//! ```
+//!
+//! Arrows point down; results come back as values. [`reactor`] has the only poll and the only clock of the hot path:
+//! everything below is told the time. [`proxy::Proxy`] has all live state and is generic over [`net::Net`], so the
+//! seeded simulation in `tests/sim` drives the very code that serves real clients.
+//!
+//! ## Who owns what
+//!
+//! * One [`slab::Slab`] of [`net::Conn`], client and upstream alike, registered once for life; one slab of
+//!   [`session::Session`], which has the logic and names its connections by key. Keys carry a generation: an event for a
+//!   socket closed meanwhile finds nobody.
+//! * An idle client is a connection and a session, and no buffer. What a request needs is in a
+//!   [`session::Exchange`], taken from a free list at its first byte and given back after its record.
+//! * Bytes on their way are in a [`buffer::Buffer`] that belongs to the exchange, not to the socket: the pump fills it
+//!   from one connection and drains it to the other. A body byte is copied from the kernel and to the kernel, nowhere
+//!   between. While anything waits to be sent nothing is read: that is all the backpressure there is.
+//! * [`upstream::Upstreams`] is the only writer of in-flight counts, health and the connection pool. A policy
+//!   ([`balance::Policy`]) keeps its own state and is told the rest.
+//!
+//! ## What keeps it honest
+//!
+//! * Readiness is cleared only by the kernel's own answer, and never says what we want.
+//! * A session step returns its next phase; only [`session::Session::advance`] assigns it. Only [`proxy`] removes sessions.
+//! * A byte budget per turn, a bound on every buffer, a deadline on every wait: each a named constant or a flag.
+//! * `http1 balance buffer slab timer record/row` name no socket, no poll and no clock; `tests/tidy.rs` sees to it.
+//!
+//! Deliberately absent: an async runtime, HTTP/2, TLS, caching, rewriting of paths, and any lock or disk on the reactor's
+//! thread.
 #![cfg_attr(rustfmt, rustfmt_skip)] // `mod` lines stand in reading order
 
 pub mod cli;
@@ -16,8 +56,11 @@ pub mod net;
 pub mod upstream;
 pub mod balance;
 pub mod record;
-pub mod dashboard;
+pub mod serve;
 pub mod emulator;
+pub mod dashboard;
+pub mod load;
+pub mod demo;
 pub mod buffer;
 pub mod slab;
 pub mod timer;

@@ -85,11 +85,14 @@ pub enum Order {
     Stop,
     /// Reopen the log.
     ReopenLog,
+    /// Adopt the configuration that lies ready.
+    Reload,
 }
 
 const STOP: u8 = 1;
 const DRAIN: u8 = 2;
 const REOPEN_LOG: u8 = 4;
+const RELOAD: u8 = 8;
 
 /// Carries orders to a reactor from any thread.
 #[derive(Clone, Debug)]
@@ -113,6 +116,11 @@ impl Control {
     /// Asks for the log to be reopened.
     pub fn reopen_log(&self) {
         self.give(REOPEN_LOG);
+    }
+
+    /// Says that a new configuration lies ready where the service looks for it.
+    pub fn reload(&self) {
+        self.give(RELOAD);
     }
 
     fn give(&self, order: u8) {
@@ -257,6 +265,9 @@ impl Reactor {
         if orders & REOPEN_LOG != 0 {
             service.order(Order::ReopenLog);
         }
+        if orders & RELOAD != 0 {
+            service.order(Order::Reload);
+        }
         if orders & DRAIN != 0 && matches!(self.state, State::Serving) {
             service.order(Order::Unready);
             self.state = State::Unready { until: now.plus(self.drain.delay) };
@@ -353,7 +364,8 @@ impl Clock {
     }
 }
 
-fn ready_of(event: &Event) -> Ready {
+/// What an event says of its socket.
+pub(crate) fn ready_of(event: &Event) -> Ready {
     let mut ready = Ready::NONE;
     if event.is_readable() {
         ready = ready.with(Ready::READABLE);

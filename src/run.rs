@@ -2,23 +2,28 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::cli::Failure;
 use crate::config::{DemoConfig, EmulatorConfig, ProxyConfig, Settings};
-use crate::dashboard::Board;
+use crate::dashboard::{self, Board};
+use crate::demo;
+use crate::emulator;
 use crate::net::{self, Sockets};
-use crate::proxy::{Proxy, Setup, World};
+use crate::proxy::{Inbox, Proxy, Setup, World};
 use crate::reactor::{Control, DrainTimes, Reactor};
 use crate::record::console::Console;
 use crate::record::row::Names;
 use crate::record::stats::Snapshot;
 use crate::record::writer::{LogHandle, LogWriter};
+use crate::serve::Running;
 
 /// File descriptors kept back for listeners, logs and the admin page.
 const DESCRIPTORS_RESERVED: u64 = 64;
@@ -32,6 +37,9 @@ pub struct RunningProxy {
     pub control: Control,
     /// Its latest figures.
     pub board: Arc<Board>,
+    /// The admin address at work, if there is one.
+    pub admin: Option<Running>,
+    inbox: Inbox,
     thread: JoinHandle<Result<Snapshot, Failure>>,
 }
 
@@ -45,14 +53,23 @@ impl RunningProxy {
         self.wait()
     }
 
+    /// Has it adopt another configuration, without losing a request.
+    pub fn reload(&self, config: ProxyConfig) {
+        *self.inbox.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(config));
+        self.control.reload();
+    }
+
     /// Waits until it has ended by an order from elsewhere.
     ///
     /// # Errors
     /// When its loop failed.
     pub fn wait(self) -> Result<Snapshot, Failure> {
-        self.thread
-            .join()
-            .unwrap_or_else(|_| Err(Failure::Runtime("the proxy's thread has panicked".to_owned())))
+        let ended = self.thread.join();
+        if let Some(admin) = self.admin {
+            // It has nothing to lose.
+            let _ = admin.stop();
+        }
+        ended.unwrap_or_else(|_| Err(Failure::Runtime("the proxy's thread has panicked".to_owned())))
     }
 }
 
@@ -80,18 +97,27 @@ pub fn start_proxy(
         true => Some(Console::start().map_err(|error| runtime("console thread", &error))?),
         false => None,
     };
-    let board = Arc::new(Board::default());
+    let inbox = Inbox::default();
+    let admin_address = config.admin;
     let setup = Setup {
         config: Arc::new(config),
         log,
         console,
-        board: Some(board.clone()),
+        inbox: inbox.clone(),
         clients_max,
         seed: fastrand::u64(..),
     };
     let sockets = Sockets::new(reactor.registry().map_err(|error| runtime("event loop", &error))?);
-    let world =
+    let mut world =
         World::new(sockets, setup).map_err(|error| Failure::Runtime(format!("histograms: {error}")))?;
+    let board = world.show();
+    let admin = match admin_address {
+        Some(address) => {
+            let started = dashboard::start(address, board.clone());
+            Some(started.map_err(|error| cannot_listen("--admin", address, &error))?)
+        }
+        None => None,
+    };
     let control = reactor.control();
     let thread = std::thread::Builder::new()
         .name("reactor".to_owned())
@@ -103,7 +129,7 @@ pub fn start_proxy(
             result.map(|()| figures)
         })
         .map_err(|error| runtime("reactor thread", &error))?;
-    Ok(RunningProxy { address, control, board, thread })
+    Ok(RunningProxy { address, control, board, admin, inbox, thread })
 }
 
 /// `tidegate proxy`, until told to stop.
@@ -115,10 +141,14 @@ pub fn proxy(settings: &Settings) -> Result<(), Failure> {
     let mut signals = signals()?;
     let handle = signals.handle();
     let running = start_proxy(config, move || handle.close())?;
-    tracing::info!("listening on http://{}", running.address);
+    tell(&running, &settings.load().map_err(Failure::Usage)?.config);
     for signal in &mut signals {
         match signal {
             SIGUSR1 => running.control.reopen_log(),
+            SIGHUP => match settings.load() {
+                Ok(loaded) => running.reload(loaded.config),
+                Err(complaint) => tracing::error!("not reloaded, nothing changed: {complaint}"),
+            },
             _ => running.control.drain_or_stop(),
         }
     }
@@ -129,20 +159,94 @@ pub fn proxy(settings: &Settings) -> Result<(), Failure> {
 ///
 /// # Errors
 /// One line: what cannot be opened.
-pub fn backend(_config: &EmulatorConfig) -> Result<(), Failure> {
-    Err(Failure::Runtime("not built yet".to_owned()))
+pub fn backend(config: &EmulatorConfig) -> Result<(), Failure> {
+    let mut signals = signals()?;
+    let running = emulator::start(config).map_err(|error| cannot_listen("--port", config.listen, &error))?;
+    tracing::info!("backend {} listening on http://{}", config.id, running.address);
+    for signal in &mut signals {
+        if matches!(signal, SIGTERM | SIGINT) {
+            break;
+        }
+    }
+    running.stop().map_err(|error| runtime("event loop", &error))
 }
 
 /// `tidegate demo`, to its table.
 ///
 /// # Errors
 /// One line: what cannot be opened.
-pub fn demo(_config: &DemoConfig) -> Result<(), Failure> {
-    Err(Failure::Runtime("not built yet".to_owned()))
+pub fn demo(config: &DemoConfig) -> Result<(), Failure> {
+    demo::run(config, &mut InProcess::default())
+}
+
+/// The demo's parts as threads of this process.
+#[derive(Default)]
+struct InProcess {
+    backends: Vec<Running>,
+    proxy: Option<RunningProxy>,
+}
+
+impl demo::Stage for InProcess {
+    fn start_backend(&mut self, config: &EmulatorConfig) -> std::io::Result<SocketAddr> {
+        let running = emulator::start(config)?;
+        let address = running.address;
+        self.backends.push(running);
+        Ok(address)
+    }
+
+    fn start_proxy(&mut self, config: ProxyConfig) -> Result<SocketAddr, Failure> {
+        let running = start_proxy(config, || {})?;
+        let address = running.address;
+        self.proxy = Some(running);
+        Ok(address)
+    }
+
+    fn stop_proxy(&mut self) -> Option<Snapshot> {
+        self.proxy.take()?.stop().ok()
+    }
+
+    fn stop_backends(&mut self) {
+        for backend in self.backends.drain(..) {
+            // Nothing is lost with an emulated backend that ended badly.
+            let _ = backend.stop();
+        }
+    }
+}
+
+/// Operational messages, on standard error: `TIDEGATE_LOG_LEVEL` says from which level on (`warn`, `info`, `debug`).
+pub fn start_messages() {
+    let filter = EnvFilter::builder()
+        .with_default_directive(LevelFilter::INFO.into())
+        .with_env_var("TIDEGATE_LOG_LEVEL")
+        .from_env_lossy();
+    // It fails only when a subscriber is set already, and then messages have somewhere to go.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_writer(std::io::stderr)
+        .try_init();
+}
+
+/// Says where everything is.
+fn tell(running: &RunningProxy, config: &ProxyConfig) {
+    let backends: Vec<&str> = config.backends.iter().map(|backend| backend.url.as_str()).collect();
+    tracing::info!("listening on http://{}", running.address);
+    tracing::info!(
+        "balancing over {} with {}, {} upstream connections",
+        backends.join(", "),
+        config.routing,
+        config.upstream
+    );
+    if let Some(log) = &config.log {
+        tracing::info!("a row per request goes to {}", log.display());
+    }
+    if let Some(admin) = &running.admin {
+        tracing::info!("figures at http://{}/api/stats", admin.address);
+    }
 }
 
 fn signals() -> Result<Signals, Failure> {
-    Signals::new([SIGTERM, SIGINT, SIGUSR1]).map_err(|error| runtime("signal handlers", &error))
+    Signals::new([SIGHUP, SIGTERM, SIGINT, SIGUSR1]).map_err(|error| runtime("signal handlers", &error))
 }
 
 fn open_log(path: &Path, config: &ProxyConfig, origin: Instant) -> Result<LogHandle, Failure> {

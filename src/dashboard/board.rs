@@ -1,36 +1,49 @@
-//! Where the proxy leaves its latest figures for whoever looks.
+//! Where the proxy shows its figures and the admin page reads them.
+//!
+//! A value changes hands, nothing else: whoever reads cannot hold up whoever writes for longer than it takes to copy a
+//! pointer.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::record::stats::Snapshot;
 
-/// The latest figures, by value: a reader takes a reference and goes; it can never hold the proxy up.
-#[derive(Debug, Default)]
+/// The latest figures, and whether the proxy takes new work.
+#[derive(Debug)]
 pub struct Board {
-    latest: Mutex<Option<Arc<Snapshot>>>,
-    unready: AtomicBool,
+    latest: Mutex<Arc<Snapshot>>,
+    ready: AtomicBool,
 }
 
 impl Board {
-    /// Replaces what is shown.
+    /// A board that shows `first`, of a proxy that is ready.
+    pub fn new(first: Snapshot) -> Board {
+        Board { latest: Mutex::new(Arc::new(first)), ready: AtomicBool::new(true) }
+    }
+
+    /// Shows `snapshot` from now on.
     pub fn publish(&self, snapshot: Snapshot) {
-        let snapshot = Some(Arc::new(snapshot));
-        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
+        let before = std::mem::replace(&mut *self.lock(), Arc::new(snapshot));
+        drop(before); // after the lock is given up
     }
 
-    /// What is shown, once something is.
-    pub fn latest(&self) -> Option<Arc<Snapshot>> {
-        self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// What was shown last.
+    pub fn latest(&self) -> Arc<Snapshot> {
+        self.lock().clone()
     }
 
-    /// Whether new clients are welcome.
+    /// Says whether new work is welcome.
     pub fn set_ready(&self, ready: bool) {
-        self.unready.store(!ready, Ordering::SeqCst);
+        self.ready.store(ready, Ordering::Relaxed);
     }
 
-    /// Whether new clients are welcome.
+    /// Whether new work is welcome.
     pub fn is_ready(&self) -> bool {
-        !self.unready.load(Ordering::SeqCst)
+        self.ready.load(Ordering::Relaxed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Arc<Snapshot>> {
+        // The value is replaced whole, so a panic elsewhere cannot have left half of one.
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,3 +1,122 @@
-//! The latency-emulating backends.
+//! The latency-emulating backends: a [`Handler`] that takes the time its profile says.
+//!
+//! Latency counts from the request's head, as in a server that begins to work while the body still comes in; the
+//! answer waits for the body's end. With limited concurrency requests are served in the order of their heads. A failing
+//! request fails after its latency, like work that was tried: a backend that failed at once would look fast.
+//! Absent: the cost of transferring bodies, which comes on top and holds no place in service.
 
 pub mod profile;
+mod service;
+
+use std::io;
+
+use crate::clock::Time;
+use crate::config::EmulatorConfig;
+use crate::serve::{self, Content, Handler, Reply, Request, Running, Settings};
+use profile::{Profile, ProfileError, Sampler};
+use service::Service;
+
+/// Keeps the draw of failures apart from that of latencies: the same seed gives the same latencies at any fail rate.
+const FAILURE_SEED: u64 = 0x5EED_FA11;
+const TEXT_FIELDS: &str = "Content-Type: text/plain; charset=utf-8\r\n";
+const ECHO_FIELDS: &str = "Content-Type: application/octet-stream\r\n";
+
+/// One emulated backend.
+#[derive(Debug)]
+pub struct Emulator {
+    id: String,
+    sampler: Sampler,
+    service: Service,
+    body_bytes: Option<u64>,
+    fail_rate: f64,
+    failures: fastrand::Rng,
+}
+
+impl Emulator {
+    /// As configured; without a seed, with one of its own.
+    ///
+    /// # Errors
+    /// When the latency is no profile.
+    pub fn new(config: &EmulatorConfig) -> Result<Emulator, ProfileError> {
+        let profile = match &config.latency {
+            Some(profile) => profile.clone(),
+            None => Profile::for_id(&config.id),
+        };
+        let seed = config.seed.unwrap_or_else(|| fastrand::u64(..));
+        Ok(Emulator {
+            id: config.id.clone(),
+            sampler: Sampler::new(profile, seed),
+            service: Service::new(config.concurrency),
+            body_bytes: config.body_bytes,
+            fail_rate: config.fail_rate,
+            failures: fastrand::Rng::with_seed(seed ^ FAILURE_SEED),
+        })
+    }
+}
+
+impl Handler for Emulator {
+    fn request(&mut self, request: &Request<'_>, text: &mut Vec<u8>, now: Time) -> Reply {
+        let latency = self.sampler.draw();
+        let delay = self.service.admit(now, latency).since(now);
+        let reply = Reply { status: 200, fields: TEXT_FIELDS, content: Content::Text, delay };
+        let fails = self.fail_rate > 0.0 && self.failures.f64() < self.fail_rate;
+        if !fails && request.path() == b"/echo" {
+            return Reply { fields: ECHO_FIELDS, content: Content::Echo, ..reply };
+        }
+        if !fails && let Some(count) = self.body_bytes {
+            return Reply { content: Content::Fill(count), ..reply };
+        }
+        text.extend_from_slice(if fails { b"Failure from " } else { b"Hello from " });
+        text.extend_from_slice(self.id.as_bytes());
+        text.extend_from_slice(" \u{2013} simulated ".as_bytes());
+        write_millis(latency, text);
+        text.extend_from_slice(b"ms");
+        Reply { status: if fails { 500 } else { 200 }, ..reply }
+    }
+}
+
+/// Milliseconds, exact: without a fraction when whole, else with the digits it takes.
+fn write_millis(latency: std::time::Duration, text: &mut Vec<u8>) {
+    const NANOS: u128 = 1_000_000;
+    let nanos = latency.as_nanos();
+    text.extend_from_slice(itoa::Buffer::new().format(nanos / NANOS).as_bytes());
+    if nanos.is_multiple_of(NANOS) {
+        return;
+    }
+    let mut digits = itoa::Buffer::new();
+    let digits = digits.format(nanos % NANOS + NANOS); // the leading 1 keeps the zeros behind it
+    text.push(b'.');
+    text.extend_from_slice(digits[1..].trim_end_matches('0').as_bytes());
+}
+
+/// Listens and answers from a thread of its own.
+///
+/// # Errors
+/// When the address cannot be had; `InvalidInput` when the latency is no profile.
+pub fn start(config: &EmulatorConfig) -> io::Result<Running> {
+    let emulator =
+        Emulator::new(config).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    serve::start(&format!("backend-{}", config.id), config.listen, Settings::default(), emulator)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn milliseconds_are_exact() {
+        for (nanos, expected) in [
+            (0, "0"),
+            (400_000_000, "400"),
+            (1_500_000, "1.5"),
+            (250_000, "0.25"),
+            (20_000_001, "20.000001"),
+            (10_050_000, "10.05"),
+        ] {
+            let mut text = Vec::new();
+            write_millis(Duration::from_nanos(nanos), &mut text);
+            assert_eq!(text, expected.as_bytes(), "{nanos}");
+        }
+    }
+}

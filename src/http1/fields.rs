@@ -75,8 +75,8 @@ pub(super) fn split(
     fields: &mut Vec<Field>,
 ) -> Result<Parsed, Fault> {
     // Room on the stack costs as much as there is of it, so most heads are served with little.
-    match split_into::<32>(bytes, start, max, fields) {
-        Err(Fault::TooMany) if max > 32 => {}
+    match split_into::<16>(bytes, start, max, fields) {
+        Err(Fault::TooMany) if max > 16 => {}
         result => return result,
     }
     match split_into::<128>(bytes, start, max, fields) {
@@ -104,67 +104,70 @@ fn split_into<const ROOM: usize>(
 
 /// Keeps `headers` as offsets into `head`, which ends with them, if every line of it ends in CRLF.
 fn record(head: &[u8], headers: &[Header<'_>], fields: &mut Vec<Field>) -> Result<Parsed, Fault> {
-    fields.clear();
     let base = head.as_ptr() as usize;
-    for header in headers {
-        let name = header.name.as_bytes();
-        let start = name.as_ptr() as usize - base;
-        let value_start = header.value.as_ptr() as usize - base;
-        // The line before ends here.
-        if !head[..start].ends_with(b"\r\n") {
-            return Err(BARE_LF);
-        }
-        fields.push(Field {
-            name: Span { start: start as u16, end: (start + name.len()) as u16 },
-            value: Span { start: value_start as u16, end: (value_start + header.value.len()) as u16 },
-            kind: classify(name),
-        });
-    }
-    if head.ends_with(b"\r\n\r\n") { Ok(Parsed::Complete(head.len())) } else { Err(BARE_LF) }
+    let span = |part: &[u8]| {
+        let start = part.as_ptr() as usize - base;
+        Span { start: start as u16, end: (start + part.len()) as u16 }
+    };
+    let mut is_crlf = head.ends_with(b"\r\n\r\n");
+    fields.clear();
+    fields.extend(headers.iter().map(|header| {
+        let (name, value) = (span(header.name.as_bytes()), span(header.value));
+        // The line before ended in LF, or httparse would not have found this one.
+        is_crlf &= head.get((name.start as usize).wrapping_sub(2)) == Some(&b'\r');
+        Field { name, value, kind: classify(header.name.as_bytes()) }
+    }));
+    if is_crlf { Ok(Parsed::Complete(head.len())) } else { Err(Fault::Malformed("bare LF in the head")) }
 }
-
-const BARE_LF: Fault = Fault::Malformed("bare LF in the head");
 
 /// Length and first letter tell all names that matter apart, so one comparison settles each field.
 fn classify(name: &[u8]) -> FieldKind {
     use FieldKind::*;
-    let first = name[0] | 0x20;
-    let (candidate, kind): (&[u8], FieldKind) = match (name.len(), first) {
-        (2, b't') => (b"te", Te),
-        (3, b'v') => (b"via", Via),
-        (4, b'h') => (b"host", Host),
-        (4, b'd') => (b"date", Date),
-        (6, b'e') => (b"expect", Expect),
-        (7, b't') => (b"trailer", HopByHop),
-        (7, b'u') => (b"upgrade", Upgrade),
-        (9, b'f') => (b"forwarded", Forwarded),
-        (10, b'c') => (b"connection", Connection),
-        (10, b'k') => (b"keep-alive", HopByHop),
-        (12, b'm') => (b"max-forwards", MaxForwards),
-        (12, b'x') => (b"x-request-id", XRequestId),
-        (14, b'c') => (b"content-length", ContentLength),
-        (14, b'h') => (b"http2-settings", HopByHop),
-        (15, b'x') => (b"x-forwarded-for", XForwardedFor),
-        (16, b'x') => (b"x-forwarded-host", XForwardedHost),
-        (16, b'p') => (b"proxy-connection", HopByHop),
-        (17, b't') => (b"transfer-encoding", TransferEncoding),
-        (17, b'x') => (b"x-forwarded-proto", XForwardedProto),
-        _ => return classify_prefix(name, first),
-    };
-    match likeness(name, candidate) {
+    match (name.len(), name[0] | 0x20) {
+        (2, b't') => settle(name, b"TE", Te),
+        (3, b'v') => settle(name, b"Via", Via),
+        (4, b'h') => settle(name, b"Host", Host),
+        (4, b'd') => settle(name, b"Date", Date),
+        (6, b'e') => settle(name, b"Expect", Expect),
+        (7, b't') => settle(name, b"Trailer", HopByHop),
+        (7, b'u') => settle(name, b"Upgrade", Upgrade),
+        (9, b'f') => settle(name, b"Forwarded", Forwarded),
+        (10, b'c') => settle(name, b"Connection", Connection),
+        (10, b'k') => settle(name, b"Keep-Alive", HopByHop),
+        (12, b'm') => settle(name, b"Max-Forwards", MaxForwards),
+        // A look-alike of this one is harmless, so it is not sought.
+        (12, b'x') if name.eq_ignore_ascii_case(b"X-Request-Id") => XRequestId,
+        (14, b'c') => settle(name, b"Content-Length", ContentLength),
+        (14, b'h') => settle(name, b"HTTP2-Settings", HopByHop),
+        (15, b'x') => settle(name, b"X-Forwarded-For", XForwardedFor),
+        (16, b'x') => settle(name, b"X-Forwarded-Host", XForwardedHost),
+        (16, b'p') => settle(name, b"Proxy-Connection", HopByHop),
+        (17, b't') => settle(name, b"Transfer-Encoding", TransferEncoding),
+        (17, b'x') => settle(name, b"X-Forwarded-Proto", XForwardedProto),
+        (_, b'x') => classify_prefix(name),
+        _ => Other,
+    }
+}
+
+/// `kind` if `name` is `usual` in any case. Nearly always it is in this case, which takes two or three loads to see.
+#[inline(always)]
+fn settle<const LEN: usize>(name: &[u8], usual: &[u8; LEN], kind: FieldKind) -> FieldKind {
+    if name == usual {
+        return kind;
+    }
+    match likeness(name, usual) {
         Likeness::Same => kind,
-        Likeness::Similar if kind != XRequestId => LookAlike,
-        _ => classify_prefix(name, first),
+        Likeness::Similar => FieldKind::LookAlike,
+        Likeness::Different if usual[0] == b'X' => classify_prefix(name),
+        Likeness::Different => FieldKind::Other,
     }
 }
 
 /// The one family that is known by its prefix.
-fn classify_prefix(name: &[u8], first: u8) -> FieldKind {
-    const PREFIX: &[u8] = b"x-forwarded-";
-    if first != b'x' || name.len() <= PREFIX.len() {
-        return FieldKind::Other;
-    }
-    match likeness(&name[..PREFIX.len()], PREFIX) {
+fn classify_prefix(name: &[u8]) -> FieldKind {
+    const PREFIX: &[u8] = b"X-Forwarded-";
+    let Some(front) = name.get(..PREFIX.len()) else { return FieldKind::Other };
+    match likeness(front, PREFIX) {
         Likeness::Same => FieldKind::XForwardedOther,
         Likeness::Similar => FieldKind::LookAlike,
         Likeness::Different => FieldKind::Other,
@@ -173,19 +176,18 @@ fn classify_prefix(name: &[u8], first: u8) -> FieldKind {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Likeness {
+    /// Equal but for case.
     Same,
-    /// The same once `_` is read as `-`.
+    /// Equal but for case, once `_` is read as `-`.
     Similar,
     Different,
 }
 
-/// Compares `name`, of token characters, with a lower-case name of the same length made of letters, digits and `-`.
-fn likeness(name: &[u8], lower: &[u8]) -> Likeness {
+/// Compares two names of one length.
+fn likeness(name: &[u8], usual: &[u8]) -> Likeness {
     let mut result = Likeness::Same;
-    for (byte, wanted) in name.iter().zip(lower) {
-        // Setting that bit makes letters lower case, leaves digits and `-` alone, and among the other token
-        // characters makes none of them a letter, a digit or `-`.
-        if byte | 0x20 != *wanted {
+    for (byte, wanted) in name.iter().zip(usual) {
+        if !byte.eq_ignore_ascii_case(wanted) {
             if *byte != b'_' || *wanted != b'-' {
                 return Likeness::Different;
             }

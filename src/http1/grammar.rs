@@ -95,15 +95,15 @@ pub(super) fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// The value of `1*DIGIT`, below 2^63 so that sums and signed counters elsewhere cannot wrap.
 pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() {
+    /// So many digits cannot reach 2^63, and need no check each.
+    const SAFE_DIGITS: usize = 18;
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let mut value: u64 = 0;
-    for byte in digits {
-        if !byte.is_ascii_digit() {
-            return None;
-        }
-        value = value.checked_mul(10)?.checked_add(u64::from(byte - b'0'))?;
+    let (front, rest) = digits.split_at(digits.len().min(SAFE_DIGITS));
+    let mut value = front.iter().fold(0, |value, digit| value * 10 + u64::from(digit - b'0'));
+    for digit in rest {
+        value = value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
     }
     (value < 1 << 63).then_some(value)
 }

@@ -7,32 +7,23 @@ use std::net::Ipv6Addr;
 
 /// Whether it is a host, not empty and without userinfo, and optionally a port that fits 16 bits or is empty.
 pub(super) fn is_valid(authority: &[u8]) -> bool {
-    let (host_is_good, after) = match authority {
-        [b'[', literal @ ..] => match memchr::memchr(b']', literal) {
-            Some(close) => (is_ip_literal(&literal[..close]), &literal[close + 1..]),
-            None => return false,
-        },
-        _ => {
-            let end = memchr::memchr(b':', authority).unwrap_or(authority.len());
-            (end > 0 && is_reg_name(&authority[..end]), &authority[end..])
-        }
-    };
-    host_is_good && is_port_or_nothing(after)
-}
-
-fn is_reg_name(mut name: &[u8]) -> bool {
-    while let [byte, rest @ ..] = name {
-        name = match rest {
-            _ if is(*byte, REG_NAME) => rest,
-            [high, low, rest @ ..]
-                if *byte == b'%' && high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
-            {
-                rest
-            }
-            _ => return false,
+    if let [b'[', literal @ ..] = authority {
+        let Some(close) = memchr::memchr(b']', literal) else { return false };
+        return is_ip_literal(&literal[..close]) && is_port_or_nothing(&literal[close + 1..]);
+    }
+    let mut end = 0;
+    while let Some(byte) = authority.get(end) {
+        end += match byte {
+            byte if is(*byte, REG_NAME) => 1,
+            b'%' if is_percent_encoded(&authority[end..]) => 3,
+            _ => break,
         };
     }
-    true
+    end > 0 && is_port_or_nothing(&authority[end..])
+}
+
+fn is_percent_encoded(bytes: &[u8]) -> bool {
+    matches!(bytes, [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
 }
 
 fn is_port_or_nothing(after: &[u8]) -> bool {

@@ -96,6 +96,7 @@ impl RequestHead {
     ///
     /// At most two empty lines before it are skipped (RFC 9112 section 2.2) and count in the length.
     pub fn parse(&mut self, bytes: &[u8], limits: &Limits) -> Result<Parsed, Refusal> {
+        (self.method, self.target) = (Span::default(), Span::default()); // the last head's may lie beyond these bytes
         let most = limits.request_head.min(u16::MAX as usize);
         let window = &bytes[..bytes.len().min(most)];
         let is_full = window.len() == most;
@@ -152,33 +153,25 @@ impl RequestHead {
     fn read_line(&mut self, window: &[u8], most: usize, is_full: bool) -> Result<Option<usize>, Refusal> {
         let Some(start) = after_empty_lines(window) else { return Ok(None) };
         let rest = &window[start..];
-        let searched = &rest[..rest.len().min(most)];
-        let Some(newline) = memchr::memchr(b'\n', searched) else {
-            if searched.len() == most || is_full {
-                return Err(Refusal { status: 414, reason: "request line too long" });
-            }
-            return check_partial_line(rest).map(|()| None);
+        let line = match usual_line(rest) {
+            Some(line) if line.len <= most => line,
+            _ => match any_line(rest, most, is_full)? {
+                Some(line) => line,
+                None => return Ok(None),
+            },
         };
-        let line = searched[..newline].strip_suffix(b"\r").ok_or(bad("bare LF in the head"))?;
-        let (front, version, is_current) = match line.strip_suffix(b" HTTP/1.1") {
-            Some(front) => (front, Version::Http11, true),
-            None => other_version(line).map(|(front, version)| (front, version, false))?,
-        };
-        let blank = memchr::memchr(b' ', front).ok_or(bad("no method or no request target"))?;
-        let method = &front[..blank];
-        if !grammar::is_token(method) {
-            return Err(bad("bad method"));
-        }
+        let method = &rest[..line.method_len];
         if method == b"CONNECT" {
             return Err(Refusal { status: 405, reason: "CONNECT is not served here" });
         }
-        self.facts.version = version;
+        let target_start = start + line.method_len + 1;
+        self.facts.version = line.version;
         self.facts.method = Method::of(method);
-        self.method = Span { start: start as u16, end: (start + blank) as u16 };
-        self.target = Span { start: (start + blank + 1) as u16, end: (start + front.len()) as u16 };
+        self.method = Span { start: start as u16, end: (start + line.method_len) as u16 };
+        self.target = Span { start: target_start as u16, end: (target_start + line.target_len) as u16 };
         self.form = target::read(window, self.target, self.facts.method).map_err(bad)?;
-        self.line_is_final = is_current && !matches!(self.form, Target::Absolute { .. });
-        Ok(Some(start + newline + 1))
+        self.line_is_final = line.is_current && !matches!(self.form, Target::Absolute { .. });
+        Ok(Some(start + line.len))
     }
 
     /// Reads what the fields mean together.
@@ -291,6 +284,51 @@ fn after_empty_lines(window: &[u8]) -> Option<usize> {
     Some(start)
 }
 
+/// A request line whose method is a token and whose target has only bytes of a target.
+struct RequestLine {
+    method_len: usize,
+    target_len: usize,
+    version: Version,
+    /// It ends in `HTTP/1.1`, so that much of it can be sent on.
+    is_current: bool,
+    /// CRLF included.
+    len: usize,
+}
+
+/// The line nearly every request has, in one look at each byte. `None` for all others, good or bad.
+fn usual_line(rest: &[u8]) -> Option<RequestLine> {
+    const END: &[u8] = b" HTTP/1.1\r\n";
+    let method_len = rest.iter().position(|byte| !grammar::is(*byte, TOKEN))?;
+    let after = &rest[method_len + 1..];
+    let target_len = after.iter().position(|byte| !grammar::is(*byte, TARGET))?;
+    let is_it = method_len > 0 && rest[method_len] == b' ' && after[target_len..].starts_with(END);
+    let len = method_len + 1 + target_len + END.len();
+    is_it.then_some(RequestLine { method_len, target_len, version: Version::Http11, is_current: true, len })
+}
+
+/// Any other request line: its like, or what is wrong with it, or `None` if its end is not there.
+fn any_line(rest: &[u8], most: usize, is_full: bool) -> Result<Option<RequestLine>, Refusal> {
+    let searched = &rest[..rest.len().min(most)];
+    let Some(newline) = memchr::memchr(b'\n', searched) else {
+        if searched.len() == most || is_full {
+            return Err(Refusal { status: 414, reason: "request line too long" });
+        }
+        return check_partial_line(rest).map(|()| None);
+    };
+    let line = searched[..newline].strip_suffix(b"\r").ok_or(bad("bare LF in the head"))?;
+    let (front, version) = split_version(line)?;
+    let method_len = memchr::memchr(b' ', front).ok_or(bad("no method or no request target"))?;
+    let target = &front[method_len + 1..];
+    if !grammar::is_token(&front[..method_len]) {
+        return Err(bad("bad method"));
+    }
+    if !grammar::all(target, TARGET) {
+        return Err(bad("blank, control, non-ASCII or # in the request target"));
+    }
+    let is_current = line.ends_with(b"HTTP/1.1");
+    Ok(Some(RequestLine { method_len, target_len: target.len(), version, is_current, len: newline + 1 }))
+}
+
 /// Refuses a line without its end as soon as it cannot become a request line: TLS and other protocols at this port
 /// get their answer at once.
 fn check_partial_line(rest: &[u8]) -> Result<(), Refusal> {
@@ -305,13 +343,13 @@ fn check_partial_line(rest: &[u8]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The line less its version, for versions other than the one every request has.
-#[cold]
-fn other_version(line: &[u8]) -> Result<(&[u8], Version), Refusal> {
+/// The line less its version, and that.
+fn split_version(line: &[u8]) -> Result<(&[u8], Version), Refusal> {
     let blank = memchr::memrchr(b' ', line).ok_or(bad("no version in the request line"))?;
     let front = &line[..blank];
     match &line[blank + 1..] {
         b"HTTP/1.0" => Ok((front, Version::Http10)),
+        b"HTTP/1.1" => Ok((front, Version::Http11)),
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
             if major.is_ascii_digit() && minor.is_ascii_digit() =>
         {

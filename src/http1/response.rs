@@ -92,31 +92,37 @@ impl ResponseHead {
 
     /// Reads the status line (RFC 9112 section 4), and gives the offset after it if it is there.
     fn read_line(&mut self, window: &[u8]) -> Result<Option<usize>, BadResponse> {
-        let Some(newline) = memchr::memchr(b'\n', window) else {
-            let version_len = window.len().min(b"HTTP/1.".len());
-            return if window[..version_len] == b"HTTP/1."[..version_len] { Ok(None) } else { Err(BAD_LINE) };
+        let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor, b' ', hundreds, tens, units, after @ ..] =
+            window
+        else {
+            return check_partial_line(window).map(|()| None);
         };
-        let line = window[..newline].strip_suffix(b"\r").ok_or(BadResponse("bare LF in the head"))?;
-        let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor, b' ', rest @ ..] = line else {
-            return Err(BAD_LINE);
-        };
-        let [hundreds, tens, units, after @ ..] = rest else { return Err(BAD_LINE) };
         let digits = [hundreds, tens, units].map(|digit| u16::from(digit.wrapping_sub(b'0')));
         if !minor.is_ascii_digit() || digits.iter().any(|digit| *digit > 9) {
-            return Err(BAD_LINE);
-        }
-        // The blank before an empty reason is often left out; it is put back when forwarded.
-        if !(after.is_empty() || after[0] == b' ') || !grammar::all(after, TEXT) {
             return Err(BAD_LINE);
         }
         let status = digits[0] * 100 + digits[1] * 10 + digits[2];
         if !(100..=599).contains(&status) {
             return Err(BadResponse("status code out of range"));
         }
+        // The blank before an empty reason is often left out; it is put back when forwarded.
+        let Some(reason_len) = after.iter().position(|byte| !grammar::is(*byte, TEXT)) else {
+            return Ok(None);
+        };
+        if reason_len > 0 && after[0] != b' ' {
+            return Err(BAD_LINE);
+        }
+        let end = window.len() - after.len() + reason_len;
+        match &window[end..] {
+            [b'\r', b'\n', ..] => {}
+            [b'\r'] => return Ok(None),
+            [b'\n', ..] => return Err(BadResponse("bare LF in the head")),
+            _ => return Err(BAD_LINE),
+        }
         self.facts.status = status;
         self.facts.version = if *minor == b'0' { Version::Http10 } else { Version::Http11 };
-        self.status_line = Span { start: (line.len() - rest.len()) as u16, end: line.len() as u16 };
-        Ok(Some(newline + 1))
+        self.status_line = Span { start: b"HTTP/1.1 ".len() as u16, end: end as u16 };
+        Ok(Some(end + 2))
     }
 
     /// Reads what the fields mean together.
@@ -154,6 +160,13 @@ impl ResponseHead {
             has_upgrade && connection.upgrade && fields::offers_upgrade(&self.fields, bytes);
         Ok(())
     }
+}
+
+/// Refuses what cannot become a status line, and one too short.
+fn check_partial_line(window: &[u8]) -> Result<(), BadResponse> {
+    let shape: &[u8; 12] = b"HTTP/1.D DDD";
+    let fits = |(byte, wanted): (&u8, &u8)| byte == wanted || (*wanted == b'D' && byte.is_ascii_digit());
+    if window.iter().zip(shape).all(fits) { Ok(()) } else { Err(BAD_LINE) }
 }
 
 const BAD_LINE: BadResponse = BadResponse("bad status line");

@@ -33,7 +33,7 @@ pub struct RequestContext<'a> {
 /// Appends to `out` the head to send to the backend. `bytes` are those `head` was parsed from.
 pub fn request(head: &RequestHead, bytes: &[u8], how: &RequestContext<'_>, out: &mut Vec<u8>) {
     let facts = head.facts();
-    // One bound for all that is added below spares each append its own check for room in a fresh Vec.
+    // Enough for all that is added below, so that a fresh Vec grows once.
     out.reserve(head.len + 512);
     let run_start = if head.line_is_final {
         head.method.start as usize
@@ -109,6 +109,18 @@ fn write_request_line(head: &RequestHead, bytes: &[u8], out: &mut Vec<u8>) {
         },
     }
     out.extend_from_slice(b" HTTP/1.1\r\n");
+}
+
+/// Appends to `out` the content of our own answer to a TRACE with `Max-Forwards: 0`: the request head as received, less
+/// the fields that may hold credentials (RFC 9110 section 9.3.8). Its media type is `message/http`.
+pub fn trace(head: &RequestHead, bytes: &[u8], out: &mut Vec<u8>) {
+    const SECRETS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
+    let mut names = head.fields.iter().map(|field| field.name.of(bytes));
+    copy_runs(bytes, head.method.start as usize, head.len - 2, &head.fields, out, |_| {
+        let name = names.next().unwrap_or_default();
+        !SECRETS.iter().any(|secret| name.eq_ignore_ascii_case(secret.as_bytes()))
+    });
+    out.extend_from_slice(b"\r\n");
 }
 
 /// What the forwarded response must say, whatever the backend said.

@@ -26,6 +26,8 @@ pub enum Role {
     Upstream(SessionKey),
     /// In the pool of the backend with this index.
     Idle(usize),
+    /// A probe of the backend with this index.
+    Probe(usize),
 }
 
 /// What the kernel has said about a socket, as a set.
@@ -92,17 +94,37 @@ pub struct Conn<S> {
     /// Whom its events concern. Checking a pooled connection out is one write to this field.
     pub role: Role,
     ready: Ready,
+    prompt: bool,
 }
 
 impl<S> Conn<S> {
-    /// A socket about which nothing was said yet but `ready`.
-    pub fn new(stream: S, role: Role, ready: Ready) -> Self {
-        Conn { stream, role, ready }
+    /// A socket just accepted, about which nothing was said yet but `ready`.
+    pub fn accepted(stream: S, role: Role, ready: Ready) -> Self {
+        Conn { stream, role, ready, prompt: true }
+    }
+
+    /// A socket just dialled. Writable until the kernel says otherwise: on a short path the handshake is over already.
+    pub fn dialled(stream: S, role: Role) -> Self {
+        Conn { stream, role, ready: Ready::WRITABLE, prompt: false }
+    }
+
+    /// Before the second write of one message: Nagle's algorithm would hold it back until the first is acknowledged,
+    /// 40 ms when the peer is in no hurry. One system call, once, and none for messages of one write.
+    pub fn hurry<N: Net<Stream = S>>(&mut self, net: &mut N) {
+        if !self.prompt {
+            net.send_at_once(&mut self.stream);
+            self.prompt = true;
+        }
     }
 
     /// Notes an event.
     pub fn mark(&mut self, ready: Ready) {
         self.ready = self.ready.with(ready);
+    }
+
+    /// Takes back what was only assumed.
+    pub fn forget(&mut self, ready: Ready) {
+        self.ready = self.ready.without(ready);
     }
 
     /// What was said so far and not taken back.

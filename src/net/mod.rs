@@ -38,6 +38,10 @@ pub trait Net {
     /// After the event that ends a connect: why it failed, or that it did not.
     fn connect_result(&mut self, stream: &mut Self::Stream) -> io::Result<()>;
 
+    /// Has small writes sent at once, whatever is still unacknowledged (TCP_NODELAY). Accepted streams do so already;
+    /// dialled ones need it only from the second write of a request on.
+    fn send_at_once(&mut self, stream: &mut Self::Stream);
+
     /// Tells the peer that no more bytes will follow; reading goes on.
     fn finish_writing(&mut self, stream: &mut Self::Stream) -> io::Result<()>;
 

@@ -4,18 +4,19 @@
 //! ([`Proxy::mark`]); sessions act when the queue is run. Only this file removes sessions. Absent: the poll, the clock
 //! and real sockets (reactor.rs, net/), so a seeded simulation can drive the very same code.
 
+mod probe;
 mod service;
 mod world;
 
 use std::net::SocketAddr;
 
-pub use world::{PSEUDONYM, Setup, World};
+pub use world::{Inbox, PSEUDONYM, Setup, World};
 
 use crate::clock::Time;
 use crate::fault::Fault;
 use crate::net::{Conn, ConnKey, Net, Ready, Role, SessionKey};
 use crate::reactor::Turned;
-use crate::session::{Session, Turn};
+use crate::session::{Phase, Session, Turn};
 use crate::slab::{Key, Slab};
 use crate::timer::Timers;
 
@@ -51,7 +52,8 @@ impl<N: Net> Proxy<N> {
     /// Takes a client connection just accepted.
     pub fn accept(&mut self, stream: N::Stream, peer: SocketAddr, now: Time) {
         let key = SessionKey(self.sessions.next_key());
-        let client = ConnKey(self.world.conns.insert(Conn::new(stream, Role::Client(key), Ready::WRITABLE)));
+        let client =
+            ConnKey(self.world.conns.insert(Conn::accepted(stream, Role::Client(key), Ready::WRITABLE)));
         if let Err(error) = self.world.register(client) {
             tracing::warn!(%error, "cannot register a client connection");
             self.world.conns.remove(client.0);
@@ -73,6 +75,7 @@ impl<N: Net> Proxy<N> {
         match conn.role {
             Role::Client(session) | Role::Upstream(session) => self.enqueue(session),
             Role::Idle(backend) => self.world.idle_event(backend, conn_key),
+            Role::Probe(backend) => self.world.probe_event(backend),
         }
     }
 
@@ -98,10 +101,15 @@ impl<N: Net> Proxy<N> {
 
     /// When [`turn`](Proxy::turn) must be called without an event, if ever.
     pub fn next_deadline(&self) -> Option<Time> {
-        [self.timers.next(), self.world.upstreams.next_expiry(), self.world.log_deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.timers.next(),
+            self.world.upstreams.next_expiry(),
+            self.world.log_deadline(),
+            self.world.probes.next_deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// From now on: no request after the one under way, idle clients closed.
@@ -176,7 +184,7 @@ impl<N: Net> Proxy<N> {
             let (open, idle) = world.upstreams.connections(backend);
             assert_eq!(candidate.in_flight, in_flight[backend], "in flight on backend {backend}");
             assert_eq!(open, idle + busy[backend], "open connections to backend {backend}");
-            conns += open;
+            conns += open + world.probes.in_flight(backend);
         }
         assert_eq!(world.conns.len(), conns, "connections nobody owns");
         assert_eq!(world.buffers.lent(), lent, "buffers nobody owns");
@@ -208,6 +216,7 @@ impl<N: Net> Proxy<N> {
             self.world.upstreams.closed(backend);
             self.world.close(conn, false);
         }
+        self.world.run_probes();
     }
 
     /// A stretch of the round. Who wants another turn, or is marked meanwhile, has it in the next round.
@@ -223,6 +232,21 @@ impl<N: Net> Proxy<N> {
                     self.enqueue(key);
                 }
                 Turn::Done => self.remove(key),
+            }
+            self.wake();
+        }
+    }
+
+    /// Whoever was woken for a place on a backend has a turn; one that no longer waits passes its place on.
+    fn wake(&mut self) {
+        while let Some(key) = self.world.woken.pop() {
+            let waiting = self.sessions.get_mut(key.0).filter(|session| session.phase() == Phase::Route);
+            match waiting.and_then(|session| session.exchange.as_mut()) {
+                Some(exchange) => {
+                    exchange.admitted = true;
+                    self.enqueue(key);
+                }
+                None => self.world.wake_waiting(),
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The proxy on a reactor.
 
 use std::net::SocketAddr;
+use std::sync::PoisonError;
 
 use mio::net::TcpStream;
 
@@ -44,6 +45,12 @@ impl Service for Proxy<Sockets> {
             Order::Unready => self.world.set_unready(),
             Order::Drain => self.drain(),
             Order::ReopenLog => self.world.reopen_log(),
+            Order::Reload => {
+                let ready = self.world.inbox.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some(config) = ready {
+                    self.world.adopt(config);
+                }
+            }
             Order::Stop => {}
         }
     }

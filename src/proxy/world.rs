@@ -1,8 +1,10 @@
 //! What sessions share: connections, backends, policy, buffers, records, and the time of this turn.
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use super::probe::Probes;
 use crate::balance::{AnyPolicy, Observation, Options, Outcome, Pick, Policy, Stage};
 use crate::buffer::Pool;
 use crate::clock::Time;
@@ -12,19 +14,24 @@ use crate::fault::Fault;
 use crate::http1::date::DateCache;
 use crate::http1::request::RequestHead;
 use crate::http1::response::ResponseHead;
-use crate::net::{Conn, ConnKey, Net, Ready, Role};
+use crate::net::{Conn, ConnKey, Net, Ready, Role, SessionKey};
 use crate::record::console::Console;
-use crate::record::row::Row;
+use crate::record::row::{Names, Row};
 use crate::record::stats::{Live, Snapshot, Stats};
 use crate::record::writer::LogHandle;
 use crate::session::Exchange;
 use crate::slab::Slab;
-use crate::upstream::Upstreams;
+use crate::upstream::budget::RetryBudget;
+use crate::upstream::health::{Change, Ejection, Verdict};
+use crate::upstream::{Closed, Entered, Limits, Upstreams};
 
 /// Our name in Via (RFC 9110 section 7.6.3): a pseudonym, so that no host name leaks.
 pub const PSEUDONYM: &str = "tidegate";
 /// Exchanges kept for reuse, with their buffers' worth of capacity; more are dropped after a burst.
 const EXCHANGES_KEPT: usize = 4096;
+
+/// A configuration on its way to the reactor.
+pub type Inbox = Arc<Mutex<Option<Arc<ProxyConfig>>>>;
 
 /// What a proxy is made of besides a network.
 #[derive(Debug)]
@@ -35,8 +42,8 @@ pub struct Setup {
     pub log: Option<LogHandle>,
     /// Where decisions are told, if anywhere.
     pub console: Option<Console>,
-    /// Where counts are shown, if anywhere.
-    pub board: Option<Arc<Board>>,
+    /// Where a new configuration is left before a reload is ordered.
+    pub inbox: Inbox,
     /// Clients there may be at once.
     pub clients_max: usize,
     /// Seed of the random draws.
@@ -53,6 +60,14 @@ pub struct World<N: Net> {
     pub conns: Slab<Conn<N::Stream>>,
     /// The backend table.
     pub upstreams: Upstreams,
+    /// What retries may still be made.
+    pub retry_budget: RetryBudget,
+    /// Sessions waiting for a place on a backend, first come first.
+    pub waiting: VecDeque<SessionKey>,
+    /// Sessions to be given a turn because something they waited for has happened.
+    pub woken: Vec<SessionKey>,
+    /// Looking after backends without a client's request.
+    pub probes: Probes,
     /// The policy.
     pub policy: AnyPolicy,
     /// Its random draws, and those of request ids.
@@ -75,6 +90,8 @@ pub struct World<N: Net> {
     pub draining: bool,
     /// Clients there may be at once.
     pub clients_max: usize,
+    /// Where a new configuration is left before a reload is ordered.
+    pub inbox: Inbox,
     /// Counters and histograms.
     pub stats: Stats,
     log: Option<LogHandle>,
@@ -97,7 +114,15 @@ impl<N: Net> World<N> {
             now: Time::ZERO,
             net,
             conns: Slab::new(),
-            upstreams: Upstreams::new(&config.backends, config.timeouts.upstream_idle),
+            upstreams: Upstreams::new(&config.backends, table_limits(&config)),
+            retry_budget: RetryBudget::new(
+                config.retry_budget.percent,
+                config.retry_budget.per_second,
+                Time::ZERO,
+            ),
+            probes: Probes::new(config.health.clone(), config.backends.len()),
+            waiting: VecDeque::new(),
+            woken: Vec::new(),
             policy: config.routing.build(config.backends.len(), Options::default()),
             draw: fastrand::Rng::with_seed(setup.seed),
             buffers: Pool::default(),
@@ -108,8 +133,9 @@ impl<N: Net> World<N> {
             unix_seconds: 0,
             draining: false,
             clients_max: setup.clients_max,
-            board: setup.board,
+            board: None,
             stats: Stats::new(Time::ZERO, &urls)?,
+            inbox: setup.inbox,
             log: setup.log,
             exchanges: Vec::new(),
             decision: String::new(),
@@ -144,14 +170,19 @@ impl<N: Net> World<N> {
         self.config.upstream == UpstreamMode::Persistent
     }
 
-    /// Asks the policy, leaving out the backends whose bit in `tried` is set.
-    pub fn pick(&mut self, tried: u64) -> Option<Pick> {
-        self.upstreams.exclude(tried);
-        let pick = self.policy.pick(self.upstreams.candidates(), self.now, &mut self.draw)?;
+    /// Asks the policy, leaving out the backends whose bit in `tried` is set. A backend whose time out is over is
+    /// tried by a request that can be sent again elsewhere.
+    pub fn pick(&mut self, tried: u64, replayable: bool) -> Result<Pick, Closed> {
+        self.upstreams.refresh(tried, self.now)?;
+        if replayable && let Some(backend) = self.upstreams.trial_due(self.now) {
+            return Ok(Pick { backend, probe: true });
+        }
+        let picked = self.policy.pick(self.upstreams.candidates(), self.now, &mut self.draw);
+        let pick = picked.ok_or(Closed::Out)?;
         if self.config.log_decisions {
             self.tell_decision(pick);
         }
-        Some(pick)
+        Ok(pick)
     }
 
     fn tell_decision(&mut self, pick: Pick) {
@@ -164,9 +195,39 @@ impl<N: Net> World<N> {
         }
     }
 
-    /// Whether the configuration allows a failed request to go elsewhere, and there is an elsewhere.
-    pub fn may_retry(&self, tried: u64) -> bool {
-        !self.config.routing.is_exact() && (tried.count_ones() as usize) < self.upstreams.len()
+    /// Whether the configuration allows a failed request to go elsewhere, and there is an elsewhere. The original's
+    /// modes retry nothing, unless ejection was asked for.
+    pub fn may_go_elsewhere(&self, tried: u64) -> bool {
+        (self.config.ejection || !self.config.routing.is_exact())
+            && self.upstreams.has_elsewhere(tried, self.now)
+    }
+
+    /// A request has left its backend: whoever waits longest for a place may try again.
+    pub fn wake_waiting(&mut self) {
+        if let Some(session) = self.waiting.pop_front() {
+            self.woken.push(session);
+        }
+    }
+
+    /// Takes the verdict on a dispatch that has ended.
+    pub fn judge(&mut self, backend: usize, entered: Entered, verdict: Verdict, unreachable: bool) {
+        match self.upstreams.record(backend, entered, verdict, self.now, &mut self.draw) {
+            Some(Change::Ejected { until, reason }) => {
+                let seconds = until.since(self.now).as_secs_f64();
+                tracing::warn!(backend = self.upstreams.url(backend), %reason, seconds, "backend ejected");
+                self.upstreams.set_unreachable(backend, unreachable);
+                if unreachable {
+                    self.revisit(backend);
+                }
+            }
+            Some(Change::Readmitted) => {
+                tracing::info!(backend = self.upstreams.url(backend), "backend readmitted");
+            }
+            None => {}
+        }
+        if verdict == Verdict::Failure {
+            self.stats.backend_failed(backend);
+        }
     }
 
     /// Tells the policy how the dispatch under way is going.
@@ -185,7 +246,7 @@ impl<N: Net> World<N> {
             stage,
             latency_ms: latency_ms.unwrap_or(0.0),
             outcome,
-            in_flight_at_pick: dispatch.in_flight_at_pick,
+            in_flight_at_pick: dispatch.entered.in_flight_before,
             in_flight_now: if stage == Stage::Head { in_flight.saturating_sub(1) } else { in_flight },
             probe: dispatch.pick.probe,
             head_seen: dispatch.head_seen,
@@ -215,6 +276,11 @@ impl<N: Net> World<N> {
 
     /// Puts a connection into the pool of this backend.
     pub fn check_in(&mut self, backend: usize, conn: ConnKey) {
+        if !self.upstreams.is_configured(backend) {
+            self.upstreams.closed(backend);
+            self.close(conn, true);
+            return;
+        }
         self.give_role(conn, Role::Idle(backend));
         self.upstreams.put_idle(backend, conn, self.now);
     }
@@ -237,7 +303,7 @@ impl<N: Net> World<N> {
 
     /// Something was said about a pooled connection. Unless it is nothing after all, the connection is dead or lying.
     pub fn idle_event(&mut self, backend: usize, conn: ConnKey) {
-        if !self.is_quiet(conn) && self.upstreams.drop_idle(backend, conn) {
+        if !self.is_quiet(conn) && self.upstreams.drop_idle(backend, conn, self.now) {
             self.upstreams.closed(backend);
             self.close(conn, false);
         }
@@ -291,6 +357,13 @@ impl<N: Net> World<N> {
         }
     }
 
+    /// Begins to show the counts on a board of its own.
+    pub fn show(&mut self) -> Arc<Board> {
+        let board = Arc::new(Board::new(self.snapshot(self.now)));
+        self.board = Some(board.clone());
+        board
+    }
+
     /// Shows the counts to whoever looks.
     pub fn publish(&mut self, now: Time) {
         if let Some(board) = &self.board {
@@ -315,6 +388,48 @@ impl<N: Net> World<N> {
         self.stats.snapshot(now, self.config.routing.name(), &live)
     }
 
+    /// Adopts a new configuration: what stays the same keeps its sockets, its requests in flight and what was learned
+    /// of it. Addresses listened on and the log's path stay as they were at start.
+    pub fn adopt(&mut self, config: Arc<ProxyConfig>) {
+        let holds = self.upstreams.adopt(&config.backends, table_limits(&config), self.now);
+        if config.routing == self.config.routing {
+            let keep: Vec<Option<usize>> =
+                holds.iter().enumerate().map(|(index, holds)| holds.then_some(index)).collect();
+            self.policy.rebuild(&keep);
+        } else {
+            self.policy = config.routing.build(self.upstreams.len(), Options::default());
+        }
+        while let Some((backend, conn)) = self.upstreams.take_orphan() {
+            self.upstreams.closed(backend);
+            self.close(conn, true);
+        }
+        self.urls = (0..self.upstreams.len()).map(|index| self.upstreams.url(index).to_owned()).collect();
+        if let Err(error) = self.stats.set_backends(&self.urls) {
+            tracing::error!(%error, "statistics keep the old list of backends");
+        }
+        if let Some(log) = &mut self.log {
+            log.set_names(Names {
+                routings: vec![config.routing.name().to_owned()],
+                backends: self.urls.clone(),
+            });
+        }
+        self.probes.resize(self.upstreams.len(), self.now);
+        self.probes.set_check(config.health.clone(), self.now);
+        if config.health.is_none() {
+            (0..self.upstreams.len()).for_each(|backend| {
+                self.upstreams.set_down(backend, false);
+            });
+        }
+        let budget = config.retry_budget;
+        self.retry_budget = RetryBudget::new(budget.percent, budget.per_second, self.now);
+        tracing::info!(
+            backends = config.backends.len(),
+            routing = config.routing.name(),
+            "configuration reloaded"
+        );
+        self.config = config;
+    }
+
     /// Readiness fails from now on.
     pub fn set_unready(&mut self) {
         if let Some(board) = &self.board {
@@ -334,5 +449,22 @@ impl<N: Net> World<N> {
         if let Some(log) = self.log.take() {
             log.close();
         }
+    }
+}
+
+fn table_limits(config: &ProxyConfig) -> Limits {
+    let ejector = config.ejector;
+    let ejection = Ejection {
+        consecutive: ejector.failures,
+        base: ejector.time,
+        max: ejector.time_max,
+        max_ejected_share: f64::from(ejector.share_max) / 100.0,
+    };
+    Limits {
+        idle_max: config.timeouts.upstream_idle,
+        in_flight_max: config
+            .max_connections_per_backend
+            .map_or(u32::MAX, |max| u32::try_from(max).unwrap_or(u32::MAX)),
+        ejection: config.ejection.then_some(ejection),
     }
 }

@@ -35,7 +35,9 @@ impl Session {
         }
         let sent = pump::drain(world, &mut exchange.request, key);
         if !registered && world.register(key).is_err() {
-            return self.fail(world, Fault::ConnectFailed);
+            // What was sent was sent: only that decides whether it may be sent again.
+            let untouched = exchange.request.out_sent == 0;
+            return self.fail(world, if untouched { Fault::ConnectFailed } else { Fault::UpstreamClosed });
         }
         match sent {
             Some(Pumped::SinkBlocked) if exchange.request.out_sent == 0 && !registered => {

@@ -13,6 +13,7 @@ use crate::http1::response::ResponseFacts;
 use crate::http1::{Framing, Method, Version};
 use crate::net::ConnKey;
 use crate::record::trace::Trace;
+use crate::upstream::Entered;
 
 /// One direction: what is sent on, what was read, and how the one becomes the other.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub struct Flow {
     pub read: u64,
     /// Bytes written to the sink.
     pub written: u64,
+    /// Writing to the source has failed: the error is spent, and the end of file that follows may be its echo.
+    pub source_failed: bool,
     /// The sink was once slower than the source: read in small pieces.
     pub slow: bool,
 }
@@ -48,6 +51,7 @@ impl Flow {
             progress: Time::ZERO,
             read: 0,
             written: 0,
+            source_failed: false,
             slow: false,
         }
     }
@@ -60,6 +64,7 @@ impl Flow {
         self.spilled = false;
         self.read = 0;
         self.written = 0;
+        self.source_failed = false;
         self.slow = false;
     }
 
@@ -105,8 +110,8 @@ impl Upstream {
 pub struct Dispatch {
     /// What the policy picked.
     pub pick: Pick,
-    /// In flight there at that moment, this request excluded.
-    pub in_flight_at_pick: u32,
+    /// What the backend table said of it.
+    pub entered: Entered,
     /// Whether the policy was told of the response head.
     pub head_seen: bool,
 }
@@ -132,6 +137,8 @@ pub struct Exchange {
     pub backend: Option<usize>,
     /// Backends that failed this request, one bit each (those past 64 are not remembered).
     pub tried: u64,
+    /// Waited for a place on a backend, and one came free.
+    pub admitted: bool,
     /// A pooled connection died unused: dial the same backend afresh.
     pub pinned: Option<usize>,
     /// When what happened.
@@ -180,6 +187,7 @@ impl Exchange {
             dispatch: None,
             backend: None,
             tried: 0,
+            admitted: false,
             pinned: None,
             trace: Trace::default(),
             line: Vec::new(),
@@ -204,6 +212,7 @@ impl Exchange {
         self.dispatch = None;
         self.backend = None;
         self.tried = 0;
+        self.admitted = false;
         self.pinned = None;
         self.trace = Trace::default();
         self.line.clear();

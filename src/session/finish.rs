@@ -4,12 +4,13 @@
 use super::exchange::{Exchange, Upstream};
 use super::relay::{outcome_of, outgoing_framing};
 use super::{Phase, Session, Step};
-use crate::balance::{Outcome, Stage};
+use crate::balance::Stage;
 use crate::fault::{Fault, Side};
 use crate::http1::Framing;
 use crate::net::{Fill, Net, Ready};
 use crate::proxy::World;
 use crate::record::trace::Stamp;
+use crate::upstream::health::Verdict;
 
 /// What a lingering close discards at most: a client still sending after that is not reading its answer either.
 const LINGER_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -18,8 +19,8 @@ impl Session {
     /// Accounts for the exchange and decides what becomes of the client connection.
     pub(super) fn finish<N: Net>(&mut self, world: &mut World<N>) -> Step {
         let Some(mut exchange) = self.exchange.take() else { return Step::Gone };
-        let outcome = outcome_of(exchange.status);
-        settle(&mut exchange, outcome, world);
+        let verdict = exchange.answer.map_or(Verdict::Abandoned, |answer| Verdict::of_status(answer.status));
+        settle(&mut exchange, verdict, world);
         self.record(&mut exchange, world);
         if exchange.keep_client {
             self.rest_until(world.now.plus(world.config.timeouts.client_idle));
@@ -46,11 +47,9 @@ impl Session {
             return Step::Next(Phase::Route);
         }
         exchange.trace.response_done.mark_first(world.now);
-        let outcome = if fault.side() == Side::Upstream { Outcome::Failure } else { Outcome::Abandoned };
-        settle(exchange, outcome, world);
-        let sent = exchange.request.out_sent > 0;
-        let unanswered = exchange.trace.ttfb.get().is_none();
-        if unanswered && fault.may_retry(sent, exchange.is_replayable()) && elsewhere(exchange, world) {
+        let verdict = if fault.side() == Side::Upstream { Verdict::Failure } else { Verdict::Abandoned };
+        settle(exchange, verdict, world);
+        if go_elsewhere(exchange, fault, world) {
             return Step::Next(Phase::Route);
         }
         if exchange.answer_begun() || fault == Fault::ClientGone || fault == Fault::ClientStalled {
@@ -67,7 +66,7 @@ impl Session {
             exchange.status = fault.status();
         }
         exchange.trace.response_done.mark_first(world.now);
-        settle(&mut exchange, Outcome::Abandoned, world);
+        settle(&mut exchange, Verdict::Abandoned, world);
         self.record(&mut exchange, world);
         // A cut answer whose length or chunks are known is visibly cut; one that ends where the connection ends must
         // end in a reset.
@@ -140,25 +139,37 @@ fn redial<N: Net>(exchange: &mut Exchange, world: &mut World<N>) -> bool {
     close_upstream(exchange, world);
     exchange.pinned = exchange.backend;
     exchange.request_cut = false;
+    exchange.response.source_failed = false;
     exchange.trace.sent = Stamp::NOT_YET;
     true
 }
 
-/// Whether this request may be tried on a backend it has not been to.
-fn elsewhere<N: Net>(exchange: &mut Exchange, world: &mut World<N>) -> bool {
+/// Whether this request is to be tried on a backend it has not been to. What was never sent may always go; what was
+/// sent may go again only if its method allows it, no byte of an answer came, and the retry budget pays for it.
+fn go_elsewhere<N: Net>(exchange: &mut Exchange, fault: Fault, world: &mut World<N>) -> bool {
     if let Some(backend) = exchange.backend {
         exchange.tried |= 1u64.checked_shl(backend as u32).unwrap_or(0);
     }
-    if exchange.trace.attempts > world.config.retries || !world.may_retry(exchange.tried) {
+    let sent = exchange.request.out_sent > 0 || exchange.request.spilled;
+    let unanswered = exchange.answer.is_none() && exchange.trace.ttfb.get().is_none();
+    if !unanswered
+        || !fault.may_retry(sent, exchange.is_replayable())
+        || exchange.trace.attempts > world.config.retries
+        || !world.may_go_elsewhere(exchange.tried)
+        || (sent && !world.retry_budget.withdraw(world.now))
+    {
         return false;
     }
     exchange.request_cut = false;
+    exchange.response.source_failed = false;
     exchange.trace.sent = Stamp::NOT_YET;
     true
 }
 
 /// Gives back what the exchange holds of the backend: its connection, its place in flight, and what was learned.
-fn settle<N: Net>(exchange: &mut Exchange, outcome: Outcome, world: &mut World<N>) {
+fn settle<N: Net>(exchange: &mut Exchange, verdict: Verdict, world: &mut World<N>) {
+    // Still being dialled: nobody has heard of this request.
+    let unreachable = matches!(exchange.upstream, Upstream::None | Upstream::Dialled { .. });
     if is_reusable(exchange, world) {
         if let (Some(backend), Upstream::Connected(conn)) = (exchange.backend, exchange.upstream) {
             world.check_in(backend, conn);
@@ -168,8 +179,10 @@ fn settle<N: Net>(exchange: &mut Exchange, outcome: Outcome, world: &mut World<N
     close_upstream(exchange, world);
     if let Some(dispatch) = exchange.dispatch {
         world.upstreams.finish(dispatch.pick.backend);
-        world.observe(exchange, Stage::End, outcome);
+        world.observe(exchange, Stage::End, outcome_of(verdict));
+        world.judge(dispatch.pick.backend, dispatch.entered, verdict, unreachable);
         exchange.dispatch = None;
+        world.wake_waiting();
     }
 }
 
@@ -193,5 +206,4 @@ fn close_upstream<N: Net>(exchange: &mut Exchange, world: &mut World<N>) {
     world.close(conn, complete);
     exchange.upstream = Upstream::None;
     exchange.response.buffer.drop_raw(exchange.response.buffer.raw().len());
-    exchange.scan = Default::default(); // another connection's head begins anew
 }

@@ -13,6 +13,13 @@ use crate::net::{Fill, Net, Ready};
 use crate::proxy::World;
 use crate::record::trace::Stamp;
 
+/// A request that goes no further.
+struct Stop {
+    fault: Fault,
+    /// Bytes of its head at the front of the buffer; 0 when no end of it is known.
+    head_len: usize,
+}
+
 impl Session {
     /// Waits for a request, reads its head, and decides whether it goes on.
     pub(super) fn read_head<N: Net>(&mut self, world: &mut World<N>) -> Step {
@@ -22,9 +29,13 @@ impl Session {
         let step = loop {
             match self.parse(&mut exchange, world) {
                 Some(Ok(())) => break Step::Next(Phase::Route),
-                Some(Err(fault)) => {
+                Some(Err(Stop { fault, head_len })) => {
                     self.exchange = Some(exchange);
-                    return self.refuse(world, fault);
+                    let step = self.refuse(world, fault);
+                    if let Some(exchange) = self.exchange.as_mut() {
+                        exchange.request.buffer.drop_raw(head_len); // answered: it must not be read as the next one
+                    }
+                    return step;
                 }
                 None => {}
             }
@@ -62,7 +73,7 @@ impl Session {
     }
 
     /// Tries to make a head of the bytes so far; `None` asks for more.
-    fn parse<N: Net>(&self, exchange: &mut Exchange, world: &mut World<N>) -> Option<Result<(), Fault>> {
+    fn parse<N: Net>(&self, exchange: &mut Exchange, world: &mut World<N>) -> Option<Result<(), Stop>> {
         let bytes = exchange.request.buffer.raw();
         if bytes.is_empty() || !exchange.scan.worth_parsing(bytes) {
             return None;
@@ -72,25 +83,25 @@ impl Session {
             Ok(Parsed::Complete(len)) => Some(self.accept(exchange, len, world)),
             Err(refusal) => {
                 note_line(exchange, world);
-                Some(Err(Fault::Refused(refusal)))
+                Some(Err(Stop { fault: Fault::Refused(refusal), head_len: 0 }))
             }
         }
     }
 
     /// A head stands at the front of the buffer: take from it all that outlives it, and write the one to send on.
-    fn accept<N: Net>(&self, exchange: &mut Exchange, len: usize, world: &mut World<N>) -> Result<(), Fault> {
+    fn accept<N: Net>(&self, exchange: &mut Exchange, len: usize, world: &mut World<N>) -> Result<(), Stop> {
         let facts = world.request_head.facts();
         note_line(exchange, world);
         exchange.facts = facts;
+        exchange.scan = Default::default();
         exchange.trace.head_done = Stamp::at(world.now);
+        world.retry_budget.deposit();
         exchange.keep_client = facts.keep_alive && world.config.client_keepalive && !world.draining;
-        let body = Body::new(facts.framing, facts.framing, facts.accepts_trailers && !facts.nominates);
+        let keep_trailers = facts.accepts_trailers && !facts.nominates;
+        let body = Body::new(facts.framing, facts.framing, keep_trailers);
         exchange.request.body = body.at_most(world.config.request_body_max.unwrap_or(u64::MAX));
         if let Some(fault) = answered_here(facts, world) {
-            // The head leaves the buffer all the same, or it would be read as the next request; TRACE shows it.
-            exchange.request.out.extend_from_slice(&exchange.request.buffer.raw()[..len]);
-            exchange.request.buffer.drop_raw(len);
-            return Err(fault);
+            return Err(Stop { fault, head_len: len });
         }
         let context = RequestContext {
             client: self.peer.ip(),
@@ -113,7 +124,6 @@ impl Session {
             &mut exchange.request.out,
         );
         exchange.request.buffer.drop_raw(len);
-        exchange.scan = Default::default(); // the response head is sought from its own start
         exchange.request.progress = world.now;
         Ok(())
     }

@@ -167,7 +167,7 @@ impl Session {
     /// Ends what is under way, with a record of it; the caller removes the session.
     pub fn cut_off<N: Net>(&mut self, world: &mut World<N>, fault: Fault) {
         let begun = self.exchange.as_ref().is_some_and(|exchange| exchange.trace.head_done.get().is_some());
-        if begun && self.phase != Phase::Linger {
+        if (begun && self.phase != Phase::Linger) || self.phase == Phase::Refuse {
             self.abort(world, fault);
         }
     }
@@ -180,7 +180,12 @@ impl Session {
             Phase::Head => self.refuse(world, Fault::RequestHeadTimeout),
             Phase::Connect => self.fail(world, Fault::ConnectTimeout),
             Phase::Relay => self.relay_expired(world),
-            Phase::Route => self.fail(world, Fault::QueueTimeout),
+            Phase::Route => {
+                if self.exchange.as_ref().is_some_and(|exchange| exchange.admitted) {
+                    world.wake_waiting(); // the place that came free too late for this one
+                }
+                self.fail(world, Fault::QueueTimeout)
+            }
             Phase::Tunnel => self.abort(world, Fault::TunnelIdle),
             Phase::Refuse => self.abort(world, Fault::ClientStalled),
             Phase::Finish | Phase::Linger => Step::Gone,

@@ -66,6 +66,7 @@ pub(super) fn pump<N: Net>(
             Fill::Bytes(count) => *budget = budget.saturating_sub(count),
             Fill::Blocked => return Pumped::SourceBlocked,
             Fill::Broken(_) => return Pumped::SourceGone,
+            Fill::Closed if flow.source_failed => return Pumped::SourceGone,
             Fill::Closed => match flow.body.end_of_input(&mut flow.buffer) {
                 Ok(()) => {}
                 Err(_) => return Pumped::SourceGone,
@@ -79,6 +80,9 @@ pub(super) fn drain<N: Net>(world: &mut World<N>, flow: &mut Flow, sink: ConnKey
     while !flow.is_drained() {
         coalesce(flow);
         let Some(conn) = world.conns.get_mut(sink.0) else { return Some(Pumped::SinkGone) };
+        if flow.out_sent > 0 || flow.spilled {
+            conn.hurry(&mut world.net);
+        }
         match conn.drain(&mut world.net, &flow.out[flow.out_sent..], flow.buffer.ready()) {
             Drain::Bytes(count) => {
                 let of_out = count.min(flow.out.len() - flow.out_sent);

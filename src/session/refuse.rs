@@ -6,7 +6,7 @@ use super::exchange::Exchange;
 use super::pump::{self, Pumped};
 use super::{Phase, Session, Step};
 use crate::fault::Fault;
-use crate::http1::{Method, Version};
+use crate::http1::{Method, Version, rewrite};
 use crate::net::Net;
 use crate::proxy::World;
 
@@ -17,6 +17,12 @@ impl Session {
         // Only a request that is here whole leaves the connection in a state to go on with.
         let whole = exchange.request.body.is_finished() && exchange.trace.head_done.get().is_some();
         exchange.keep_client &= whole && !world.draining;
+        // Neither the body that cannot be sent nor the front of an answer that cannot be given may follow ours, or
+        // the next request.
+        for flow in [&mut exchange.request, &mut exchange.response] {
+            let cleared = flow.buffer.ready().len();
+            flow.buffer.sent(cleared);
+        }
         exchange.fault = Some(fault);
         exchange.status = fault.status();
         write_answer(exchange, fault, world);
@@ -46,7 +52,8 @@ fn write_answer<N: Net>(exchange: &mut Exchange, fault: Fault, world: &mut World
     let mut body = Vec::new();
     let extra = match fault {
         Fault::FinalRecipient if exchange.facts.method == Method::Trace => {
-            reflect(&exchange.request.out, &mut body);
+            // The head is still in the buffer: this answer is decided on before anything is taken from it.
+            rewrite::trace(&world.request_head, exchange.request.buffer.raw(), &mut body);
             "Content-Type: message/http\r\n"
         }
         Fault::FinalRecipient => ALLOW,
@@ -77,23 +84,6 @@ fn refusal_fields(fault: Fault) -> &'static str {
         503 => "Content-Type: text/plain\r\nRetry-After: 1\r\n",
         _ => "Content-Type: text/plain\r\n",
     }
-}
-
-/// The received head as the body of a TRACE answer, less what must not be shown (RFC 9110 section 9.3.8).
-fn reflect(bytes: &[u8], body: &mut Vec<u8>) {
-    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-        if line == b"\r\n" {
-            break;
-        }
-        let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
-        let secret = ["authorization", "proxy-authorization", "cookie"]
-            .iter()
-            .any(|secret| name.eq_ignore_ascii_case(secret.as_bytes()));
-        if !secret {
-            body.extend_from_slice(line);
-        }
-    }
-    body.extend_from_slice(b"\r\n");
 }
 
 /// Reason phrase of a status we send ourselves (RFC 9110 section 15).

@@ -17,6 +17,7 @@ use crate::http1::{Framing, Parsed, Version};
 use crate::net::{ConnKey, Fill, Net};
 use crate::proxy::{PSEUDONYM, World};
 use crate::record::trace::Stamp;
+use crate::upstream::health::Verdict;
 
 /// Interim responses one exchange may bring. More would let a backend hold a client for ever without answering.
 const INTERIMS_MAX: u32 = 32;
@@ -44,7 +45,6 @@ impl Session {
             _ => Err(Fault::UpstreamClosed),
         };
         if matches!(outcome, Ok(Step::Wait | Step::Again)) {
-            // A long transfer may never wait: without this the last phase's deadline would end it.
             self.deadline = deadline(&exchange, world);
         }
         if outcome == Ok(Step::Wait) {
@@ -121,8 +121,7 @@ impl Session {
             // one, is still there to be read.
             Pumped::SinkGone => {
                 exchange.request_cut = true;
-                exchange.keep_client = false;
-                exchange.keep_upstream = false;
+                exchange.response.source_failed = true;
             }
         }
         Ok(())
@@ -190,7 +189,7 @@ impl Session {
             return Answer::Failed(fault);
         }
         exchange.answer = Some(facts);
-        world.observe(exchange, Stage::Head, outcome_of(facts.status));
+        world.observe(exchange, Stage::Head, outcome_of(Verdict::of_status(facts.status)));
         Answer::Final
     }
 
@@ -292,11 +291,12 @@ fn check_surplus(exchange: &mut Exchange, framing: Framing) -> Result<(), Fault>
     }
 }
 
-/// What a status says of the backend's health (resilience.md: 500, 502, 503 and 504 are failures).
-pub(super) fn outcome_of(status: u16) -> Outcome {
-    match status {
-        500 | 502 | 503 | 504 => Outcome::Failure,
-        _ => Outcome::Success,
+/// What a verdict on the backend means for the policy: whatever must not teach it that a backend is fast is a failure.
+pub(super) fn outcome_of(verdict: Verdict) -> Outcome {
+    match verdict {
+        Verdict::Ok => Outcome::Success,
+        Verdict::Failure | Verdict::Soft => Outcome::Failure,
+        Verdict::Abandoned => Outcome::Abandoned,
     }
 }
 
@@ -307,6 +307,8 @@ fn waiting_for(exchange: &Exchange) -> Fault {
         Some(_) => Fault::ClientStalled,
         None if !exchange.response.is_drained() => Fault::ClientStalled,
         None if request_done || !exchange.request.is_drained() => Fault::UpstreamTimeout,
+        // The client is waiting for a 100 before it sends the body, so the backend is who is slow.
+        None if exchange.facts.expect_continue && exchange.interims == 0 => Fault::UpstreamTimeout,
         None => Fault::RequestBodyTimeout,
     }
 }

@@ -3,8 +3,9 @@
 use super::exchange::{Dispatch, Exchange, Upstream};
 use super::{Phase, Session, Step};
 use crate::fault::Fault;
-use crate::net::{Conn, ConnKey, Net, Ready, Role};
+use crate::net::{Conn, ConnKey, Net, Role};
 use crate::proxy::World;
+use crate::upstream::Closed;
 
 impl Session {
     /// Finds this request a backend and a connection to it.
@@ -13,8 +14,9 @@ impl Session {
         let (backend, fresh) = match exchange.pinned.take() {
             Some(backend) => (backend, true),
             None => match choose(exchange, world) {
-                Some(backend) => (backend, false),
-                None => return self.fail(world, Fault::NoBackend),
+                Ok(backend) => (backend, false),
+                Err(Closed::Full) => return self.wait_for_place(world),
+                Err(Closed::Out) => return self.fail(world, Fault::NoBackend),
             },
         };
         exchange.backend = Some(backend);
@@ -28,8 +30,7 @@ impl Session {
         exchange.trace.dispatch(world.now, false);
         match world.net.dial(world.upstreams.address(backend)) {
             Ok(stream) => {
-                // Writable until the kernel says otherwise: on a short path the handshake is over already.
-                let conn = Conn::new(stream, Role::Upstream(self.key), Ready::WRITABLE);
+                let conn = Conn::dialled(stream, Role::Upstream(self.key));
                 let conn = ConnKey(world.conns.insert(conn));
                 world.upstreams.opened(backend);
                 exchange.upstream = Upstream::Dialled { conn, registered: false };
@@ -42,12 +43,37 @@ impl Session {
             }
         }
     }
+
+    /// Every backend has as many requests as it may: in the queue, first come first served.
+    fn wait_for_place<N: Net>(&mut self, world: &mut World<N>) -> Step {
+        if self.client_is_gone(world) {
+            return self.fail(world, Fault::ClientGone);
+        }
+        let Some(exchange) = self.exchange.as_mut() else { return Step::Gone };
+        let begun = exchange.trace.head_done.get().unwrap_or(world.now);
+        if world.waiting.contains(&self.key) {
+            return Step::Wait; // an event of no consequence: its place in the queue stands
+        }
+        if exchange.admitted {
+            exchange.admitted = false; // somebody else was quicker: back to the front
+            world.waiting.push_front(self.key);
+        } else if world.waiting.len() >= world.config.queue.max {
+            return self.fail(world, Fault::QueueFull);
+        } else {
+            world.waiting.push_back(self.key);
+        }
+        self.deadline = begun.plus(world.config.queue.timeout);
+        Step::Wait
+    }
 }
 
 /// The policy's pick among those not tried yet, entered as in flight.
-fn choose<N: Net>(exchange: &mut Exchange, world: &mut World<N>) -> Option<usize> {
-    let pick = world.pick(exchange.tried)?;
-    let in_flight_at_pick = world.upstreams.dispatch(pick.backend, world.now);
-    exchange.dispatch = Some(Dispatch { pick, in_flight_at_pick, head_seen: false });
-    Some(pick.backend)
+fn choose<N: Net>(exchange: &mut Exchange, world: &mut World<N>) -> Result<usize, Closed> {
+    if !exchange.admitted && !world.waiting.is_empty() {
+        return Err(Closed::Full); // others came first
+    }
+    let pick = world.pick(exchange.tried, exchange.is_replayable())?;
+    let entered = world.upstreams.dispatch(pick.backend, world.now);
+    exchange.dispatch = Some(Dispatch { pick, entered, head_seen: false });
+    Ok(pick.backend)
 }

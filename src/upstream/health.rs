@@ -165,6 +165,13 @@ impl Health {
         }
     }
 
+    /// There is reason to think it well again: its trial may come at once.
+    pub fn end_time_out(&mut self, now: Time) {
+        if let State::Out { until } = &mut self.state {
+            *until = now.min(*until);
+        }
+    }
+
     /// A request was dispatched to it. True when that is the trial: hand the same to [`Health::record`] with its
     /// answer, so that late answers to older requests are not taken for it.
     pub fn dispatched(&mut self, now: Time) -> bool {
@@ -247,13 +254,13 @@ impl Health {
 }
 
 /// Whether so many are out that being out is to be ignored for now.
-pub fn panicking<'a>(pool: impl IntoIterator<Item = &'a Health>, limits: &Ejection) -> bool {
+pub fn panicking(pool: impl IntoIterator<Item = bool>, share_max: f64) -> bool {
     let (mut all, mut out) = (0u32, 0u32);
-    for health in pool {
+    for is_out in pool {
         all += 1;
-        out += u32::from(health.is_out());
+        out += u32::from(is_out);
     }
-    f64::from(out) > limits.max_ejected_share * f64::from(all)
+    f64::from(out) > share_max * f64::from(all)
 }
 
 #[cfg(test)]
@@ -381,7 +388,8 @@ mod tests {
             for health in &mut pool[..out] {
                 health.state = State::Out { until: Time::NEVER };
             }
-            assert_eq!(panicking(&pool, &Ejection::default()), expected, "{out} of {all}");
+            let out_now = pool.iter().map(Health::is_out);
+            assert_eq!(panicking(out_now, Ejection::default().max_ejected_share), expected, "{out} of {all}");
         }
     }
 

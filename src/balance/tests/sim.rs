@@ -163,7 +163,8 @@ impl Live<'_> {
             self.schedule(Time::from_nanos(now.as_nanos() + gap as u64), None);
         }
         if self.world.eject {
-            let panic = panicking(&self.health, &Ejection::default());
+            let panic =
+                panicking(self.health.iter().map(Health::is_out), Ejection::default().max_ejected_share);
             for (candidate, health) in self.candidates.iter_mut().zip(&self.health) {
                 candidate.up = panic || health.usable(now) != Usable::No;
                 candidate.failure_rate = health.failure_rate();

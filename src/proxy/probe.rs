@@ -1,0 +1,222 @@
+//! Looking after backends without a client's request: active checks, and whether an unreachable one is back.
+//!
+//! With `--health-path` each backend is asked for that path at regular intervals, whatever the traffic. Without it only
+//! a backend put out because nobody could connect to it is looked at: when a connect succeeds, its trial comes at once
+//! instead of when its time out is over. One probe per backend at a time, on the same sockets, buffers and clock as
+//! everything else. Absent: what a probe's outcome means for routing (upstream/).
+
+use super::World;
+use crate::clock::Time;
+use crate::config::HealthCheck;
+use crate::http1::{Method, Parsed};
+use crate::net::{Conn, ConnKey, Drain, Fill, Net, Ready, Role};
+use std::time::Duration;
+
+/// How often an unreachable backend is dialled.
+const REVISIT: Duration = Duration::from_secs(1);
+
+/// The probes of all backends, by backend index.
+#[derive(Debug, Default)]
+pub struct Probes {
+    check: Option<HealthCheck>,
+    list: Vec<Probe>,
+}
+
+#[derive(Debug)]
+struct Probe {
+    due: Time,
+    flight: Option<Flight>,
+    /// Outcomes of the same kind in a row.
+    in_a_row: u32,
+    last_good: bool,
+}
+
+#[derive(Debug)]
+struct Flight {
+    conn: ConnKey,
+    until: Time,
+    /// What is still to be sent; empty for a mere connect.
+    request: Vec<u8>,
+    sent: usize,
+    answer: Vec<u8>,
+}
+
+impl Probes {
+    /// Begins with the checks configured, if any, the first of each at once.
+    pub fn new(check: Option<HealthCheck>, backends: usize) -> Probes {
+        let mut probes = Probes { check, list: Vec::new() };
+        probes.resize(backends, Time::ZERO);
+        probes
+    }
+
+    /// Makes room for further backends.
+    pub fn resize(&mut self, backends: usize, now: Time) {
+        let due = if self.check.is_some() { now } else { Time::NEVER };
+        self.list.resize_with(backends, || Probe { due, flight: None, in_a_row: 0, last_good: true });
+    }
+
+    /// Other checks from now on; probes under way end first.
+    pub fn set_check(&mut self, check: Option<HealthCheck>, now: Time) {
+        if self.check != check {
+            let due = if check.is_some() { now } else { Time::NEVER };
+            self.check = check;
+            self.list.iter_mut().for_each(|probe| probe.due = due);
+        }
+    }
+
+    /// When the next thing is to be done.
+    pub fn next_deadline(&self) -> Option<Time> {
+        let due = self
+            .list
+            .iter()
+            .map(|probe| probe.flight.as_ref().map_or(probe.due, |flight| flight.until))
+            .min()?;
+        (due != Time::NEVER).then_some(due)
+    }
+
+    /// Connections probes hold, for the leak sweep.
+    pub fn in_flight(&self, backend: usize) -> usize {
+        usize::from(self.list.get(backend).is_some_and(|probe| probe.flight.is_some()))
+    }
+}
+
+impl<N: Net> World<N> {
+    /// Nobody could connect to this backend: look whether it is back, soon and again.
+    pub fn revisit(&mut self, backend: usize) {
+        if self.probes.check.is_none()
+            && let Some(probe) = self.probes.list.get_mut(backend)
+        {
+            probe.due = self.now.plus(REVISIT);
+        }
+    }
+
+    /// Begins the probes that are due and ends those that take too long.
+    pub fn run_probes(&mut self) {
+        if self.probes.next_deadline().is_none_or(|due| due > self.now) {
+            return;
+        }
+        for backend in 0..self.probes.list.len() {
+            let probe = &self.probes.list[backend];
+            match &probe.flight {
+                Some(flight) if flight.until <= self.now => self.probe_ended(backend, false),
+                None if probe.due <= self.now => self.begin_probe(backend),
+                _ => {}
+            }
+        }
+    }
+
+    /// Something was said about a probe's connection.
+    pub fn probe_event(&mut self, backend: usize) {
+        let Some(flight) = self.probes.list.get_mut(backend).and_then(|probe| probe.flight.as_mut()) else {
+            return;
+        };
+        let Some(conn) = self.conns.get_mut(flight.conn.0) else { return };
+        if !conn.ready().any(Ready::WRITABLE.with(Ready::GONE)) {
+            return;
+        }
+        if flight.sent == 0 && self.net.connect_result(&mut conn.stream).is_err() {
+            return self.probe_ended(backend, false);
+        }
+        if flight.request.is_empty() {
+            return self.probe_ended(backend, true);
+        }
+        if flight.sent < flight.request.len() {
+            match conn.drain(&mut self.net, &flight.request[flight.sent..], &[]) {
+                Drain::Bytes(count) => flight.sent += count,
+                Drain::Blocked => return,
+                Drain::Broken(_) => return self.probe_ended(backend, false),
+            }
+        }
+        self.read_probe(backend);
+    }
+
+    fn begin_probe(&mut self, backend: usize) {
+        let unreachable = self.upstreams.is_unreachable(backend);
+        let (timeout, request) = match &self.probes.check {
+            Some(check) if self.upstreams.is_configured(backend) => {
+                let host = self.upstreams.address(backend);
+                let path = &check.path;
+                let text = format!(
+                    "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: tidegate-health\r\nConnection: close\r\n\r\n"
+                );
+                (check.timeout, text.into_bytes())
+            }
+            None if unreachable && self.upstreams.is_configured(backend) => {
+                (self.config.timeouts.connect, Vec::new())
+            }
+            _ => {
+                self.probes.list[backend].due = Time::NEVER;
+                return;
+            }
+        };
+        let Ok(stream) = self.net.dial(self.upstreams.address(backend)) else {
+            return self.probe_ended(backend, false);
+        };
+        let conn = ConnKey(self.conns.insert(Conn::dialled(stream, Role::Probe(backend))));
+        let until = self.now.plus(timeout);
+        self.probes.list[backend].flight = Some(Flight { conn, until, request, sent: 0, answer: Vec::new() });
+        // Registered before anything is tried: a probe is in no hurry, and an event will tell how the connect went.
+        if let Some(dialled) = self.conns.get_mut(conn.0) {
+            dialled.forget(Ready::WRITABLE);
+        }
+        if self.register(conn).is_err() {
+            self.probe_ended(backend, false);
+        }
+    }
+
+    fn read_probe(&mut self, backend: usize) {
+        let Some(flight) = self.probes.list.get_mut(backend).and_then(|probe| probe.flight.as_mut()) else {
+            return;
+        };
+        let Some(conn) = self.conns.get_mut(flight.conn.0) else { return };
+        let mut buffer = self.buffers.take(1);
+        let outcome = loop {
+            match conn.fill(&mut self.net, &mut buffer, 0) {
+                Fill::Bytes(count) => {
+                    flight.answer.extend_from_slice(buffer.raw());
+                    buffer.drop_raw(count);
+                }
+                Fill::Blocked => break None,
+                Fill::Closed | Fill::Broken(_) => break Some(false),
+            }
+            match self.response_head.parse(&flight.answer, Method::Get, &self.config.limits) {
+                Ok(Parsed::Complete(_)) => {
+                    break Some((200..400).contains(&self.response_head.facts().status));
+                }
+                Ok(Parsed::Partial) => {}
+                Err(_) => break Some(false),
+            }
+        };
+        self.buffers.give(&mut buffer);
+        if let Some(good) = outcome {
+            self.probe_ended(backend, good);
+        }
+    }
+
+    fn probe_ended(&mut self, backend: usize, good: bool) {
+        let Some(probe) = self.probes.list.get_mut(backend) else { return };
+        if let Some(flight) = probe.flight.take()
+            && let Some(mut conn) = self.conns.remove(flight.conn.0)
+        {
+            self.net.reset_on_close(&mut conn.stream);
+        }
+        probe.in_a_row = if probe.last_good == good { probe.in_a_row.saturating_add(1) } else { 1 };
+        probe.last_good = good;
+        let Some(check) = &self.probes.check else {
+            probe.due = if good { Time::NEVER } else { self.now.plus(REVISIT) };
+            if good {
+                self.upstreams.try_now(backend, self.now);
+            }
+            return;
+        };
+        probe.due = self.now.plus(check.interval);
+        let enough = probe.in_a_row >= if good { check.rise } else { check.fall };
+        if enough && self.upstreams.set_down(backend, !good) {
+            let (backend, path) = (self.upstreams.url(backend), &check.path);
+            match good {
+                true => tracing::info!(backend, path, "backend passes its checks again"),
+                false => tracing::warn!(backend, path, "backend fails its checks"),
+            }
+        }
+    }
+}

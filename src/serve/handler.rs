@@ -1,0 +1,92 @@
+//! What a responder asks of the one who knows the answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Time;
+use crate::http1::Method;
+use crate::http1::request::{RequestHead, Target};
+
+/// Knows the answers.
+pub trait Handler {
+    /// What to answer, and when; called once per request, as soon as its head is there. `text` is empty and may be
+    /// filled for [`Content::Text`].
+    fn request(&mut self, request: &Request<'_>, text: &mut Vec<u8>, now: Time) -> Reply;
+}
+
+/// A request as a handler sees it. Its body is read and dropped, or echoed; no handler sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    head: &'a RequestHead,
+    bytes: &'a [u8],
+}
+
+impl<'a> Request<'a> {
+    /// `bytes` are those `head` was parsed from.
+    pub fn new(head: &'a RequestHead, bytes: &'a [u8]) -> Self {
+        Request { head, bytes }
+    }
+
+    /// Its method, if registered.
+    pub fn method(&self) -> Method {
+        self.head.facts().method
+    }
+
+    /// Path of the target, without the query; `*` for the server as a whole.
+    pub fn path(&self) -> &'a [u8] {
+        let (path, _) = self.path_and_query();
+        if path.is_empty() { b"/" } else { path }
+    }
+
+    /// What follows the first question mark of the target; empty when there is none.
+    pub fn query(&self) -> &'a [u8] {
+        self.path_and_query().1
+    }
+
+    /// Value of the first field called `name`, in any case.
+    pub fn field(&self, name: &str) -> Option<&'a [u8]> {
+        self.head.value(self.bytes, name)
+    }
+
+    fn path_and_query(&self) -> (&'a [u8], &'a [u8]) {
+        let span = match self.head.form() {
+            Target::Origin(path) | Target::Absolute { path, .. } => path,
+            Target::Asterisk => self.head.target(),
+        };
+        let whole = span.of(self.bytes);
+        match memchr::memchr(b'?', whole) {
+            Some(mark) => (&whole[..mark], &whole[mark + 1..]),
+            None => (whole, &[]),
+        }
+    }
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// Status code, 200 to 599.
+    pub status: u16,
+    /// Field lines, each with its CRLF: Content-Type and what else there is. Date, Content-Length and Connection are
+    /// the responder's.
+    pub fields: &'static str,
+    /// Its content.
+    pub content: Content,
+    /// How long after the request's head it may leave. It waits for the end of the request's body too, unless that
+    /// is being echoed.
+    pub delay: Duration,
+}
+
+/// The content of an answer.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// What the handler wrote into `text`.
+    Text,
+    /// These bytes.
+    Static(&'static [u8]),
+    /// These bytes, shared with whoever made them.
+    Shared(Arc<[u8]>),
+    /// This many bytes of [`pattern`](super::pattern), however many they are.
+    Fill(u64),
+    /// The request's body, framed as it came.
+    Echo,
+}

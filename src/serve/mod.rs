@@ -1,0 +1,280 @@
+//! A small HTTP/1.1 server on the reactor: the emulated backends and the admin page are handlers of it.
+//!
+//! [`Responder`] owns the connections, one request of each at a time; a [`Handler`] says what to answer and after
+//! which delay. It is an origin server, so it answers `Expect` itself. Several requests that are here already and have
+//! no delay are answered in one write. Deliberately absent: handlers that see a request's body, and answers that are
+//! not ready when their request's head is (only their sending can wait).
+
+mod alarm;
+mod answer;
+mod client;
+mod handler;
+pub mod pattern;
+mod start;
+
+pub use handler::{Content, Handler, Reply, Request};
+pub use start::{Running, start};
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use mio::net::TcpStream;
+
+use crate::buffer::Pool;
+use crate::clock::Time;
+use crate::http1::Limits;
+use crate::http1::date::DateCache;
+use crate::http1::request::RequestHead;
+use crate::net::{Net, Ready, Sockets};
+use crate::reactor::{Order, Service, Turned};
+use crate::slab::{Key, Slab};
+use crate::timer::Timers;
+
+use alarm::Alarm;
+use client::{Client, Turn};
+
+/// Clients advanced between two looks at the clock: a delay is off by no more than they take together.
+const STRETCH: usize = 32;
+/// Idle connections closed at once when the process is out of file descriptors.
+const SHED: usize = 16;
+/// No connection's token, nor one of the reactor's.
+const ALARM: usize = usize::MAX - 2;
+
+/// Bounds and times of a responder.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Bounds on heads.
+    pub limits: Limits,
+    /// Bytes a request body may have on the wire, when it is not echoed: 413 beyond it.
+    pub body_max: u64,
+    /// Connections at once; further ones wait in the kernel's queue.
+    pub connections_max: usize,
+    /// A connection without a request: closed.
+    pub idle: Duration,
+    /// From the first byte of a head to its blank line: 408.
+    pub head: Duration,
+    /// Without a byte of the request body: 408.
+    pub body: Duration,
+    /// Without the client taking a byte of the answer: cut.
+    pub write: Duration,
+    /// Discarding what a client still sends after its last answer, so that a reset does not erase the answer.
+    pub linger: Duration,
+    /// How long answers under way may take when told to drain.
+    pub drain: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Settings {
+            limits: Limits::default(),
+            body_max: u64::MAX,
+            connections_max: usize::MAX,
+            idle: seconds(75),
+            head: seconds(10),
+            body: seconds(30),
+            write: seconds(30),
+            linger: seconds(2),
+            drain: seconds(5),
+        }
+    }
+}
+
+/// What the clients share.
+struct Shared<H> {
+    now: Time,
+    unix_seconds: u64,
+    net: Sockets,
+    buffers: Pool,
+    /// Scratch for the head being parsed.
+    head: RequestHead,
+    /// Scratch for the text of an answer.
+    text: Vec<u8>,
+    date: DateCache,
+    draining: bool,
+    settings: Settings,
+    handler: H,
+}
+
+/// A server of short answers, to be run by a [`Reactor`](crate::reactor::Reactor).
+pub struct Responder<H> {
+    shared: Shared<H>,
+    clients: Slab<Client>,
+    queue: Vec<Key>,
+    /// This round's clients, last one first, and those that have had their turn taken off.
+    running: Vec<Key>,
+    /// For what should not happen. Seldom due, and moved without being touched.
+    timeouts: Timers,
+    /// For answers held back. Nearly all of these fall due, so the two are kept apart: a time-out superseded by each
+    /// delay would stay queued for its minute, and they would pile up.
+    delays: Timers,
+    alarm: Alarm,
+}
+
+impl<H: Handler> Responder<H> {
+    /// A responder without clients, for the poll behind `registry`.
+    pub fn new(registry: mio::Registry, settings: Settings, handler: H) -> Self {
+        let alarm = Alarm::new(&registry, ALARM);
+        Responder {
+            shared: Shared {
+                now: Time::ZERO,
+                unix_seconds: 0,
+                net: Sockets::new(registry),
+                buffers: Pool::default(),
+                head: RequestHead::default(),
+                text: Vec::new(),
+                date: DateCache::new(),
+                draining: false,
+                settings,
+                handler,
+            },
+            clients: Slab::new(),
+            queue: Vec::new(),
+            running: Vec::new(),
+            timeouts: Timers::default(),
+            delays: Timers::default(),
+            alarm,
+        }
+    }
+
+    fn enqueue(&mut self, key: Key) {
+        if let Some(client) = self.clients.get_mut(key)
+            && !client.queued
+        {
+            client.queued = true;
+            self.queue.push(key);
+        }
+    }
+
+    /// Queues whom a deadline or the end of a delay concerns.
+    fn expire(&mut self, now: Time) {
+        while let Some((due, key)) = self.delays.pop_due(now) {
+            let Some(client) = self.clients.get_mut(key) else { continue };
+            if Timers::is_live(due, &mut client.delay_armed) {
+                self.enqueue(key);
+            }
+        }
+        while let Some((due, key)) = self.timeouts.pop_due(now) {
+            let Some(client) = self.clients.get_mut(key) else { continue };
+            if !Timers::is_live(due, &mut client.armed) {
+                continue;
+            }
+            if client.deadline <= now {
+                self.enqueue(key);
+            } else {
+                self.arm(key);
+            }
+        }
+    }
+
+    /// A stretch of the round. Who wants another turn, or is marked meanwhile, has it in the next round.
+    fn run(&mut self) {
+        for _ in 0..STRETCH {
+            let Some(key) = self.running.pop() else { return };
+            let Some(client) = self.clients.get_mut(key) else { continue };
+            client.queued = false;
+            match client.advance(&mut self.shared) {
+                Turn::Wait => self.arm(key),
+                Turn::Again => self.enqueue(key),
+                Turn::Done => self.remove(key),
+            }
+        }
+    }
+
+    fn arm(&mut self, key: Key) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        if let Some(due) = client.held_until() {
+            self.delays.arm(key, &mut client.delay_armed, due);
+        }
+        if client.deadline != Time::NEVER {
+            self.timeouts.arm(key, &mut client.armed, client.deadline);
+        }
+    }
+
+    fn remove(&mut self, key: Key) {
+        if let Some(mut client) = self.clients.remove(key) {
+            client.give_back(&mut self.shared);
+        }
+    }
+}
+
+impl<H: Handler> Service for Responder<H> {
+    fn accept(&mut self, mut stream: TcpStream, _peer: SocketAddr, now: Time) {
+        let key = self.clients.next_key();
+        if let Err(error) = self.shared.net.register(&mut stream, key.to_token()) {
+            tracing::warn!(%error, "cannot register a connection");
+            return;
+        }
+        let client = Client::new(key, stream, now, &self.shared.settings);
+        let key = self.clients.insert(client);
+        self.arm(key);
+    }
+
+    fn has_room(&self) -> bool {
+        self.clients.len() < self.shared.settings.connections_max
+    }
+
+    fn shed(&mut self) {
+        let idle: Vec<Key> = self
+            .clients
+            .iter()
+            .filter(|(_, client)| client.is_idle())
+            .map(|(key, _)| key)
+            .take(SHED)
+            .collect();
+        for key in idle {
+            self.remove(key);
+        }
+    }
+
+    fn mark(&mut self, token: usize, ready: Ready) {
+        let key = Key::from_token(token); // the alarm's names nobody: waking was all it had to do
+        if let Some(client) = self.clients.get_mut(key) {
+            client.mark(ready);
+            self.enqueue(key);
+        }
+    }
+
+    fn turn(&mut self, now: Time, unix_seconds: u64) -> Turned {
+        (self.shared.now, self.shared.unix_seconds) = (now, unix_seconds);
+        if self.running.is_empty() {
+            self.expire(now);
+            std::mem::swap(&mut self.running, &mut self.queue);
+            self.running.reverse();
+        }
+        self.run();
+        if !self.running.is_empty() {
+            return Turned::Unfinished;
+        }
+        if !self.queue.is_empty() {
+            return Turned::Busy;
+        }
+        if let Some(due) = self.delays.next() {
+            self.alarm.set(due, now);
+        }
+        Turned::Idle
+    }
+
+    fn next_deadline(&self) -> Option<Time> {
+        [self.delays.next(), self.timeouts.next()].into_iter().flatten().min()
+    }
+
+    fn publish(&mut self, _now: Time) {}
+
+    fn order(&mut self, order: Order) {
+        if order == Order::Drain {
+            self.shared.draining = true;
+            let idle: Vec<Key> =
+                self.clients.iter().filter(|(_, client)| client.is_idle()).map(|(key, _)| key).collect();
+            for key in idle {
+                self.enqueue(key);
+            }
+        }
+    }
+
+    fn is_drained(&self) -> bool {
+        self.clients.is_empty()
+    }
+
+    fn stop(&mut self, _now: Time) {}
+}

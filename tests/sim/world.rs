@@ -1,0 +1,366 @@
+//! One world from one seed: the proxy, its clients and origins, the weather, and what must always be true.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate::balance::Routing;
+use tidegate::clock::Time;
+use tidegate::config::{BackendConfig, ProxyConfig, Queue, RetryBudget, Timeouts, UpstreamMode};
+use tidegate::net::Ready;
+use tidegate::proxy::{Proxy, Setup, World};
+use tidegate::reactor::Turned;
+
+use crate::client::Client;
+use crate::ledger::Ledger;
+use crate::net::{Dial, FakeNet, Wire};
+use crate::origin::{Origin, requests_in, sent_max};
+
+const ROUTINGS: [Routing; 9] = [
+    Routing::RoundRobin,
+    Routing::AdaptiveSma,
+    Routing::AdaptiveEwma,
+    Routing::Random,
+    Routing::LeastConnections,
+    Routing::TwoChoices,
+    Routing::PeakEwma,
+    Routing::LeastTime,
+    Routing::Elastic,
+];
+
+/// Rounds until a world without faults must have come to its end.
+const FAIR_STEPS_MAX: u32 = 200_000;
+/// Steps of a world with faults, before its peace.
+const FOUL_STEPS: u32 = 300;
+/// Turns in a row that may ask for another one without an event between them.
+const TURNS_MAX: u32 = 2_000;
+
+struct Sim {
+    rng: fastrand::Rng,
+    wire: Rc<RefCell<Wire>>,
+    net: FakeNet,
+    proxy: Proxy<FakeNet>,
+    ledger: Ledger,
+    clients: Vec<Client>,
+    to_come: usize,
+    origins: Vec<Origin>,
+    late: Vec<(usize, Ready)>,
+    now: Time,
+    fair: bool,
+    trace: bool,
+    requests_max: usize,
+}
+
+/// Plays the world of `seed`; returns a digest of what happened.
+pub fn run(seed: u64) -> (u64, u64, u64) {
+    let mut sim = Sim::new(seed);
+    if sim.fair {
+        sim.play_fair();
+    } else {
+        for _ in 0..FOUL_STEPS {
+            sim.weather();
+            sim.step();
+        }
+        sim.calm();
+    }
+    sim.outlive();
+    sim.verify();
+    let counters = &sim.proxy.world.stats.counters;
+    (counters.requests, counters.bytes_out, sim.wire.borrow().calls)
+}
+
+fn draw_config(fair: bool, addresses: &[SocketAddr], rng: &mut fastrand::Rng) -> ProxyConfig {
+    let routing = ROUTINGS[rng.usize(..ROUTINGS.len())];
+    let mut short = |base: u64| Duration::from_millis(if fair { 10_000 } else { rng.u64(base..base * 20) });
+    let timeouts = Timeouts {
+        request_head: short(5),
+        request_body: short(5),
+        request_body_rate: 0,
+        client_write: short(5),
+        client_idle: short(10),
+        connect: short(2),
+        upstream: short(5),
+        response_body: short(5),
+        upstream_idle: short(10),
+        tunnel_idle: short(10),
+        linger: short(2),
+    };
+    ProxyConfig {
+        listen: "127.0.0.1:9090".parse().expect("an address"),
+        backends: addresses.iter().map(|address| BackendConfig::at(*address)).collect(),
+        upstream: if rng.u8(..4) == 0 { UpstreamMode::NonPersistent } else { UpstreamMode::Persistent },
+        client_keepalive: rng.u8(..5) > 0,
+        routing,
+        log: None,
+        admin: None,
+        ejection: rng.bool(),
+        retries: rng.u32(..4),
+        retry_budget: RetryBudget { percent: rng.u32(..=100), per_second: rng.u32(..20) },
+        request_id: rng.u8(..4) == 0,
+        request_body_max: (!fair && rng.u8(..6) == 0).then(|| rng.u64(..5000)),
+        timeouts,
+        max_connections_per_backend: (rng.u8(..4) == 0).then(|| rng.usize(1..3)),
+        queue: Queue {
+            max: if fair { 100 } else { rng.usize(..6) },
+            timeout: Duration::from_millis(if fair { 10_000 } else { rng.u64(1..50) }),
+        },
+        ..ProxyConfig::default()
+    }
+}
+
+impl Sim {
+    fn new(seed: u64) -> Sim {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let fair = rng.bool();
+        let addresses: Vec<SocketAddr> =
+            (0..rng.u16(1..=4)).map(|index| SocketAddr::from(([10, 0, 0, 1], 8081 + index))).collect();
+        let config = draw_config(fair, &addresses, &mut rng);
+        let wire = Rc::new(RefCell::new(Wire {
+            links: Vec::new(),
+            rng: rng.fork(),
+            dials: vec![Dial::AtOnce; addresses.len()],
+            addresses,
+            dialled: Vec::new(),
+            calls: 0,
+            capacity_max: [300, 5_000, 80_000][rng.usize(..3)],
+            short_one_in: [0, 4, 30][rng.usize(..3)],
+            register_fails_one_in: if fair { 0 } else { [0, 0, 50][rng.usize(..3)] },
+            stale: Vec::new(),
+        }));
+        let net = FakeNet(wire.clone());
+        let setup = Setup {
+            config: Arc::new(config),
+            log: None,
+            console: None,
+            inbox: Default::default(),
+            clients_max: 1000,
+            seed,
+        };
+        Sim {
+            proxy: Proxy::new(World::new(net.clone(), setup).expect("histograms")),
+            wire,
+            net,
+            ledger: Ledger::default(),
+            clients: Vec::new(),
+            to_come: rng.usize(1..=12),
+            origins: Vec::new(),
+            late: Vec::new(),
+            now: Time::from_millis(1),
+            fair,
+            trace: std::env::var_os("TIDEGATE_SIM_TRACE").is_some(),
+            requests_max: rng.usize(1..=6),
+            rng,
+        }
+    }
+
+    /// What may go wrong between two steps.
+    fn weather(&mut self) {
+        let rng = &mut self.rng;
+        let mut wire = self.wire.borrow_mut();
+        if rng.u8(..10) == 0 {
+            let dials = [
+                Dial::AtOnce,
+                Dial::AtOnce,
+                Dial::Later,
+                Dial::RefusedAtOnce,
+                Dial::RefusedLater,
+                Dial::Never,
+            ];
+            let backend = rng.usize(..wire.dials.len());
+            wire.dials[backend] = dials[rng.usize(..dials.len())];
+        }
+        if rng.u8(..30) == 0 && !wire.links.is_empty() {
+            let link = rng.usize(..wire.links.len());
+            if wire.links[link].backend.is_some() {
+                wire.peer_reset(link);
+            }
+        }
+        let chosen = |tokens: &[usize], rng: &mut fastrand::Rng| rng.choice(tokens).copied();
+        let spurious = Ready::READABLE.with(Ready::WRITABLE);
+        if rng.u8(..8) == 0 {
+            self.late.extend(chosen(&wire.tokens(), rng).map(|token| (token, spurious)));
+        }
+        if rng.u8(..8) == 0 {
+            let everything = spurious.with(Ready::READ_CLOSED).with(Ready::GONE);
+            self.late.extend(chosen(&wire.stale, rng).map(|token| (token, everything)));
+        }
+        let pause = match rng.u8(..60) {
+            0 => Duration::from_secs(rng.u64(1..1000)),
+            1..=4 => Duration::from_millis(rng.u64(1..60)),
+            _ => Duration::from_micros(rng.u64(..300)),
+        };
+        self.now = self.now.plus(pause);
+        drop(wire);
+        match self.rng.u16(..1000) {
+            0 => self.proxy.drain(),
+            1 => self.proxy.shed_idle(),
+            _ => {}
+        }
+        if self.rng.u8(..10) == 0 {
+            let at = self.rng.usize(..self.origins.len() + 1);
+            if let Some(origin) = self.origins.get_mut(at) {
+                origin.close_if_idle(&mut self.wire.borrow_mut());
+            }
+        }
+    }
+
+    /// One round of everybody; whether a peer did anything.
+    fn step(&mut self) -> bool {
+        self.now = self.now.plus(Duration::from_micros(self.rng.u64(..10)));
+        if self.to_come > 0 && self.rng.u8(..4) == 0 {
+            self.connect_client();
+        }
+        let mut busy = false;
+        for client in &mut self.clients {
+            if self.rng.u8(..3) > 0 {
+                busy |= client.step(&mut self.wire.borrow_mut(), &self.ledger, &mut self.rng);
+            }
+        }
+        let dialled = std::mem::take(&mut self.wire.borrow_mut().dialled);
+        let fair = self.fair;
+        self.origins.extend(dialled.into_iter().map(|link| Origin::new(link, fair, &mut self.rng)));
+        for origin in &mut self.origins {
+            busy |= origin.step(&mut self.wire.borrow_mut(), &mut self.ledger, &mut self.rng);
+        }
+        self.wire.borrow_mut().settle_dials(3);
+        self.deliver(2);
+        self.turn();
+        busy
+    }
+
+    fn connect_client(&mut self) {
+        self.to_come -= 1;
+        let link = self.wire.borrow_mut().open(None, Dial::AtOnce);
+        let count = self.rng.usize(1..=self.requests_max);
+        let client = Client::new(link, count, self.fair, &mut self.ledger, &mut self.rng);
+        if self.trace {
+            println!("{:?} client on link {link}: {:?} {:?}", self.now, client.fate, client.requests);
+        }
+        self.clients.push(client);
+        let peer = SocketAddr::from(([192, 0, 2, 1], 1000 + link as u16));
+        self.proxy.accept(self.net.stream(link), peer, self.now);
+    }
+
+    /// Events of this moment, and those held back before; some are held back again.
+    fn deliver(&mut self, one_in: u32) {
+        let mut events = std::mem::take(&mut self.late);
+        events.extend(self.wire.borrow_mut().harvest(one_in));
+        for (token, ready) in events {
+            if one_in > 1 && self.rng.u8(..5) == 0 {
+                self.late.push((token, ready));
+                continue;
+            }
+            if self.trace {
+                println!("{:?} event {ready:?} for {token:#x}", self.now);
+            }
+            self.proxy.mark(token, ready);
+        }
+    }
+
+    fn turn(&mut self) {
+        for _ in 0..TURNS_MAX {
+            let turned = self.proxy.turn(self.now);
+            self.proxy.sweep();
+            if turned == Turned::Idle {
+                return;
+            }
+        }
+        panic!("{TURNS_MAX} turns in a row and still busy");
+    }
+
+    /// Until every client has what it asked for.
+    fn play_fair(&mut self) {
+        let mut steps = 0;
+        while self.to_come > 0 || self.clients.iter().any(|client| !client.is_content()) {
+            self.step();
+            steps += 1;
+            assert!(steps < FAIR_STEPS_MAX, "stuck: {:#?}", self.clients);
+        }
+        for client in &self.clients {
+            client.check_benign();
+        }
+    }
+
+    /// The weather clears; those who can finish do.
+    fn calm(&mut self) {
+        self.wire.borrow_mut().dials.fill(Dial::AtOnce);
+        let mut quiet = 0;
+        for _ in 0..3_000 {
+            quiet = if self.step() { 0 } else { quiet + 1 };
+            if quiet > 50 {
+                break;
+            }
+        }
+    }
+
+    /// Nobody does anything any more: the proxy must let go of everything by its own deadlines.
+    fn outlive(&mut self) {
+        let timeouts = self.proxy.world.config.timeouts;
+        let retries = self.proxy.world.config.retries + 2;
+        let longest = (timeouts.connect + timeouts.upstream) * retries
+            + (timeouts.request_body + timeouts.response_body + timeouts.client_write) * 2
+            + self.proxy.world.config.queue.timeout * retries
+            + (timeouts.request_head + timeouts.client_idle + timeouts.linger + timeouts.upstream_idle) * 2;
+        let end = self.now.plus(longest);
+        let mut rounds = 0;
+        loop {
+            self.deliver(1);
+            self.turn();
+            rounds += 1;
+            assert!(rounds < 100_000, "woken for ever at {:?}", self.now);
+            let has_events = !self.late.is_empty() || self.wire.borrow().has_edges();
+            match self.proxy.next_deadline() {
+                _ if has_events => {}
+                Some(next) if next <= end => self.now = self.now.max(next),
+                Some(next) => panic!("a deadline after all of them: {next:?} > {end:?}"),
+                None => break,
+            }
+        }
+    }
+
+    fn verify(&mut self) {
+        assert_eq!(self.proxy.clients(), 0, "clients left open");
+        let world = &self.proxy.world;
+        assert_eq!(world.conns.len(), 0, "connections left open");
+        assert_eq!(world.buffers.lent(), 0, "buffers not given back");
+        assert!(world.upstreams.candidates().iter().all(|candidate| candidate.in_flight == 0));
+        let wire = self.wire.borrow();
+        assert!(wire.links.iter().enumerate().all(|(index, _)| wire.is_closed_by_proxy(index)));
+        let mut sent: HashMap<u32, usize> = HashMap::new();
+        for link in wire.links.iter().filter(|link| link.backend.is_some()) {
+            for id in requests_in(&link.log, &self.ledger) {
+                *sent.entry(id).or_default() += 1;
+            }
+        }
+        for (id, count) in sent {
+            let (method, _) = &self.ledger.requests[id as usize];
+            let most = sent_max(method, world.config.retries);
+            assert!(count <= most, "{method} {id} was sent {count} times");
+        }
+        self.check_rows(&wire);
+    }
+
+    /// One row per request: no fewer than answers seen, no more than heads the proxy can have read.
+    fn check_rows(&self, wire: &Wire) {
+        let counters = &self.proxy.world.stats.counters;
+        let answers: usize = self.clients.iter().map(|client| client.answers_begun).sum();
+        let heads: usize = self
+            .clients
+            .iter()
+            .map(|client| {
+                let consumed = wire.links[client.link].consumed;
+                client.requests.iter().filter(|request| request.start < consumed).count()
+            })
+            .sum();
+        let rows = usize::try_from(counters.requests).expect("a count");
+        assert!(
+            (answers..=heads).contains(&rows),
+            "{rows} rows of {answers} answers and {heads} requests begun"
+        );
+        assert_eq!(counters.responses.iter().sum::<u64>(), counters.requests);
+        assert_eq!(counters.clients_active, 0);
+    }
+}
