@@ -68,7 +68,7 @@ impl ProxyUnderTest {
 
     /// The latest figures published.
     pub fn figures(&self) -> Option<std::sync::Arc<Snapshot>> {
-        self.running.as_ref().and_then(|running| running.board.latest())
+        self.running.as_ref().map(|running| running.board.latest())
     }
 
     /// Begins a graceful stop.
