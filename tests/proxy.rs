@@ -6,6 +6,8 @@ mod support;
 
 #[path = "proxy/amounts.rs"]
 mod amounts;
+#[path = "proxy/duplex.rs"]
+mod duplex;
 #[path = "proxy/failures.rs"]
 mod failures;
 #[path = "proxy/reuse.rs"]

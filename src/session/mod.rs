@@ -172,11 +172,18 @@ impl Session {
         }
     }
 
+    /// Whether the client has sent nothing of a request: at most the empty lines that some send too many behind a body.
+    /// A 408 could be taken for the answer to the request it sends next.
+    fn has_begun_nothing(&self) -> bool {
+        let is_line_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+        self.exchange.as_ref().is_none_or(|exchange| exchange.request.buffer.raw().iter().all(is_line_end))
+    }
+
     /// The deadline of the phase has passed.
     fn expire<N: Net>(&mut self, world: &mut World<N>) -> Step {
         self.deadline = Time::NEVER;
         match self.phase {
-            Phase::Head if self.exchange.is_none() => Step::Gone,
+            Phase::Head if self.has_begun_nothing() => Step::Gone,
             Phase::Head => self.refuse(world, Fault::RequestHeadTimeout),
             Phase::Connect => self.fail(world, Fault::ConnectTimeout),
             Phase::Relay => self.relay_expired(world),
