@@ -62,7 +62,7 @@ impl Flow {
         self.out_sent = 0;
         self.body = Body::EMPTY;
         self.spilled = false;
-        self.read = 0;
+        self.read = self.buffer.len() as u64;
         self.written = 0;
         self.source_failed = false;
         self.slow = false;

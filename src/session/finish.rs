@@ -117,7 +117,10 @@ impl Session {
 
     fn record<N: Net>(&self, exchange: &mut Exchange, world: &mut World<N>) {
         exchange.trace.finished = Stamp::at(world.now);
-        exchange.trace.bytes_in = exchange.request.read;
+        // What was read behind a whole request is the next one's.
+        let is_whole = exchange.trace.head_done.get().is_some() && exchange.request.body.is_finished();
+        let behind = if is_whole { exchange.request.buffer.raw().len() } else { 0 };
+        exchange.trace.bytes_in = exchange.request.read.saturating_sub(behind as u64);
         exchange.trace.bytes_out = exchange.response.written;
         world.record(self.peer, exchange);
     }

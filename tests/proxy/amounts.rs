@@ -271,3 +271,27 @@ fn a_client_that_never_pauses_does_not_starve_the_others() {
     reader.join().unwrap();
     assert!(took < DEADLINE / 2, "{took:?}");
 }
+
+#[test]
+fn each_row_counts_the_bytes_of_its_own_exchange() {
+    let origin = Origin::echo_path();
+    let proxy = ProxyUnderTest::logged(&[origin.address], |_| {});
+    let mut client = proxy.client();
+    let requests = [
+        "GET /one HTTP/1.1\r\nHost: h\r\n\r\n",
+        "POST /four HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n0123456789",
+        "POST /nine HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        "GET /bad path HTTP/1.1\r\nHost: h\r\n\r\n",
+    ];
+    client.send(requests.concat());
+    let mut received = Vec::new();
+    for _ in requests {
+        let answer = client.response();
+        received.push((answer.head.len() + answer.body.len()).to_string());
+    }
+    drop(client);
+    let rows = proxy.stop().1;
+    let sent = requests.map(|request| request.len().to_string());
+    assert_eq!(rows.iter().map(|row| row.get("bytes_in")).collect::<Vec<_>>(), sent);
+    assert_eq!(rows.iter().map(|row| row.get("bytes_out")).collect::<Vec<_>>(), received);
+}

@@ -177,3 +177,38 @@ fn an_idle_upstream_connection_is_closed_in_time() {
     client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
     wait_for("a second connection", || origin.connections() == 2);
 }
+
+#[test]
+fn request_ids_are_made_where_there_are_none_and_are_all_different() {
+    let origin = Origin::echo_path();
+    let proxy = ProxyUnderTest::start(&[origin.address], |config| config.request_id = true);
+    let mut client = proxy.client();
+    for _ in 0..20 {
+        client.get("/");
+    }
+    let mut ids: Vec<String> = origin
+        .seen()
+        .iter()
+        .map(|arrival| field(&arrival.bytes, "X-Request-Id").unwrap().to_owned())
+        .collect();
+    assert!(
+        ids.iter().all(|id| id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit())),
+        "{ids:?}"
+    );
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 20);
+}
+
+#[test]
+fn a_client_by_ipv6_is_named_in_brackets() {
+    let origin = Origin::echo_path();
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        return; // a machine without IPv6
+    }
+    let proxy = ProxyUnderTest::start(&[origin.address], |config| config.listen = "[::1]:0".parse().unwrap());
+    assert_eq!(proxy.client().get("/").status, 200);
+    let seen = origin.seen();
+    assert_eq!(field(&seen[0].bytes, "X-Forwarded-For"), Some("::1"));
+    assert_eq!(field(&seen[0].bytes, "Forwarded"), Some("for=\"[::1]\";proto=http;host=\"h\""));
+}
