@@ -173,11 +173,11 @@ fn go_elsewhere<N: Net>(exchange: &mut Exchange, fault: Fault, world: &mut World
 fn settle<N: Net>(exchange: &mut Exchange, verdict: Verdict, world: &mut World<N>) {
     // Still being dialled: nobody has heard of this request.
     let unreachable = matches!(exchange.upstream, Upstream::None | Upstream::Dialled { .. });
-    if is_reusable(exchange, world) {
-        if let (Some(backend), Upstream::Connected(conn)) = (exchange.backend, exchange.upstream) {
-            world.check_in(backend, conn);
-            exchange.upstream = Upstream::None;
-        }
+    if is_reusable(exchange, world)
+        && let (Some(backend), Upstream::Connected(conn)) = (exchange.backend, exchange.upstream)
+    {
+        world.check_in(backend, conn);
+        exchange.upstream = Upstream::None;
     }
     close_upstream(exchange, world);
     if let Some(dispatch) = exchange.dispatch {

@@ -70,6 +70,15 @@ impl Origin {
         self.receive(wire, ledger, rng) | self.send(wire, rng)
     }
 
+    /// Where it stands, in a line.
+    pub fn summary(&self) -> String {
+        let Origin { link, after, early, frozen, closed, head, .. } = self;
+        let (left, inside) = (self.out.len(), self.reader.is_inside());
+        format!(
+            "origin on link {link}: {left} to send, then {after:?}, early {early}, frozen {frozen}, closed {closed}, inside {inside}, {head:?}"
+        )
+    }
+
     /// Closes a connection nobody uses.
     pub fn close_if_idle(&mut self, wire: &mut Wire) {
         if self.out.is_empty() && !self.reader.is_inside() && !self.closed && !self.early {
@@ -141,7 +150,7 @@ impl Origin {
             _ => 200,
         };
         let serial = ledger.answers.len() as u32;
-        let mut answer = Answer { id, status, len: draw_len(rng), cut: false, bad: false };
+        let mut answer = Answer { id, status, len: draw_len(ledger.large, rng), cut: false, bad: false };
         let mischief = if self.benign { 255 } else { rng.u8(..60) };
         if mischief == 0 {
             answer.bad = true;
@@ -156,8 +165,10 @@ impl Origin {
             _ => Framing::Close,
         };
         let bodiless = is_head || matches!(status, 204 | 304);
-        let (bytes, framing) = write_answer(&answer, serial, framing, bodiless, rng);
-        let closes = must_close || (framing == Framing::Close && !bodiless) || rng.u8(..12) == 0;
+        let closes = must_close || rng.u8(..12) == 0;
+        let says_close = closes && (self.benign || rng.bool());
+        let (bytes, framing) = write_answer(&answer, serial, framing, (bodiless, says_close), rng);
+        let closes = closes || (framing == Framing::Close && !bodiless);
         self.after = if closes { After::Close } else { After::KeepOpen };
         let start = self.out.len();
         self.out.extend(bytes);
@@ -228,7 +239,7 @@ fn write_answer(
     answer: &Answer,
     serial: u32,
     framing: Framing,
-    bodiless: bool,
+    (bodiless, says_close): (bool, bool),
     rng: &mut fastrand::Rng,
 ) -> (Vec<u8>, Framing) {
     let body = body(!serial, answer.len);
@@ -240,8 +251,10 @@ fn write_answer(
         _ if answer.status == 204 => {}
         Framing::Length(len) => head += &format!("Content-Length: {len}\r\n"),
         Framing::Chunked => head += "Transfer-Encoding: chunked\r\n",
-        Framing::Close if minor == 1 && rng.bool() => head += "Connection: close\r\n",
         Framing::Close => {}
+    }
+    if says_close {
+        head += "Connection: close\r\n";
     }
     let mut bytes = (head + "\r\n").into_bytes();
     match framing {
