@@ -81,7 +81,13 @@ impl Origin {
 
     /// Closes a connection nobody uses.
     pub fn close_if_idle(&mut self, wire: &mut Wire) {
-        if self.out.is_empty() && !self.reader.is_inside() && !self.closed && !self.early {
+        if !self.frozen
+            && self.out.is_empty()
+            && !self.reader.is_inside()
+            && !self.closed
+            && !self.early
+            && self.after == After::KeepOpen
+        {
             wire.peer_close(self.link);
             self.closed = true;
         }
@@ -173,6 +179,12 @@ impl Origin {
         let start = self.out.len();
         self.out.extend(bytes);
         self.spoil(mischief, framing, bodiless, start, &mut answer, rng);
+        if std::env::var_os("TIDEGATE_SIM_TRACE").is_some() {
+            println!(
+                "link {} answers {serial}: {answer:?} {framing:?} mischief {mischief} then {:?}",
+                self.link, self.after
+            );
+        }
         ledger.answers.push(answer);
     }
 
@@ -198,7 +210,7 @@ impl Origin {
             5 => {
                 self.out.truncate(start + rng.usize(..len));
                 answer.cut = true;
-                self.frozen = rng.bool();
+                self.frozen = true;
                 self.after = After::KeepOpen;
             }
             6 if framing != Framing::Close && !bodiless => {

@@ -311,7 +311,7 @@ impl Sim {
             + (timeouts.request_body + timeouts.response_body + timeouts.client_write) * 2
             + self.proxy.world.config.queue.timeout * retries
             + (timeouts.request_head + timeouts.client_idle + timeouts.linger + timeouts.upstream_idle) * 2;
-        let end = self.now.plus(longest);
+        let end = self.now.plus(longest + Duration::from_secs(3)); // and a look whether a backend is back
         let mut rounds = 0;
         loop {
             self.deliver(1);
