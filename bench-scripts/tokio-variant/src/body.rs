@@ -21,13 +21,13 @@ pub(crate) enum Answer {
 /// A backend's body with the exchange it ends.
 pub(crate) struct Relayed {
     body: Incoming,
-    exchange: Exchange,
+    exchange: Box<Exchange>,
     upstream: Option<Upstream>,
 }
 
 impl Answer {
     /// Relays `body`; at its end `upstream` goes back to the pool.
-    pub(crate) fn relay(body: Incoming, exchange: Exchange, upstream: Option<Upstream>) -> Answer {
+    pub(crate) fn relay(body: Incoming, exchange: Box<Exchange>, upstream: Option<Upstream>) -> Answer {
         Answer::Relayed(Relayed { body, exchange, upstream })
     }
 

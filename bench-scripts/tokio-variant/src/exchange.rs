@@ -10,7 +10,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode, Uri};
+use hyper::http::uri::PathAndQuery;
+use hyper::{Method, Request, Response, StatusCode};
 use tidegate::balance::{Observation, Outcome, Stage};
 use tidegate::clock::Time;
 use tidegate::fault::Fault;
@@ -22,49 +23,49 @@ use crate::proxy::{Dispatch, Proxy, Upstream};
 
 const TEXT_PLAIN: HeaderValue = HeaderValue::from_static("text/plain");
 
-/// A client connection, as its requests need it.
-#[derive(Clone, Debug)]
+/// A client connection, as its requests need it; they share it.
 pub(crate) struct Client {
+    proxy: Arc<Proxy>,
     address: SocketAddr,
     /// The same as text, made once.
     forwarded_for: HeaderValue,
 }
 
 impl Client {
-    pub(crate) fn new(address: SocketAddr) -> Client {
+    pub(crate) fn new(proxy: Arc<Proxy>, address: SocketAddr) -> Client {
         let text = address.ip().to_canonical().to_string();
         // An address is always a field value; `unknown` is RFC 7239's word.
         let forwarded_for =
             HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("unknown"));
-        Client { address, forwarded_for }
+        Client { proxy, address, forwarded_for }
     }
 }
 
 /// Answers one request: the service behind every client connection.
 pub(crate) async fn serve(
-    proxy: Arc<Proxy>,
-    client: Client,
+    client: Arc<Client>,
     mut request: Request<Incoming>,
 ) -> Result<Response<Answer>, Infallible> {
-    let started = proxy.now();
+    let started = client.proxy.now();
     if request.method() == Method::CONNECT {
         return Ok(plain(StatusCode::NOT_IMPLEMENTED, "no tunnels here"));
     }
-    let Some(dispatch) = proxy.dispatch(started) else {
+    let Some(dispatch) = client.proxy.dispatch(started) else {
         return Ok(refusal(Fault::NoBackend));
     };
-    let mut exchange = Exchange::new(proxy, &client, &request, dispatch, started);
-    let default_host = exchange.proxy.hosts.get(dispatch.pick.backend);
-    fields::forward_request(&mut request, &client.forwarded_for, default_host, exchange.proxy.persistent);
-    exchange.sent = exchange.proxy.now();
-    let limit = exchange.proxy.upstream_timeout;
+    let mut exchange = Exchange::new(client.clone(), &request, dispatch, started);
+    let proxy = &client.proxy;
+    let default_host = proxy.hosts.get(dispatch.pick.backend);
+    fields::forward_request(&mut request, &client.forwarded_for, default_host, proxy.persistent);
+    exchange.sent = proxy.now();
+    let limit = proxy.upstream_timeout;
     let result = match tokio::time::timeout(limit, exchange.ask(request)).await {
         Ok(result) => result,
         Err(_) => Err(Fault::UpstreamTimeout),
     };
     Ok(match result {
         Ok((mut response, upstream)) => {
-            exchange.head_at = Some(exchange.proxy.now());
+            exchange.head_at = Some(proxy.now());
             exchange.status = response.status().as_u16();
             fields::forward_response(&mut response);
             response.map(|body| Answer::relay(body, exchange, upstream))
@@ -90,10 +91,9 @@ fn plain(status: StatusCode, reason: &str) -> Response<Answer> {
 
 /// What is remembered of a dispatched request until its end.
 pub(crate) struct Exchange {
-    proxy: Arc<Proxy>,
-    client: SocketAddr,
+    client: Arc<Client>,
     method: Method,
-    target: Uri,
+    target: Option<PathAndQuery>,
     dispatch: Dispatch,
     started: Time,
     sent: Time,
@@ -109,18 +109,17 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
+    /// Boxed, for it moves from the service into the answer's body.
     fn new(
-        proxy: Arc<Proxy>,
-        client: &Client,
+        client: Arc<Client>,
         request: &Request<Incoming>,
         dispatch: Dispatch,
         started: Time,
-    ) -> Exchange {
-        Exchange {
-            proxy,
-            client: client.address,
+    ) -> Box<Exchange> {
+        Box::new(Exchange {
+            client,
             method: request.method().clone(),
-            target: request.uri().clone(),
+            target: request.uri().path_and_query().cloned(),
             dispatch,
             started,
             sent: started,
@@ -133,7 +132,7 @@ impl Exchange {
             reused: false,
             reason: Fault::ClientGone.reason(),
             ended: false,
-        }
+        })
     }
 
     /// Sends `request` and waits for the head of its answer.
@@ -142,7 +141,7 @@ impl Exchange {
         mut request: Request<Incoming>,
     ) -> Result<(Response<Incoming>, Option<Upstream>), Fault> {
         let backend = self.dispatch.pick.backend;
-        while let Some(mut upstream) = self.proxy.check_out(backend) {
+        while let Some(mut upstream) = self.client.proxy.check_out(backend) {
             // Its task may not have run since the last answer ended, or have met the end of the connection.
             if !upstream.is_ready() && upstream.ready().await.is_err() {
                 continue;
@@ -154,11 +153,11 @@ impl Exchange {
             }
         }
         (self.attempts, self.reused) = (self.attempts + 1, false);
-        let dialled = self.proxy.now();
-        let mut upstream = self.proxy.dial(backend).await.map_err(|_| Fault::ConnectFailed)?;
-        self.connected = Some(Time::from_nanos(self.proxy.now().since(dialled).as_nanos() as u64));
+        let dialled = self.client.proxy.now();
+        let mut upstream = self.client.proxy.dial(backend).await.map_err(|_| Fault::ConnectFailed)?;
+        self.connected = Some(Time::from_nanos(self.client.proxy.now().since(dialled).as_nanos() as u64));
         let response = upstream.send_request(request).await.map_err(|_| Fault::UpstreamClosed)?;
-        Ok((response, self.proxy.persistent.then_some(upstream)))
+        Ok((response, self.client.proxy.persistent.then_some(upstream)))
     }
 
     /// Counts bytes of the answer's body.
@@ -170,7 +169,7 @@ impl Exchange {
     pub(crate) fn end_well(&mut self, upstream: Option<Upstream>) {
         self.reason = "ok";
         if let Some(upstream) = upstream {
-            self.proxy.check_in(self.dispatch.pick.backend, upstream);
+            self.client.proxy.check_in(self.dispatch.pick.backend, upstream);
         }
         self.end();
     }
@@ -188,7 +187,7 @@ impl Exchange {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
-        let now = self.proxy.now();
+        let now = self.client.proxy.now();
         let outcome = match self.status {
             _ if self.reason == Fault::ClientGone.reason() => Outcome::Abandoned,
             _ if self.reason != "ok" => Outcome::Failure,
@@ -205,13 +204,13 @@ impl Exchange {
             probe: self.dispatch.pick.probe,
             head_seen: self.head_at.is_some(),
         };
-        self.proxy.record(seen, &self.row(now));
+        self.client.proxy.record(seen, &self.row(now));
     }
 
     fn row(&self, now: Time) -> Row<'_> {
         let facts = Facts {
             at: now,
-            client: self.client,
+            client: self.client.address,
             backend: u32::try_from(self.dispatch.pick.backend).ok(),
             routing: 0,
             status: self.status,
@@ -224,7 +223,7 @@ impl Exchange {
             attempts: self.attempts,
             reused: self.reused,
         };
-        let path = self.target.path_and_query().map_or("/", |path| path.as_str()).as_bytes();
+        let path = self.target.as_ref().map_or("/", |path| path.as_str()).as_bytes();
         Row { facts, method: self.method.as_str().as_bytes(), path, reason: self.reason }
     }
 }

@@ -87,9 +87,8 @@ async fn run(settings: Settings) -> io::Result<()> {
 }
 
 fn serve(server: &http1::Builder, stream: TcpStream, peer: std::net::SocketAddr, proxy: &Arc<Proxy>) {
-    let client = exchange::Client::new(peer);
-    let proxy = proxy.clone();
-    let service = service_fn(move |request| exchange::serve(proxy.clone(), client.clone(), request));
+    let client = Arc::new(exchange::Client::new(proxy.clone(), peer));
+    let service = service_fn(move |request| exchange::serve(client.clone(), request));
     let connection = server.serve_connection(TokioIo::new(stream), service);
     tokio::spawn(async move {
         let _ = connection.await; // a client that broke off is nobody's news

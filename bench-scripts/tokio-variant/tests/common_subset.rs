@@ -2,6 +2,8 @@
 //!
 //! Real sockets on loopback, ports from the kernel; origins are threads of this test with a script each.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers are not #[test] functions
+
 mod support;
 
 use std::time::{Duration, Instant};
