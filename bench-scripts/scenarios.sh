@@ -48,7 +48,7 @@ row() {
     tail -n +2 "$csv" | cut -d, -f3 | sort -g | awk -v name="$1" \
         -v rate="$(awk '/Requests\/sec/ { print $2 }' "$wrk")" -v errors="$(wrk_errors "$wrk")" \
         -v share="$(tail -n +2 "$csv" | cut -d, -f2 | sort | uniq -c |
-            awk '{ n[NR] = $1; sum += $1 } END { for (i = 1; i <= NR; i++) printf "%s%.1f", i > 1 ? " / " : "", 100 * n[i] / sum }')" \
+            awk '{ n[NR] = $1; sum += $1 } END { for (i = 1; i <= NR; i++) printf "%s%.1f", (i > 1 ? " / " : ""), 100 * n[i] / sum }')" \
         'NF { v[++n] = $1; sum += $1 }
          END { p = int(n * .95 + .5); if (p < 1) p = 1
                printf "| %s | %d | %s | %.1f | %.1f | %s | %d |\n", name, n, rate, sum / n, v[p], share, errors }'

@@ -65,35 +65,32 @@ fn via(version: Version) -> HeaderValue {
     if version == Version::HTTP_10 { VIA_1_0 } else { VIA_1_1 }
 }
 
-const HOP_BY_HOP: [HeaderName; 7] =
+/// `Connection` first: it names others.
+static HOP_BY_HOP: [HeaderName; 7] =
     [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
 
 fn remove_hop_by_hop(fields: &mut HeaderMap) {
-    // Most heads have none of them, and looking costs less than seven removals, each of which hashes.
-    if !fields.keys().any(is_hop_by_hop) {
-        return;
+    // Each removal hashes its name, so only what is there is removed, and the usual `keep-alive` names no field.
+    let mut found = [false; HOP_BY_HOP.len()];
+    for name in fields.keys() {
+        for (known, found) in HOP_BY_HOP.iter().zip(&mut found) {
+            *found |= name == known;
+        }
     }
-    let named = |value: &HeaderValue| {
-        let names = value.to_str().unwrap_or_default().split(',').map(str::trim);
-        names.filter_map(|name| HeaderName::try_from(name).ok()).collect::<Vec<_>>()
-    };
-    let listed: Vec<HeaderName> = fields.get_all(CONNECTION).iter().flat_map(named).collect();
-    for name in listed.iter().filter(|name| **name != HOST) {
+    if found[0] {
+        let named = |value: &HeaderValue| {
+            let names = value.to_str().unwrap_or_default().split(',').map(str::trim);
+            names.filter_map(|name| HeaderName::try_from(name).ok()).collect::<Vec<_>>()
+        };
+        let usual = |value: &&HeaderValue| !matches!(value.as_bytes(), b"keep-alive" | b"close");
+        let listed: Vec<_> = fields.get_all(CONNECTION).iter().filter(usual).flat_map(named).collect();
+        for name in listed.iter().filter(|name| **name != HOST) {
+            fields.remove(name);
+        }
+    }
+    for (name, _) in HOP_BY_HOP.iter().zip(found).filter(|(_, found)| *found) {
         fields.remove(name);
     }
-    for name in HOP_BY_HOP {
-        fields.remove(name);
-    }
-}
-
-fn is_hop_by_hop(name: &HeaderName) -> bool {
-    *name == CONNECTION
-        || *name == TRANSFER_ENCODING
-        || *name == TE
-        || *name == TRAILER
-        || *name == UPGRADE
-        || *name == KEEP_ALIVE
-        || *name == PROXY_CONNECTION
 }
 
 #[cfg(test)]
