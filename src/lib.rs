@@ -18,6 +18,7 @@ pub mod balance;
 pub mod record;
 pub mod dashboard;
 pub mod emulator;
+pub mod report;
 pub mod buffer;
 pub mod slab;
 pub mod timer;

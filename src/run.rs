@@ -1,5 +1,6 @@
 //! Running what was asked for: opens what the configuration names, starts the threads, waits for signals.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
@@ -19,6 +20,7 @@ use crate::record::console::Console;
 use crate::record::row::Names;
 use crate::record::stats::Snapshot;
 use crate::record::writer::{LogHandle, LogWriter};
+use crate::report::ReportConfig;
 
 /// File descriptors kept back for listeners, logs and the admin page.
 const DESCRIPTORS_RESERVED: u64 = 64;
@@ -150,6 +152,22 @@ pub fn backend(_config: &EmulatorConfig) -> Result<(), Failure> {
 /// One line: what cannot be opened.
 pub fn demo(_config: &DemoConfig) -> Result<(), Failure> {
     Err(Failure::Runtime("not built yet".to_owned()))
+}
+
+/// `tidegate report`, to its last file.
+///
+/// # Errors
+/// One line: what cannot be read or written, or, comparing, what has become worse.
+pub fn report(config: &ReportConfig) -> Result<(), Failure> {
+    let (text, failure) = match crate::report::report(config) {
+        Ok(text) => (text, None),
+        Err(Failure::Worse { line, table }) => (table.clone(), Some(Failure::Worse { line, table })),
+        Err(failure) => return Err(failure),
+    };
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(runtime("stdout", &error)),
+        _ => failure.map_or(Ok(()), Err),
+    }
 }
 
 fn signals() -> Result<Signals, Failure> {
