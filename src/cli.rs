@@ -161,7 +161,8 @@ pub fn command() -> clap::Command {
             };
             let arg = if arg.get_env().is_none() { arg.env(variable(&long)) } else { arg };
             // Otherwise `--retries -1` is told that there is no flag -1.
-            arg.hide_env_values(true).allow_negative_numbers(true)
+            let takes_value = arg.get_action().takes_values();
+            arg.hide_env_values(true).allow_negative_numbers(takes_value)
         })
     })
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::measure::Bucket;
 
 /// Resamples per figure.
-const RESAMPLES: usize = 2000;
+const RESAMPLES: usize = 1000;
 /// Rounds it takes for an interval over rounds.
 pub(super) const ROUNDS_MIN: usize = 5;
 /// Slices a run is cut into.
@@ -295,5 +295,73 @@ impl Slices {
             quantile(0.95),
             quantile(0.99),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::measure::{Measure, Window};
+    use crate::report::rows::Sample;
+
+    /// Roughly normal: twelve uniform draws.
+    fn normal(random: &mut fastrand::Rng) -> f64 {
+        (0..12).map(|_| random.f64()).sum::<f64>() - 6.0
+    }
+
+    fn covered(rounds: usize, tries: usize) -> usize {
+        let mut random = fastrand::Rng::with_seed(11);
+        let holds = |_: &usize| {
+            let values = (0..rounds).map(|_| [100.0 + normal(&mut random); 5]).collect();
+            let samples = Samples::Rounds(values);
+            let drawn = samples.replicates(0);
+            let found = interval(drawn.iter().map(|values| values[0]), samples.tail()).unwrap();
+            found.low <= 100.0 && 100.0 <= found.high
+        };
+        (0..tries).filter(holds).count()
+    }
+
+    #[test]
+    fn intervals_over_rounds_hold_the_true_value_about_as_often_as_they_say() {
+        for rounds in [5, 6, 10] {
+            let covered = covered(rounds, 100);
+            assert!((87..=100).contains(&covered), "{rounds} rounds: {covered} of 100");
+        }
+    }
+
+    #[test]
+    fn intervals_over_slices_hold_the_true_mean_about_as_often_as_they_say() {
+        let mut random = fastrand::Rng::with_seed(5);
+        let mut covered = 0;
+        for stream in 0..20 {
+            let mut measure = Measure::new(Window::default());
+            for row in 0..2_000 {
+                let latency_us = Some((100_000.0 + 20_000.0 * normal(&mut random)) as u64);
+                measure.take(&Sample { at_us: row * 10_000, backend: None, latency_us, status: 200, routing: 0 });
+            }
+            let samples = Samples::Slices(Slices::new(&measure.slices(SLICES)));
+            let drawn = samples.replicates(stream);
+            let found = interval(drawn.iter().map(|values| values[1]), samples.tail()).unwrap();
+            assert!(found.high - found.low < 4.0, "{found:?}");
+            covered += usize::from(found.low <= 100.0 && 100.0 <= found.high);
+            let whole = samples.values();
+            assert!((whole[0] - 100.0).abs() < 0.2, "{whole:?}");
+            let total = measure.total().latencies;
+            assert_eq!(Some(whole[3]), total.quantile_ms(0.95));
+        }
+        assert!((17..=20).contains(&covered), "{covered} of 20");
+    }
+
+    #[test]
+    fn too_few_rounds_give_no_interval() {
+        assert!(Samples::Rounds(vec![[1.0; 5]; 4]).replicates(0).is_empty());
+        assert_eq!(interval([].into_iter(), 0.025), None);
+        assert_eq!(interval([1.0, f64::NAN].into_iter(), 0.025), None);
+        assert!(median(&mut []).is_nan());
+        assert_eq!(median(&mut [4.0, 1.0, 2.0, 3.0]), 2.5);
+        let five = Samples::Rounds((1..=5).map(|value| [f64::from(value); 5]).collect());
+        let drawn = five.replicates(0);
+        let found = interval(drawn.iter().map(|values| values[0]), five.tail());
+        assert_eq!(found, Some(Interval { low: 1.0, high: 5.0 }));
     }
 }
