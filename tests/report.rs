@@ -87,9 +87,16 @@ fn run_dir(dir: &Path, seed: u64, factor: f64, rounds: usize) {
     ];
     fs::create_dir_all(dir).unwrap();
     for scenario in &scenarios {
-        fs::write(dir.join(format!("{}.csv", scenario.name)), log(&scenario.routing, 300, 20.0, seed)).unwrap();
+        fs::write(dir.join(format!("{}.csv", scenario.name)), log(&scenario.routing, 300, 20.0, seed))
+            .unwrap();
     }
-    let run = RunFile { format: FORMAT, command: "tidegate bench".to_owned(), seed, scenarios, ..RunFile::default() };
+    let run = RunFile {
+        format: FORMAT,
+        command: "tidegate bench".to_owned(),
+        seed,
+        scenarios,
+        ..RunFile::default()
+    };
     run.store(dir).unwrap();
 }
 
@@ -123,7 +130,8 @@ fn a_small_log_gives_the_figures_worked_out_by_hand() {
         let status = if row == 9 { 502 } else { 200 };
         let at = 5.0 * f64::from(row) / 9.0;
         let ms = 10 * (row + 1);
-        writeln!(text, "2026-01-01T00:00:{at:09.6},http://localhost:{port},{ms},{status},round-robin").unwrap();
+        writeln!(text, "2026-01-01T00:00:{at:09.6},http://localhost:{port},{ms},{status},round-robin")
+            .unwrap();
     }
     let log = file(&dir, "persistent_round_robin.csv", &text);
     let printed = reported(&[&log]);
@@ -158,13 +166,14 @@ fn a_run_gives_a_page_of_well_formed_markup_that_asks_for_nothing() {
     let count = |name: &str| document.descendants().filter(|node| node.has_tag_name(name)).count();
     assert_eq!((count("script"), count("link"), count("img"), count("iframe")), (0, 0, 0, 0));
     let svg = "http://www.w3.org/2000/svg";
-    let plots: Vec<_> =
-        document.descendants().filter(|node| node.has_tag_name((svg, "svg"))).collect();
+    let plots: Vec<_> = document.descendants().filter(|node| node.has_tag_name((svg, "svg"))).collect();
     assert_eq!(plots.len(), 11);
     for plot in &plots {
         assert!(plot.attribute("aria-label").is_some_and(|label| label.len() > 10));
         for node in plot.descendants() {
-            for attribute in node.attributes().filter(|attribute| ["fill", "stroke"].contains(&attribute.name())) {
+            for attribute in
+                node.attributes().filter(|attribute| ["fill", "stroke"].contains(&attribute.name()))
+            {
                 let value = attribute.value();
                 assert!(!value.starts_with("#01"), "a placeholder colour is left: {value}");
             }

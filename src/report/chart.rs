@@ -1,6 +1,6 @@
 //! The plots, as SVG by plotters in placeholder colours (see `theme`).
 //!
-//! They are drawn 360 units wide, about what a phone has, so that text stays readable there without a second drawing.
+//! They are drawn 320 units wide, about what a phone has, so that text stays readable there without a second drawing.
 //! Absent: tables and captions (`html`), and any choice of what to plot.
 
 use std::error::Error;
@@ -15,10 +15,11 @@ use super::stats::Interval;
 use super::text::number;
 use super::theme::{self, GRID, INK, PAPER, themed};
 
-const WIDTH: u32 = 360;
+const WIDTH: u32 = 320;
 const LINES_HEIGHT: u32 = 250;
 const FONT: &str = "sans-serif";
-const FONT_SIZE: i32 = 12;
+/// plotters divides it by 1.24.
+const FONT_SIZE: i32 = 15;
 const BAR_PITCH: i32 = 38;
 const BAR_HEIGHT: i32 = 15;
 const MARGIN: i32 = 6;
@@ -31,10 +32,20 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 pub(super) struct Bar {
     pub(super) label: String,
     pub(super) value: f64,
+    /// To the baseline.
+    pub(super) ratio: Option<f64>,
     pub(super) interval: Option<Interval>,
     /// Drawn as a mark beside the bar.
     pub(super) mark: Option<f64>,
     pub(super) colour: usize,
+}
+
+impl Bar {
+    /// `round-robin: 494.9 (×1.00)`.
+    pub(super) fn words(&self) -> String {
+        let ratio = self.ratio.map_or_else(String::new, |ratio| format!(" (×{ratio:.2})"));
+        format!("{}: {}{ratio}", self.label, number(self.value))
+    }
 }
 
 /// A bar of shares that add up to 1 at most.
@@ -64,7 +75,7 @@ impl Axis {
     /// From 0 to a little beyond `max`, ticks at round numbers.
     pub(super) fn linear(title: &str, max: f64) -> Axis {
         let max = if max.is_finite() && max > 0.0 { max } else { 1.0 };
-        let step = round_step(max / 4.0);
+        let step = round_step(max / 5.0);
         let count = (max / step).ceil() as usize;
         let decimals = if step < 1.0 { (-step.log10()).ceil().clamp(0.0, 9.0) as usize } else { 0 };
         let ticks = (0..=count).map(|tick| {
@@ -131,12 +142,7 @@ pub(super) fn bars(description: &str, bars: &[Bar]) -> Result<String, String> {
         }
         for (index, bar) in bars.iter().enumerate() {
             let top = index as i32 * BAR_PITCH;
-            area.draw(&words(
-                &format!("{}  {}", bar.label, number(bar.value)),
-                (x(0.0), top + 10),
-                INK,
-                HPos::Left,
-            ))?;
+            area.draw(&words(&bar.words(), (x(0.0), top + 10), INK, HPos::Left))?;
             let box_ = [(x(0.0), top + 18), (x(bar.value), top + 18 + BAR_HEIGHT)];
             area.draw(&Rectangle::new(box_, theme::fill(bar.colour).filled()))?;
             let middle = top + 18 + BAR_HEIGHT / 2;
@@ -185,9 +191,10 @@ pub(super) fn lines(description: &str, x: &Axis, y: &Axis, lines: &[Line]) -> Re
     draw(LINES_HEIGHT, description, |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(4)
-            .margin_right(14)
+            .margin_top(10)
+            .margin_right(26)
             .x_label_area_size(38)
-            .y_label_area_size(50)
+            .y_label_area_size(48)
             .build_cartesian_2d(x.clone(), y.clone())?;
         let label = |axis: &Axis, at: f64| {
             let near = axis.ticks.iter().min_by(|a, b| (a.0 - at).abs().total_cmp(&(b.0 - at).abs()));

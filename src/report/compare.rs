@@ -1,12 +1,13 @@
 //! One run against another: has anything become worse by more than is allowed?
 //!
 //! Worse is what both is beyond the threshold and has an interval that shares no value with the other's; without
-//! intervals nothing is called worse. Scenarios are matched by group and name; two single scenarios match each other.
+//! intervals nothing is called worse. Failures have no threshold: a tenth of a percent more of them is worse. Scenarios are matched by group and name; two single scenarios match each other.
 
 use std::fmt::Write as _;
 
 use super::stats::{Figure, Metric};
 use super::summary::{Row, Summary};
+use super::verdict::ERROR_SHARE_MARGIN;
 use crate::cli::Failure;
 
 /// The table to print; [`Failure::Worse`] names what is worse, having the table with it.
@@ -44,6 +45,13 @@ pub(super) fn compare(before: &Summary, after: &Summary, threshold: f64) -> Resu
             if word == "WORSE" {
                 worse.push(format!("{metric} of {name} {percent:+.1} %"));
             }
+        }
+        let (was, is) = (a.error_share() * 100.0, b.error_share() * 100.0);
+        let failing = b.error_share() > a.error_share() + ERROR_SHARE_MARGIN;
+        let word = if failing { "WORSE" } else { "same or better" };
+        let _ = writeln!(table, "{name:<28} {:<15} {was:>8.2} % -> {is:>8.2} %             {word}", "failed");
+        if failing {
+            worse.push(format!("failed requests of {name} {was:.2} % -> {is:.2} %"));
         }
     }
     if untold {

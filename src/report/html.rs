@@ -170,19 +170,16 @@ fn bars(page: &mut String, group: &Group, metric: Metric) -> Result<(), String> 
     let bar = |(colour, row): (usize, &Row)| {
         let figure = row.figures.get(&metric)?;
         let mark = row.original.and_then(|original| original.figure(metric));
-        let label = match row.ratios.get(&metric) {
-            Some(ratio) if group.baseline.as_ref() != Some(&row.name) => {
-                format!("{}  ×{:.2}", row.name, ratio.value)
-            }
-            _ => row.name.clone(),
-        };
-        Some(Bar { label, value: figure.value, interval: figure.interval, mark, colour })
+        let ratio = row.ratios.get(&metric).filter(|_| group.baseline.as_ref() != Some(&row.name));
+        let label = row.name.clone();
+        let ratio = ratio.map(|ratio| ratio.value);
+        Some(Bar { label, value: figure.value, ratio, interval: figure.interval, mark, colour })
     };
     let drawn: Vec<Bar> = group.scenarios.iter().enumerate().filter_map(bar).collect();
     if drawn.is_empty() {
         return Ok(());
     }
-    let said: Vec<String> = drawn.iter().map(|bar| format!("{} {}", bar.label, number(bar.value))).collect();
+    let said: Vec<String> = drawn.iter().map(Bar::words).collect();
     let svg = chart::bars(&format!("{}: {}", metric.title(), said.join(", ")), &drawn)?;
     let mut about = if metric.more_is_better() { "More is better." } else { "Less is better." }.to_owned();
     if drawn.iter().any(|bar| bar.interval.is_some()) {
@@ -249,7 +246,7 @@ fn percentiles(page: &mut String, group: &Group) -> Result<(), String> {
     let points = || group.scenarios.iter().flat_map(|row| &row.curve).filter(|point| point.quantile < 1.0);
     let Some(last) = points().map(|point| point.quantile).reduce(f64::max) else { return Ok(()) };
     let decades = |quantile: f64| -(1.0 - quantile).log10();
-    let nines = ["0 %", "90 %", "99 %", "99.9 %", "99.99 %", "99.999 %", "99.9999 %"];
+    let nines = ["0%", "90%", "99%", "99.9%", "99.99%", "99.999%", "99.9999%"];
     let end = decades(last).ceil().clamp(1.0, 6.0);
     let ticks = nines.iter().take(end as usize + 1).enumerate();
     let x = Axis {

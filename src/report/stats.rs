@@ -337,7 +337,13 @@ mod tests {
             let mut measure = Measure::new(Window::default());
             for row in 0..2_000 {
                 let latency_us = Some((100_000.0 + 20_000.0 * normal(&mut random)) as u64);
-                measure.take(&Sample { at_us: row * 10_000, backend: None, latency_us, status: 200, routing: 0 });
+                measure.take(&Sample {
+                    at_us: row * 10_000,
+                    backend: None,
+                    latency_us,
+                    status: 200,
+                    routing: 0,
+                });
             }
             let samples = Samples::Slices(Slices::new(&measure.slices(SLICES)));
             let drawn = samples.replicates(stream);

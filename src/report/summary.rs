@@ -99,6 +99,13 @@ pub struct Row {
     pub series: Vec<SeriesPoint>,
 }
 
+impl Row {
+    /// The share of the requests that failed, 0..=1.
+    pub fn error_share(&self) -> f64 {
+        self.errors as f64 / self.requests.max(1) as f64
+    }
+}
+
 /// A backend's part.
 #[derive(Clone, Debug, Serialize)]
 pub struct BackendRow {

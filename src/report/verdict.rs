@@ -11,7 +11,7 @@ use super::summary::{Judged, Row};
 /// Differences below this share are not worth a claim, however sure.
 const DIFFERENCE_MIN: f64 = 0.01;
 /// A winner may fail this share of its requests more than the best of the others.
-const ERROR_SHARE_MARGIN: f64 = 0.001;
+pub(super) const ERROR_SHARE_MARGIN: f64 = 0.001;
 
 /// Who is best by one metric.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -69,19 +69,15 @@ fn verdict(metric: Metric, rows: &[&Row]) -> Option<Verdict> {
         let level = level.join(", ");
         return say(None, format!("No winner by {name}: {} is not told apart from {level}.", best.name));
     }
-    let least = rows.iter().map(|row| error_share(row)).fold(f64::INFINITY, f64::min);
-    if error_share(best) > least + ERROR_SHARE_MARGIN {
-        let failed = error_share(best) * 100.0;
+    let least = rows.iter().map(|row| row.error_share()).fold(f64::INFINITY, f64::min);
+    if best.error_share() > least + ERROR_SHARE_MARGIN {
+        let failed = best.error_share() * 100.0;
         return say(
             None,
             format!("No winner by {name}: {} is ahead, but failed {failed:.1} % of its requests.", best.name),
         );
     }
     say(Some(best.name.clone()), format!("{} wins by {name}.", best.name))
-}
-
-fn error_share(row: &Row) -> f64 {
-    row.errors as f64 / row.requests.max(1) as f64
 }
 
 /// Round robin against round robin: the control scenario where there is one, else one half of the rounds or slices
