@@ -273,3 +273,34 @@ fn what_cannot_be_read_is_named_with_its_line() {
     fs::write(run.join("run.json"), "{\"format\": 99}").unwrap();
     assert!(refused(&[run.to_str().unwrap()]).contains("format 99"));
 }
+
+#[test]
+fn a_directory_of_the_originals_logs_stands_beside_what_it_published() {
+    let dir = TempDir::new().unwrap();
+    for (name, routing) in [
+        ("nonpersistent_adaptive_ewma", "adaptive_ewma"),
+        ("nonpersistent_round_robin", "round_robin"),
+        ("persistent_adaptive_sma", "adaptive_sma"),
+        ("persistent_round_robin", "round_robin"),
+    ] {
+        file(&dir, &format!("{name}.csv"), &log(routing, 900, 20.0, 1));
+    }
+    reported(&[dir.path().to_str().unwrap()]);
+    let summary = summary(dir.path());
+    let rows: Vec<(&str, &str, f64)> = [(0, 0), (0, 1), (1, 0), (1, 1)]
+        .map(|(group, row)| {
+            let row = &summary["groups"][group]["scenarios"][row];
+            let published = row["original"]["mean_ms"].as_f64().unwrap();
+            (row["upstream"].as_str().unwrap(), row["routing"].as_str().unwrap(), published)
+        })
+        .to_vec();
+    let expected = [
+        ("persistent", "round-robin", 201.6),
+        ("persistent", "adaptive_sma", 213.6),
+        ("non-persistent", "round-robin", 203.3),
+        ("non-persistent", "adaptive_ewma", 225.3),
+    ];
+    assert_eq!(rows, expected);
+    assert!(summary["notes"][0].as_str().unwrap().contains("20 slices of equal time"));
+    reported(&[dir.path().to_str().unwrap()]); // its own summary.csv is no log
+}

@@ -12,6 +12,7 @@ use super::measure::{Backend, Bucket, Latencies, Measure, Window, rebuilt};
 use super::rows;
 use super::run::{FILE_NAME, LoadFigures, RunFile, Scenario};
 use super::stats::{ROUNDS_MIN, SLICES, Values};
+use crate::balance::Routing;
 
 /// Points of a time series.
 const POINTS: usize = 120;
@@ -69,7 +70,9 @@ pub(super) fn load(paths: &[PathBuf], skip_us: i64) -> Result<Input, String> {
             if logs.is_empty() {
                 return Err(format!("{}: neither {FILE_NAME} nor a log (*.csv) is here", dir.display()));
             }
-            load_logs(&logs, title_of(dir), skip_us)
+            let mut input = load_logs(&logs, title_of(dir), skip_us)?;
+            input.scenarios.sort_by_key(place);
+            Ok(input)
         }
         files => {
             if let Some(dir) = files.iter().find(|path| path.is_dir()) {
@@ -81,6 +84,13 @@ pub(super) fn load(paths: &[PathBuf], skip_us: i64) -> Result<Input, String> {
             load_logs(files, title_of(&files[0]), skip_us)
         }
     }
+}
+
+/// Where a log of a directory stands: persistent before non-persistent, routings as help texts list them.
+fn place(loaded: &Loaded) -> (bool, usize) {
+    let routing = loaded.scenario.routing.parse::<Routing>().ok();
+    let index = Routing::ALL.iter().position(|known| Some(*known) == routing);
+    (loaded.scenario.upstream == "non-persistent", index.unwrap_or(Routing::ALL.len()))
 }
 
 fn load_run(dir: &Path) -> Result<Input, String> {
@@ -141,7 +151,8 @@ fn load_logs(files: &[PathBuf], title: String, skip_us: i64) -> Result<Input, St
             let stem = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             let upstream = upstream_in(&stem).to_owned();
             let name = if several { format!("{stem} {routing}") } else { stem };
-            let routing = routing.replace("round_robin", "round-robin");
+            // The original's names have more spellings than one; ours are canonical.
+            let routing = routing.parse::<Routing>().map_or(routing, |known| known.name().to_owned());
             let scenario =
                 Scenario { name, routing, upstream, warmup_s: skip_us as f64 / 1e6, ..Scenario::default() };
             let mut gathered = Gathered::default();
@@ -281,11 +292,7 @@ fn name_by_routing(scenarios: &mut [Loaded]) {
         .collect();
     if keys.iter().collect::<BTreeSet<_>>().len() == keys.len() {
         for loaded in scenarios {
-            let Scenario { upstream, routing, .. } = &loaded.scenario;
-            loaded.scenario.name = match upstream.as_str() {
-                "non-persistent" => format!("{routing} non-persistent"),
-                _ => routing.clone(),
-            };
+            loaded.scenario.name = loaded.scenario.routing.clone();
         }
     }
 }

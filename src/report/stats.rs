@@ -158,17 +158,21 @@ impl Samples {
         }
     }
 
-    /// Every other round or slice, and the rest: two samples of the same thing.
+    /// Two samples of the same thing: every other round and the rest, which ran interleaved; or a run's first half and
+    /// its second, as neighbouring slices are not independent (a request straddles them).
     pub(super) fn halves(&self) -> [Samples; 2] {
-        [0, 1].map(|first| match self {
+        match self {
             Samples::Rounds(rounds) => {
-                Samples::Rounds(rounds.iter().skip(first).step_by(2).copied().collect())
+                let every_other = |first| rounds.iter().skip(first).step_by(2).copied().collect();
+                [0, 1].map(|first| Samples::Rounds(every_other(first)))
             }
-            Samples::Slices(slices) => Samples::Slices(Slices {
-                parts: slices.parts.iter().skip(first).step_by(2).cloned().collect(),
-                values_us: slices.values_us.clone(),
-            }),
-        })
+            Samples::Slices(Slices { parts, values_us }) => {
+                let (first, second) = parts.split_at(parts.len() / 2);
+                [first, second].map(|parts| {
+                    Samples::Slices(Slices { parts: parts.to_vec(), values_us: values_us.clone() })
+                })
+            }
+        }
     }
 
     /// How many rounds or slices there are.

@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use super::stats::{Figure, Metric, Values, interval};
+use super::stats::{Figure, Metric, Samples, Values, interval};
 use super::summary::{Judged, Row};
 
 /// Differences below this share are not worth a claim, however sure.
@@ -80,8 +80,8 @@ fn verdict(metric: Metric, rows: &[&Row]) -> Option<Verdict> {
     say(Some(best.name.clone()), format!("{} wins by {name}.", best.name))
 }
 
-/// Round robin against round robin: the control scenario where there is one, else one half of the rounds or slices
-/// against the other.
+/// Round robin against round robin: the control scenario where there is one, else one half of what was measured against
+/// the other.
 pub(super) fn control(members: &[Judged], base: Option<usize>) -> Control {
     let Some(base) = base.map(|base| &members[base]) else {
         return Control { passed: None, text: "No control: there is no round robin here.".to_owned() };
@@ -100,7 +100,11 @@ pub(super) fn control(members: &[Judged], base: Option<usize>) -> Control {
                 let a = figure(metric, &odd.values(), &drawn[0], odd.tail());
                 (metric, a, figure(metric, &even.values(), &drawn[1], even.tail()))
             };
-            ("every other part of round robin against the rest", Metric::JUDGED.map(pair).to_vec())
+            let what = match base.samples {
+                Samples::Rounds(_) => "every other round of round robin against the rest",
+                Samples::Slices(_) => "the first half of round robin against the second",
+            };
+            (what, Metric::JUDGED.map(pair).to_vec())
         }
     };
     if pairs.is_empty() || pairs.iter().any(|(_, a, b)| a.interval.is_none() || b.interval.is_none()) {
