@@ -317,7 +317,11 @@ fn waiting_for(exchange: &Exchange) -> Fault {
 fn deadline<N: Net>(exchange: &Exchange, world: &World<N>) -> Time {
     let limits = &world.config.timeouts;
     match waiting_for(exchange) {
-        Fault::ResponseStalled => exchange.response.progress.plus(limits.response_body),
+        // A backend may answer before it has the whole request and take its time with the rest: while the request
+        // moves, so does the exchange.
+        Fault::ResponseStalled => {
+            exchange.response.progress.max(exchange.request.progress).plus(limits.response_body)
+        }
         Fault::ClientStalled => exchange.response.progress.plus(limits.client_write),
         Fault::RequestBodyTimeout => {
             let begun = exchange.trace.head_done.get().unwrap_or(world.now);
