@@ -175,6 +175,7 @@ impl Session {
         let request_done = exchange.trace.sent.get().is_some();
         exchange.keep_client &= request_done && framing != Framing::UntilClose && !world.draining;
         exchange.keep_upstream = request_done && facts.keep_alive && world.keeps_upstream();
+        let interims_len = exchange.response.out.len();
         write_head(exchange, len, framing, exchange.keep_client, false, world);
         exchange.response.body =
             Body::new(facts.framing, framing, exchange.facts.accepts_trailers && !facts.nominates);
@@ -182,7 +183,7 @@ impl Session {
         exchange.status = facts.status;
         if let Err(fault) = check_surplus(exchange, facts.framing) {
             // What was cleared of it must not follow the answer we give instead.
-            exchange.response.out.truncate(exchange.response.out_sent);
+            exchange.response.out.truncate(interims_len);
             let cleared = exchange.response.buffer.ready().len();
             exchange.response.buffer.sent(cleared);
             return Answer::Failed(fault);
@@ -316,7 +317,11 @@ fn waiting_for(exchange: &Exchange) -> Fault {
 fn deadline<N: Net>(exchange: &Exchange, world: &World<N>) -> Time {
     let limits = &world.config.timeouts;
     match waiting_for(exchange) {
-        Fault::ResponseStalled => exchange.response.progress.plus(limits.response_body),
+        // A backend may answer before it has the whole request and take its time with the rest: while the request
+        // moves, so does the exchange.
+        Fault::ResponseStalled => {
+            exchange.response.progress.max(exchange.request.progress).plus(limits.response_body)
+        }
         Fault::ClientStalled => exchange.response.progress.plus(limits.client_write),
         Fault::RequestBodyTimeout => {
             let begun = exchange.trace.head_done.get().unwrap_or(world.now);
