@@ -19,8 +19,8 @@ mod mortal;
 mod backends;
 //X #[path = "faults/clients.rs"]
 //X mod clients;
-//X #[path = "faults/connections.rs"]
-//X mod connections;
+#[path = "faults/connections.rs"]
+mod connections;
 //X #[path = "faults/limits.rs"]
 //X mod limits;
 //X #[path = "faults/logs.rs"]
