@@ -270,7 +270,7 @@ mod tests {
     fn step() -> impl Strategy<Value = Step> {
         let bytes = prop::collection::vec(any::<u8>(), 0..300);
         prop_oneof![
-            bytes.clone().prop_map(Step::Fill),
+            bytes.prop_map(Step::Fill),
             (0usize..300).prop_map(Step::Clear),
             (0usize..300).prop_map(Step::Drop),
             prop::collection::vec(any::<u8>(), 0..12).prop_map(Step::Insert),

@@ -96,6 +96,7 @@ pub struct World<N: Net> {
     pub stats: Stats,
     log: Option<LogHandle>,
     board: Option<Arc<Board>>,
+    #[allow(clippy::vec_box, reason = "an exchange moves between sessions by its address")]
     exchanges: Vec<Box<Exchange>>,
     decision: String,
     urls: Vec<String>,

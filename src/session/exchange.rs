@@ -62,7 +62,7 @@ impl Flow {
         self.out_sent = 0;
         self.body = Body::EMPTY;
         self.spilled = false;
-        self.read = 0;
+        self.read = self.buffer.len() as u64;
         self.written = 0;
         self.source_failed = false;
         self.slow = false;
@@ -241,9 +241,10 @@ impl Exchange {
         self.facts.method.is_idempotent() && !self.request.spilled
     }
 
-    /// Whether a byte of the answer, interim or final, has been given to the client.
+    /// Whether the client has been given, or is about to be given, the head of its final answer. Interim ones do not
+    /// count: another answer, ours if need be, can follow them.
     pub fn answer_begun(&self) -> bool {
-        self.response.written > 0 || self.answer.is_some()
+        self.answer.is_some()
     }
 }
 

@@ -117,7 +117,10 @@ impl Session {
 
     fn record<N: Net>(&self, exchange: &mut Exchange, world: &mut World<N>) {
         exchange.trace.finished = Stamp::at(world.now);
-        exchange.trace.bytes_in = exchange.request.read;
+        // What was read behind a whole request is the next one's.
+        let is_whole = exchange.trace.head_done.get().is_some() && exchange.request.body.is_finished();
+        let behind = if is_whole { exchange.request.buffer.raw().len() } else { 0 };
+        exchange.trace.bytes_in = exchange.request.read.saturating_sub(behind as u64);
         exchange.trace.bytes_out = exchange.response.written;
         world.record(self.peer, exchange);
     }
@@ -170,11 +173,11 @@ fn go_elsewhere<N: Net>(exchange: &mut Exchange, fault: Fault, world: &mut World
 fn settle<N: Net>(exchange: &mut Exchange, verdict: Verdict, world: &mut World<N>) {
     // Still being dialled: nobody has heard of this request.
     let unreachable = matches!(exchange.upstream, Upstream::None | Upstream::Dialled { .. });
-    if is_reusable(exchange, world) {
-        if let (Some(backend), Upstream::Connected(conn)) = (exchange.backend, exchange.upstream) {
-            world.check_in(backend, conn);
-            exchange.upstream = Upstream::None;
-        }
+    if is_reusable(exchange, world)
+        && let (Some(backend), Upstream::Connected(conn)) = (exchange.backend, exchange.upstream)
+    {
+        world.check_in(backend, conn);
+        exchange.upstream = Upstream::None;
     }
     close_upstream(exchange, world);
     if let Some(dispatch) = exchange.dispatch {

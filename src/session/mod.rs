@@ -141,6 +141,12 @@ impl Session {
                 Step::Wait => return Turn::Wait,
                 Step::Again => return Turn::Again,
                 Step::Gone => return Turn::Done,
+                // The next request is here already: it waits its turn, or a client that pipelines requests we can
+                // answer without waiting would keep everybody else out.
+                Step::Next(Phase::Head) if self.phase == Phase::Finish && self.exchange.is_some() => {
+                    self.phase = Phase::Head;
+                    return Turn::Again;
+                }
                 Step::Next(phase) => {
                     self.phase = phase;
                     match phase {
@@ -166,11 +172,18 @@ impl Session {
         }
     }
 
+    /// Whether the client has sent nothing of a request: at most the empty lines that some send too many behind a body.
+    /// A 408 could be taken for the answer to the request it sends next.
+    fn has_begun_nothing(&self) -> bool {
+        let is_line_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+        self.exchange.as_ref().is_none_or(|exchange| exchange.request.buffer.raw().iter().all(is_line_end))
+    }
+
     /// The deadline of the phase has passed.
     fn expire<N: Net>(&mut self, world: &mut World<N>) -> Step {
         self.deadline = Time::NEVER;
         match self.phase {
-            Phase::Head if self.exchange.is_none() => Step::Gone,
+            Phase::Head if self.has_begun_nothing() => Step::Gone,
             Phase::Head => self.refuse(world, Fault::RequestHeadTimeout),
             Phase::Connect => self.fail(world, Fault::ConnectTimeout),
             Phase::Relay => self.relay_expired(world),

@@ -175,6 +175,7 @@ impl Session {
         let request_done = exchange.trace.sent.get().is_some();
         exchange.keep_client &= request_done && framing != Framing::UntilClose && !world.draining;
         exchange.keep_upstream = request_done && facts.keep_alive && world.keeps_upstream();
+        let interims_len = exchange.response.out.len();
         write_head(exchange, len, framing, exchange.keep_client, false, world);
         exchange.response.body =
             Body::new(facts.framing, framing, exchange.facts.accepts_trailers && !facts.nominates);
@@ -182,7 +183,7 @@ impl Session {
         exchange.status = facts.status;
         if let Err(fault) = check_surplus(exchange, facts.framing) {
             // What was cleared of it must not follow the answer we give instead.
-            exchange.response.out.truncate(exchange.response.out_sent);
+            exchange.response.out.truncate(interims_len);
             let cleared = exchange.response.buffer.ready().len();
             exchange.response.buffer.sent(cleared);
             return Answer::Failed(fault);

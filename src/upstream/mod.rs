@@ -212,9 +212,8 @@ impl Upstreams {
         let health = &mut self.backends[backend].health;
         let change = health.record(verdict, entered.trial, now, limits, draw);
         self.candidates[backend].failure_rate = health.failure_rate();
-        match change {
-            Some(_) => self.count_out(),
-            None => {}
+        if change.is_some() {
+            self.count_out();
         }
         change
     }

@@ -95,6 +95,11 @@ fn pipelining() -> Vec<Row> {
             .answers(&["nonsense||", "{ok}"])
             .reaches(&["{got}"; 2])
             .sees("{502 keep}{OK}"),
+        row("a bad answer to a HEAD, then a good one")
+            .sends("HEAD / HTTP/1.1|Host: h||{get}")
+            .answers(&["nonsense||", "{ok}"])
+            .reaches(&["HEAD / HTTP/1.1|Host: h|{fwd}|", "{got}"])
+            .sees("HTTP/1.1 502 Bad Gateway|Date: *|Content-Type: text/plain|Content-Length: 33||{OK}"),
         row("answers until close, one after the other")
             .sends("{get}{get}")
             .answers(&["HTTP/1.1 204 No|Date: X||{close}", "HTTP/1.1 200 OK|Date: X||a{close}"])
@@ -224,6 +229,17 @@ fn upgrades() -> Vec<Row> {
             .reaches(&[asked])
             .answers(&["HTTP/1.1 403 No|Date: X|Content-Length: 0||"])
             .sees("HTTP/1.1 403 No|Date: X|Content-Length: 0|Via: 1.1 tidegate||"),
+        row("an upgrade the origin declines, and what was sent behind it")
+            .sends(format!("{ask}{{get}}"))
+            .reaches(&[asked, "{got}"])
+            .answers(&["{ok}"; 2])
+            .sees("{OK}{OK}"),
+        row("an upgrade, and what was sent behind it at once")
+            .sends(format!("{ask}early"))
+            .reaches(&[&format!("{asked}early")])
+            .answers(&[&format!("{switch}{{take 5}}late{{close}}")])
+            .sees(format!("{switched}late"))
+            .tunnelled(),
         passes("Upgrade without Connection", "GET / HTTP/1.1|Host: h|Upgrade: websocket||", "{got}"),
         passes("Connection without Upgrade", "GET / HTTP/1.1|Host: h|Connection: upgrade||", "{got}"),
         passes(

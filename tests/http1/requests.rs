@@ -323,7 +323,7 @@ fn line_ends() -> Vec<Row> {
         ("after the request line", "GET / HTTP/1.1\rHost: h||"),
         ("after a field", "GET / HTTP/1.1|Host: h\rA: b||"),
         ("doubled before a LF", "GET / HTTP/1.1\r|Host: h||"),
-        ("before the empty line", "GET / HTTP/1.1|Host: h|\rx|"),
+        ("before the empty line", "GET / HTTP/1.1|Host: h|\rx||"),
     ] {
         rows.push(refused(format!("bare CR {name}"), 400, text));
     }

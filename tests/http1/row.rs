@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use tidegate::config::ProxyConfig;
 
+use super::support::origin::Arrival;
 use super::support::{Client, End, Origin, OriginConn, ProxyUnderTest, wait_for};
 use super::text::{self, expand};
 
@@ -296,11 +297,17 @@ impl Row {
     fn check_origin(&self, origin: &Origin, own: &str) -> Result<(), String> {
         let mut seen = origin.seen();
         // A request that was cut can be seen late, by another thread of the origin.
-        let probe = seen.iter().position(|arrival| arrival.bytes.starts_with(b"GET /probe "));
-        let probe = seen.remove(probe.ok_or("no probe arrived")?);
+        let is_probe = |arrival: &Arrival| arrival.bytes.starts_with(b"GET /probe ");
+        // A probe that met a dying connection was sent again, and which arrival is noted first is chance.
+        let probes: Vec<usize> = seen.iter().filter(|one| is_probe(one)).map(|one| one.connection).collect();
+        if probes.is_empty() {
+            return Err("no probe arrived".into());
+        }
+        seen.retain(|arrival| !is_probe(arrival));
+        let was_reused = |last: &Arrival| probes.iter().all(|probe| *probe == last.connection);
         if let (Some(text), [arrival]) = (&self.may_begin, &seen[..]) {
             let whole = expand(text);
-            return match is_cut(&whole, &arrival.bytes) && arrival.connection != probe.connection {
+            return match is_cut(&whole, &arrival.bytes) && !was_reused(arrival) {
                 true => Ok(()),
                 false => differ("the origin saw, or its connection was used again:", &whole, &arrival.bytes),
             };
@@ -314,7 +321,7 @@ impl Row {
             differ("the origin saw", &expected, &arrival.bytes)?;
         }
         match seen.last() {
-            Some(last) if (last.connection == probe.connection) != self.reuses => Err(format!(
+            Some(last) if was_reused(last) != self.reuses => Err(format!(
                 "the origin's connection was {}used again",
                 if self.reuses { "not " } else { "" }
             )),

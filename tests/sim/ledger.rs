@@ -78,6 +78,8 @@ pub struct Answer {
 pub struct Ledger {
     pub requests: Vec<(String, usize)>,
     pub answers: Vec<Answer>,
+    /// Bodies may be large, for the pipes are.
+    pub large: bool,
 }
 
 impl Ledger {
@@ -85,7 +87,7 @@ impl Ledger {
         let methods = ["GET", "GET", "GET", "HEAD", "POST", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
         let method = methods[rng.usize(..methods.len())];
         let has_body = matches!(method, "POST" | "PUT" | "PATCH") || (method == "DELETE" && rng.bool());
-        let body_len = if has_body { draw_len(rng) } else { 0 };
+        let body_len = if has_body { draw_len(self.large, rng) } else { 0 };
         let http10 = rng.u8(..8) == 0;
         let id = self.requests.len() as u32;
         self.requests.push((method.to_owned(), body_len));
@@ -126,11 +128,11 @@ impl Ledger {
     }
 }
 
-pub fn draw_len(rng: &mut fastrand::Rng) -> usize {
-    match rng.u8(..10) {
+pub fn draw_len(large: bool, rng: &mut fastrand::Rng) -> usize {
+    match rng.u8(..if large { 10 } else { 6 }) {
         0 => 0,
         1..=5 => rng.usize(1..=300),
-        6..=8 => rng.usize(1..=20_000),
-        _ => rng.usize(1..=200_000),
+        6..=8 => rng.usize(1..=5_000),
+        _ => rng.usize(1..=60_000),
     }
 }

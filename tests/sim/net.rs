@@ -106,8 +106,8 @@ pub struct Wire {
 impl Wire {
     pub fn open(&mut self, backend: Option<usize>, handshake: Dial) -> usize {
         let capacity = |rng: &mut fastrand::Rng, most: usize| match rng.u8(..4) {
-            0 => rng.usize(1..=64.min(most)),
-            _ => rng.usize(1..=most),
+            0 => rng.usize(20..=64),
+            _ => rng.usize(40..=most),
         };
         let most = self.capacity_max;
         let up = if handshake == Dial::AtOnce { Handshake::Up } else { Handshake::Waiting(handshake) };

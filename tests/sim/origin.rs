@@ -70,9 +70,24 @@ impl Origin {
         self.receive(wire, ledger, rng) | self.send(wire, rng)
     }
 
+    /// Where it stands, in a line.
+    pub fn summary(&self) -> String {
+        let Origin { link, after, early, frozen, closed, head, .. } = self;
+        let (left, inside) = (self.out.len(), self.reader.is_inside());
+        format!(
+            "origin on link {link}: {left} to send, then {after:?}, early {early}, frozen {frozen}, closed {closed}, inside {inside}, {head:?}"
+        )
+    }
+
     /// Closes a connection nobody uses.
     pub fn close_if_idle(&mut self, wire: &mut Wire) {
-        if self.out.is_empty() && !self.reader.is_inside() && !self.closed && !self.early {
+        if !self.frozen
+            && self.out.is_empty()
+            && !self.reader.is_inside()
+            && !self.closed
+            && !self.early
+            && self.after == After::KeepOpen
+        {
             wire.peer_close(self.link);
             self.closed = true;
         }
@@ -141,7 +156,7 @@ impl Origin {
             _ => 200,
         };
         let serial = ledger.answers.len() as u32;
-        let mut answer = Answer { id, status, len: draw_len(rng), cut: false, bad: false };
+        let mut answer = Answer { id, status, len: draw_len(ledger.large, rng), cut: false, bad: false };
         let mischief = if self.benign { 255 } else { rng.u8(..60) };
         if mischief == 0 {
             answer.bad = true;
@@ -156,12 +171,20 @@ impl Origin {
             _ => Framing::Close,
         };
         let bodiless = is_head || matches!(status, 204 | 304);
-        let (bytes, framing) = write_answer(&answer, serial, framing, bodiless, rng);
-        let closes = must_close || (framing == Framing::Close && !bodiless) || rng.u8(..12) == 0;
+        let closes = must_close || rng.u8(..12) == 0;
+        let says_close = closes && (self.benign || rng.bool());
+        let (bytes, framing) = write_answer(&answer, serial, framing, (bodiless, says_close), rng);
+        let closes = closes || (framing == Framing::Close && !bodiless);
         self.after = if closes { After::Close } else { After::KeepOpen };
         let start = self.out.len();
         self.out.extend(bytes);
         self.spoil(mischief, framing, bodiless, start, &mut answer, rng);
+        if std::env::var_os("TIDEGATE_SIM_TRACE").is_some() {
+            println!(
+                "link {} answers {serial}: {answer:?} {framing:?} mischief {mischief} then {:?}",
+                self.link, self.after
+            );
+        }
         ledger.answers.push(answer);
     }
 
@@ -187,7 +210,7 @@ impl Origin {
             5 => {
                 self.out.truncate(start + rng.usize(..len));
                 answer.cut = true;
-                self.frozen = rng.bool();
+                self.frozen = true;
                 self.after = After::KeepOpen;
             }
             6 if framing != Framing::Close && !bodiless => {
@@ -228,7 +251,7 @@ fn write_answer(
     answer: &Answer,
     serial: u32,
     framing: Framing,
-    bodiless: bool,
+    (bodiless, says_close): (bool, bool),
     rng: &mut fastrand::Rng,
 ) -> (Vec<u8>, Framing) {
     let body = body(!serial, answer.len);
@@ -240,8 +263,10 @@ fn write_answer(
         _ if answer.status == 204 => {}
         Framing::Length(len) => head += &format!("Content-Length: {len}\r\n"),
         Framing::Chunked => head += "Transfer-Encoding: chunked\r\n",
-        Framing::Close if minor == 1 && rng.bool() => head += "Connection: close\r\n",
         Framing::Close => {}
+    }
+    if says_close {
+        head += "Connection: close\r\n";
     }
     let mut bytes = (head + "\r\n").into_bytes();
     match framing {

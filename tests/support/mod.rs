@@ -66,6 +66,11 @@ impl ProxyUnderTest {
         Client::connect(self.address)
     }
 
+    /// The latest figures published.
+    pub fn figures(&self) -> Option<std::sync::Arc<Snapshot>> {
+        self.running.as_ref().map(|running| running.board.latest())
+    }
+
     /// Begins a graceful stop.
     pub fn drain(&self) {
         self.running.as_ref().unwrap().control.drain_or_stop();
