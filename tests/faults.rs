@@ -21,8 +21,8 @@ mod backends;
 //X mod clients;
 #[path = "faults/connections.rs"]
 mod connections;
-//X #[path = "faults/limits.rs"]
-//X mod limits;
+#[path = "faults/limits.rs"]
+mod limits;
 //X #[path = "faults/logs.rs"]
 //X mod logs;
 //X #[path = "faults/mutations.rs"]

@@ -151,7 +151,10 @@ fn an_unasked_answer_on_a_pooled_connection_reaches_nobody() {
     for id in 0..50 {
         let told = ask(&mut client, proxy.address, "GET", id);
         // 502 when both came at once: then the first cannot be trusted either.
-        assert!((told.status, told.body.as_slice()) == (200, b"asked") || told.status == 502, "{id}: {told:?}");
+        assert!(
+            (told.status, told.body.as_slice()) == (200, b"asked") || told.status == 502,
+            "{id}: {told:?}"
+        );
         wait_for("the proxy to notice", || noticed.load(Ordering::SeqCst) > id);
     }
 }

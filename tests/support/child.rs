@@ -9,7 +9,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 
 use crate::support::{DEADLINE, wait_for};
 
@@ -100,6 +100,13 @@ impl Process {
     /// Open descriptors.
     pub fn descriptors(&self) -> usize {
         std::fs::read_dir(self.proc("fd")).unwrap().count()
+    }
+
+    /// How many it may have from now on.
+    pub fn limit_descriptors(&self, count: usize) {
+        let now = getrlimit(Resource::Nofile);
+        let limit = Rlimit { current: Some(count as u64), maximum: now.maximum };
+        prlimit(Some(self.pid()), Resource::Nofile, limit).unwrap();
     }
 
     /// CPU time used so far, by the whole process.
