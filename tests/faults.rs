@@ -23,11 +23,11 @@ mod backends;
 mod connections;
 #[path = "faults/limits.rs"]
 mod limits;
-//X #[path = "faults/logs.rs"]
-//X mod logs;
+#[path = "faults/logs.rs"]
+mod logs;
 //X #[path = "faults/mutations.rs"]
 //X mod mutations;
-//X #[path = "faults/signals.rs"]
-//X mod signals;
-//X #[path = "faults/start.rs"]
-//X mod start;
+#[path = "faults/signals.rs"]
+mod signals;
+#[path = "faults/start.rs"]
+mod start;
