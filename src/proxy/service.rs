@@ -20,6 +20,12 @@ impl Service for Proxy<Sockets> {
     }
 
     fn shed(&mut self) {
+        self.world.say_exhausted();
+        self.world.shed_pooled();
+        self.shed_idle(); // a client needs two: one for itself, one to its backend
+    }
+
+    fn make_room(&mut self) {
         self.shed_idle();
     }
 

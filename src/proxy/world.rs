@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::probe::Probes;
 use crate::balance::{AnyPolicy, Observation, Options, Outcome, Pick, Policy, Stage};
@@ -27,6 +28,9 @@ use crate::upstream::{Closed, Entered, Limits, Upstreams};
 
 /// Our name in Via (RFC 9110 section 7.6.3): a pseudonym, so that no host name leaks.
 pub const PSEUDONYM: &str = "tidegate";
+/// What an idle client has left in a drain, to send the request it may be sending. Its answer says that it is the last;
+/// a client closed on at once could not know whether its request was carried out.
+const DRAIN_IDLE: Duration = Duration::from_millis(250);
 /// Exchanges kept for reuse, with their buffers' worth of capacity; more are dropped after a burst.
 const EXCHANGES_KEPT: usize = 4096;
 
@@ -90,6 +94,8 @@ pub struct World<N: Net> {
     pub draining: bool,
     /// Clients there may be at once.
     pub clients_max: usize,
+    /// A request could not open a socket: idle clients are to make room.
+    pub wants_descriptors: bool,
     /// Where a new configuration is left before a reload is ordered.
     pub inbox: Inbox,
     /// Counters and histograms.
@@ -99,6 +105,7 @@ pub struct World<N: Net> {
     #[allow(clippy::vec_box, reason = "an exchange moves between sessions by its address")]
     exchanges: Vec<Box<Exchange>>,
     decision: String,
+    pub(super) said_exhausted: Option<Time>,
     urls: Vec<String>,
     console: Option<Console>,
 }
@@ -133,6 +140,7 @@ impl<N: Net> World<N> {
             date: DateCache::default(),
             unix_seconds: 0,
             draining: false,
+            wants_descriptors: false,
             clients_max: setup.clients_max,
             board: None,
             stats: Stats::new(Time::ZERO, &urls)?,
@@ -140,6 +148,7 @@ impl<N: Net> World<N> {
             log: setup.log,
             exchanges: Vec::new(),
             decision: String::new(),
+            said_exhausted: None,
             urls,
             console: setup.console,
             config,
@@ -164,6 +173,11 @@ impl<N: Net> World<N> {
     /// Whether this peer is believed about whom it speaks for.
     pub fn trusts(&self, peer: IpAddr) -> bool {
         self.config.trusted_proxies.iter().any(|network| network.contains(&peer))
+    }
+
+    /// Until when a client that begins to be idle at `now` may be so.
+    pub fn idle_until(&self, now: Time) -> Time {
+        now.plus(if self.draining { DRAIN_IDLE } else { self.config.timeouts.client_idle })
     }
 
     /// Whether connections to backends are kept.
@@ -208,6 +222,11 @@ impl<N: Net> World<N> {
         if let Some(session) = self.waiting.pop_front() {
             self.woken.push(session);
         }
+    }
+
+    /// A request that waited for a place gives up.
+    pub fn leave_queue(&mut self, session: SessionKey) {
+        self.waiting.retain(|waiting| *waiting != session);
     }
 
     /// Takes the verdict on a dispatch that has ended.

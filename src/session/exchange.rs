@@ -139,6 +139,8 @@ pub struct Exchange {
     pub tried: u64,
     /// Waited for a place on a backend, and one came free.
     pub admitted: bool,
+    /// No socket could be opened for it; it tries again soon.
+    pub short_of_descriptor: bool,
     /// A pooled connection died unused: dial the same backend afresh.
     pub pinned: Option<usize>,
     /// When what happened.
@@ -188,6 +190,7 @@ impl Exchange {
             backend: None,
             tried: 0,
             admitted: false,
+            short_of_descriptor: false,
             pinned: None,
             trace: Trace::default(),
             line: Vec::new(),
@@ -213,6 +216,7 @@ impl Exchange {
         self.backend = None;
         self.tried = 0;
         self.admitted = false;
+        self.short_of_descriptor = false;
         self.pinned = None;
         self.trace = Trace::default();
         self.line.clear();

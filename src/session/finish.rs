@@ -23,7 +23,7 @@ impl Session {
         settle(&mut exchange, verdict, world);
         self.record(&mut exchange, world);
         if exchange.keep_client {
-            self.rest_until(world.now.plus(world.config.timeouts.client_idle));
+            self.rest_until(world.idle_until(world.now));
             if exchange.request.buffer.is_empty() {
                 world.recycle(exchange);
             } else {
@@ -170,7 +170,7 @@ fn go_elsewhere<N: Net>(exchange: &mut Exchange, fault: Fault, world: &mut World
 }
 
 /// Gives back what the exchange holds of the backend: its connection, its place in flight, and what was learned.
-fn settle<N: Net>(exchange: &mut Exchange, verdict: Verdict, world: &mut World<N>) {
+pub(super) fn settle<N: Net>(exchange: &mut Exchange, verdict: Verdict, world: &mut World<N>) {
     // Still being dialled: nobody has heard of this request.
     let unreachable = matches!(exchange.upstream, Upstream::None | Upstream::Dialled { .. });
     if is_reusable(exchange, world)

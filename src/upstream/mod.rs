@@ -226,6 +226,9 @@ impl Upstreams {
         for backend in &mut self.backends {
             backend.removed = true;
             backend.idle_max = limits.idle_max;
+            if limits.ejection.is_none() {
+                backend.health = Health::default(); // nobody would let it in again
+            }
         }
         let mut holds = vec![true; self.backends.len()];
         let (known, new): (Vec<_>, Vec<_>) =
@@ -365,6 +368,18 @@ impl Upstreams {
             }
         }
         None
+    }
+
+    /// The connection that has been idle for longest anywhere, out of the pool.
+    pub fn take_oldest(&mut self) -> Option<(usize, ConnKey)> {
+        let since = |backend: &Backend| backend.idle.first().map(|idle| idle.since);
+        let (index, backend) = self
+            .backends
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, backend)| !backend.idle.is_empty())
+            .min_by_key(|(_, backend)| since(backend))?;
+        Some((index, backend.idle.remove(0).conn))
     }
 
     /// When the next idle connection will have been so too long.
