@@ -6,6 +6,7 @@
 
 mod descriptors;
 mod probe;
+mod reload;
 mod service;
 mod sweep;
 mod world;
@@ -197,6 +198,8 @@ impl<N: Net> Proxy<N> {
                 self.arm(SessionKey(key));
             }
         }
+        let sessions = &self.sessions;
+        self.timers.prune(sessions.len(), |owner| sessions.get(owner).map(|session| session.armed));
         while let Some((backend, conn)) = self.world.upstreams.take_expired(now) {
             self.world.upstreams.closed(backend);
             self.world.close(conn, false);
