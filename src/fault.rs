@@ -31,6 +31,8 @@ pub enum Fault {
     QueueTimeout,
     /// The backend closed or reset before the response head was complete.
     UpstreamClosed,
+    /// We have run out of file descriptors.
+    Exhausted,
     /// No response head in time.
     UpstreamTimeout,
     /// The backend's answer cannot be forwarded.
@@ -80,6 +82,7 @@ impl Fault {
             Fault::NoBackend
             | Fault::QueueFull
             | Fault::QueueTimeout
+            | Fault::Exhausted
             | Fault::Shutdown
             | Fault::FinalRecipient => Side::Proxy,
         }
@@ -95,7 +98,11 @@ impl Fault {
             // Never on the wire: nobody is there to read it. The log uses the number nginx made customary.
             Fault::ClientGone | Fault::ClientStalled => 499,
             Fault::ConnectTimeout | Fault::UpstreamTimeout => 504,
-            Fault::NoBackend | Fault::QueueFull | Fault::QueueTimeout | Fault::Shutdown => 503,
+            Fault::NoBackend
+            | Fault::QueueFull
+            | Fault::QueueTimeout
+            | Fault::Exhausted
+            | Fault::Shutdown => 503,
             Fault::ConnectFailed
             | Fault::UpstreamClosed
             | Fault::BadResponse(_)
@@ -121,6 +128,7 @@ impl Fault {
             Fault::NoBackend => "no_backend",
             Fault::QueueFull => "queue_full",
             Fault::QueueTimeout => "queue_timeout",
+            Fault::Exhausted => "out_of_descriptors",
             Fault::UpstreamClosed => "upstream_closed",
             Fault::UpstreamTimeout => "upstream_timeout",
             Fault::ResponseTruncated => "response_truncated",

@@ -52,6 +52,12 @@ pub trait Service {
     /// The process is out of file descriptors: give some back if that hurts nobody.
     fn shed(&mut self);
 
+    /// There are as many clients as may be, and another one waits: let go of those that will hardly notice.
+    fn make_room(&mut self);
+
+    /// The poll has returned: it is now `now`.
+    fn woke(&mut self, now: Time);
+
     /// The kernel said this of the socket registered under `token`.
     fn mark(&mut self, token: usize, ready: Ready);
 
@@ -220,6 +226,7 @@ impl Reactor {
                 _ => {}
             }
             now = self.clock.now();
+            service.woke(now);
             let mut woken = false;
             for event in &self.events {
                 match event.token() {
@@ -253,7 +260,8 @@ impl Reactor {
             State::Serving => None,
             State::Unready { until } | State::Draining { until } => Some(until),
         };
-        let paused = may_accept.then_some(self.accept_paused_until);
+        let waits = self.accept_ready && self.listener.is_some() && self.accept_paused_until > now;
+        let paused = waits.then_some(self.accept_paused_until);
         let publish = self.dirty.then_some(self.publish_due);
         let next = [service.next_deadline(), own, paused, publish].into_iter().flatten().min()?;
         Some(next.since(now)) // mio rounds up to whole milliseconds, so no wake-up comes too early
@@ -304,11 +312,19 @@ impl Reactor {
     fn accept<S: Service>(&mut self, service: &mut S, now: Time) -> usize {
         let Some(listener) = &self.listener else { return 0 };
         let mut accepted = 0;
-        while self.accept_ready
-            && accepted < ACCEPTS_MAX
-            && self.accept_paused_until <= now
-            && service.has_room()
-        {
+        while self.accept_ready && accepted < ACCEPTS_MAX && self.accept_paused_until <= now {
+            if !service.has_room() {
+                // One look tells whether anybody waits; the edge that said so may have been spent on somebody else.
+                if !is_readable(listener) {
+                    self.accept_ready = false;
+                    break;
+                }
+                service.make_room();
+                if !service.has_room() {
+                    self.accept_paused_until = now.plus(ACCEPT_PAUSE);
+                    break;
+                }
+            }
             match listener.accept() {
                 Ok((stream, peer)) => {
                     service.accept(stream, peer, now);
@@ -384,7 +400,16 @@ pub(crate) fn ready_of(event: &Event) -> Ready {
     ready
 }
 
-fn is_exhaustion(error: &io::Error) -> bool {
+/// Whether a client waits to be accepted.
+fn is_readable(listener: &TcpListener) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    // When it cannot be told, accepting will.
+    !matches!(poll(&mut [PollFd::new(listener, PollFlags::IN)], Some(&at_once)), Ok(0))
+}
+
+/// Whether it is we who have run out of something, not the peer.
+pub(crate) fn is_exhaustion(error: &io::Error) -> bool {
     use rustix::io::Errno;
     [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM]
         .iter()

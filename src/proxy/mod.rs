@@ -4,12 +4,15 @@
 //! ([`Proxy::mark`]); sessions act when the queue is run. Only this file removes sessions. Absent: the poll, the clock
 //! and real sockets (reactor.rs, net/), so a seeded simulation can drive the very same code.
 
+mod descriptors;
 mod probe;
+mod reload;
 mod service;
 mod sweep;
 mod world;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 pub use world::{Inbox, PSEUDONYM, Setup, World};
 
@@ -24,8 +27,10 @@ use crate::timer::Timers;
 /// Sessions advanced between two looks at the clock: a latency is off by no more than they take together.
 const STRETCH: usize = 32;
 
-/// Idle clients closed at once when descriptors run out.
+/// Idle clients closed at once to make room, and never more than an eighth of all.
 const SHED_AT_ONCE: usize = 32;
+/// Only clients idle for so long are.
+const SHED_AFTER: Duration = Duration::from_secs(1);
 
 /// The proxy.
 pub struct Proxy<N: Net> {
@@ -60,8 +65,7 @@ impl<N: Net> Proxy<N> {
             self.world.conns.remove(client.0);
             return;
         }
-        let deadline = now.plus(self.world.config.timeouts.client_idle);
-        self.sessions.insert(Session::new(key, client, peer, deadline));
+        self.sessions.insert(Session::new(key, client, peer, self.world.idle_until(now)));
         self.world.stats.counters.clients_accepted += 1;
         self.world.stats.counters.clients_active += 1;
         self.arm(key);
@@ -84,6 +88,9 @@ impl<N: Net> Proxy<N> {
     /// [`STRETCH`] sessions so that the time can be read again between them.
     pub fn turn(&mut self, now: Time) -> Turned {
         self.world.now = now;
+        if std::mem::take(&mut self.world.wants_descriptors) {
+            self.shed_idle();
+        }
         if self.running.is_empty() {
             self.expire(now);
             std::mem::swap(&mut self.running, &mut self.queue);
@@ -113,9 +120,10 @@ impl<N: Net> Proxy<N> {
         .min()
     }
 
-    /// From now on: no request after the one under way, idle clients closed.
+    /// From now on: no request after the one under way, idle clients closed soon.
     pub fn drain(&mut self) {
         self.world.draining = true;
+        let until = self.world.idle_until(self.world.now);
         let idle: Vec<SessionKey> = self
             .sessions
             .iter()
@@ -123,7 +131,10 @@ impl<N: Net> Proxy<N> {
             .map(|(_, session)| session.key)
             .collect();
         for key in idle {
-            self.enqueue(key);
+            if let Some(session) = self.sessions.get_mut(key.0) {
+                session.deadline = session.deadline.min(until);
+            }
+            self.arm(key);
         }
     }
 
@@ -139,17 +150,23 @@ impl<N: Net> Proxy<N> {
         }
     }
 
-    /// Closes the clients that are between two requests: their descriptors are needed more elsewhere.
+    /// Closes the clients that have been between two requests for longest: their descriptors are needed more
+    /// elsewhere. One that rested only a moment ago may be sending its next request.
     pub fn shed_idle(&mut self) {
-        let idle: Vec<SessionKey> = self
+        let rested = self.world.now.plus(self.world.config.timeouts.client_idle);
+        let mut idle: Vec<(Time, SessionKey)> = self
             .sessions
             .iter()
-            .filter(|(_, session)| session.is_idle())
-            .take(SHED_AT_ONCE)
-            .map(|(_, session)| session.key)
+            .filter(|(_, session)| session.is_idle() && rested.since(session.deadline) >= SHED_AFTER)
+            .map(|(_, session)| (session.deadline, session.key))
             .collect();
-        tracing::debug!(count = idle.len(), "out of file descriptors: closing idle clients");
-        for key in idle {
+        let count = SHED_AT_ONCE.min(self.world.clients_max / 8).max(1);
+        if idle.len() > count {
+            idle.select_nth_unstable_by_key(count, |(deadline, _)| *deadline);
+            idle.truncate(count);
+        }
+        tracing::debug!(count = idle.len(), "closing idle clients");
+        for (_, key) in idle {
             self.remove(key);
         }
     }
@@ -181,6 +198,8 @@ impl<N: Net> Proxy<N> {
                 self.arm(SessionKey(key));
             }
         }
+        let sessions = &self.sessions;
+        self.timers.prune(sessions.len(), |owner| sessions.get(owner).map(|session| session.armed));
         while let Some((backend, conn)) = self.world.upstreams.take_expired(now) {
             self.world.upstreams.closed(backend);
             self.world.close(conn, false);

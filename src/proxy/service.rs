@@ -20,7 +20,17 @@ impl Service for Proxy<Sockets> {
     }
 
     fn shed(&mut self) {
+        self.world.say_exhausted();
+        self.world.shed_pooled();
+        self.shed_idle(); // a client needs two: one for itself, one to its backend
+    }
+
+    fn make_room(&mut self) {
         self.shed_idle();
+    }
+
+    fn woke(&mut self, now: Time) {
+        self.world.now = now;
     }
 
     fn mark(&mut self, token: usize, ready: Ready) {

@@ -23,7 +23,7 @@ impl Session {
         settle(&mut exchange, verdict, world);
         self.record(&mut exchange, world);
         if exchange.keep_client {
-            self.rest_until(world.now.plus(world.config.timeouts.client_idle));
+            self.rest_until(world.idle_until(world.now));
             if exchange.request.buffer.is_empty() {
                 world.recycle(exchange);
             } else {
@@ -141,6 +141,7 @@ fn redial<N: Net>(exchange: &mut Exchange, world: &mut World<N>) -> bool {
     }
     close_upstream(exchange, world);
     exchange.pinned = exchange.backend;
+    exchange.redials += 1;
     exchange.request_cut = false;
     exchange.response.source_failed = false;
     exchange.trace.sent = Stamp::NOT_YET;
@@ -157,7 +158,7 @@ fn go_elsewhere<N: Net>(exchange: &mut Exchange, fault: Fault, world: &mut World
     let unanswered = exchange.answer.is_none() && exchange.trace.ttfb.get().is_none();
     if !unanswered
         || !fault.may_retry(sent, exchange.is_replayable())
-        || exchange.trace.attempts > world.config.retries
+        || exchange.trace.attempts - exchange.redials > world.config.retries
         || !world.may_go_elsewhere(exchange.tried)
         || (sent && !world.retry_budget.withdraw(world.now))
     {
@@ -170,7 +171,7 @@ fn go_elsewhere<N: Net>(exchange: &mut Exchange, fault: Fault, world: &mut World
 }
 
 /// Gives back what the exchange holds of the backend: its connection, its place in flight, and what was learned.
-fn settle<N: Net>(exchange: &mut Exchange, verdict: Verdict, world: &mut World<N>) {
+pub(super) fn settle<N: Net>(exchange: &mut Exchange, verdict: Verdict, world: &mut World<N>) {
     // Still being dialled: nobody has heard of this request.
     let unreachable = matches!(exchange.upstream, Upstream::None | Upstream::Dialled { .. });
     if is_reusable(exchange, world)

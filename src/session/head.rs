@@ -24,7 +24,7 @@ impl Session {
     /// Waits for a request, reads its head, and decides whether it goes on.
     pub(super) fn read_head<N: Net>(&mut self, world: &mut World<N>) -> Step {
         let Some(mut exchange) = self.begin(world) else {
-            return if world.draining { Step::Gone } else { Step::Wait };
+            return Step::Wait;
         };
         let step = loop {
             match self.parse(&mut exchange, world) {
@@ -123,6 +123,7 @@ impl Session {
             &context,
             &mut exchange.request.out,
         );
+        exchange.request.head_len = exchange.request.out.len();
         exchange.request.buffer.drop_raw(len);
         exchange.request.progress = world.now;
         Ok(())

@@ -179,6 +179,11 @@ impl Session {
         self.exchange.as_ref().is_none_or(|exchange| exchange.request.buffer.raw().iter().all(is_line_end))
     }
 
+    /// Whether it waits for a file descriptor.
+    fn is_short_of_descriptor(&self) -> bool {
+        self.exchange.as_ref().is_some_and(|exchange| exchange.short_of_descriptor)
+    }
+
     /// The deadline of the phase has passed.
     fn expire<N: Net>(&mut self, world: &mut World<N>) -> Step {
         self.deadline = Time::NEVER;
@@ -187,9 +192,12 @@ impl Session {
             Phase::Head => self.refuse(world, Fault::RequestHeadTimeout),
             Phase::Connect => self.fail(world, Fault::ConnectTimeout),
             Phase::Relay => self.relay_expired(world),
+            Phase::Route if self.is_short_of_descriptor() => Step::Next(Phase::Route),
             Phase::Route => {
                 if self.exchange.as_ref().is_some_and(|exchange| exchange.admitted) {
                     world.wake_waiting(); // the place that came free too late for this one
+                } else {
+                    world.leave_queue(self.key);
                 }
                 self.fail(world, Fault::QueueTimeout)
             }

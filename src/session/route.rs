@@ -1,22 +1,35 @@
 //! Phase 2: ask the policy for a backend, then check a connection out of its pool or dial one.
 
+use std::time::Duration;
+
 use super::exchange::{Dispatch, Exchange, Upstream};
+use super::finish::settle;
 use super::{Phase, Session, Step};
 use crate::fault::Fault;
 use crate::net::{Conn, ConnKey, Net, Role};
 use crate::proxy::World;
 use crate::upstream::Closed;
+use crate::upstream::health::Verdict;
+
+/// How soon a dial that found no file descriptor is tried again.
+const DESCRIPTOR_RETRY: Duration = Duration::from_millis(50);
 
 impl Session {
     /// Finds this request a backend and a connection to it.
     pub(super) fn route<N: Net>(&mut self, world: &mut World<N>) -> Step {
         let Some(exchange) = self.exchange.as_mut() else { return Step::Gone };
+        exchange.short_of_descriptor = false;
         let (backend, fresh) = match exchange.pinned.take() {
             Some(backend) => (backend, true),
             None => match choose(exchange, world) {
                 Ok(backend) => (backend, false),
                 Err(Closed::Full) => return self.wait_for_place(world),
-                Err(Closed::Out) => return self.fail(world, Fault::NoBackend),
+                Err(Closed::Out) => {
+                    if exchange.admitted {
+                        world.wake_waiting(); // the others are to be told too
+                    }
+                    return self.fail(world, Fault::NoBackend);
+                }
             },
         };
         exchange.backend = Some(backend);
@@ -27,8 +40,12 @@ impl Session {
             world.give_role(conn, Role::Upstream(self.key));
             return Step::Next(Phase::Relay);
         }
+        let dialled = world.dial(backend);
+        if dialled.as_ref().is_err_and(|fault| *fault == Fault::Exhausted) {
+            return self.wait_for_descriptor(world);
+        }
         exchange.trace.dispatch(world.now, false);
-        match world.net.dial(world.upstreams.address(backend)) {
+        match dialled {
             Ok(stream) => {
                 let conn = Conn::dialled(stream, Role::Upstream(self.key));
                 let conn = ConnKey(world.conns.insert(conn));
@@ -37,16 +54,28 @@ impl Session {
                 self.deadline = world.now.plus(world.config.timeouts.connect);
                 Step::Next(Phase::Connect)
             }
-            Err(error) => {
-                tracing::debug!(%error, backend, "dial failed at once");
-                self.fail(world, Fault::ConnectFailed)
-            }
+            Err(fault) => self.fail(world, fault),
         }
+    }
+
+    /// No socket can be opened now: soon, when idle clients have made room.
+    fn wait_for_descriptor<N: Net>(&mut self, world: &mut World<N>) -> Step {
+        let Some(exchange) = self.exchange.as_mut() else { return Step::Gone };
+        let begun = exchange.trace.head_done.get().unwrap_or(world.now);
+        settle(exchange, Verdict::Abandoned, world);
+        if begun.plus(world.config.timeouts.connect) <= world.now {
+            return self.fail(world, Fault::Exhausted);
+        }
+        world.wants_descriptors = true;
+        exchange.short_of_descriptor = true;
+        self.deadline = world.now.plus(DESCRIPTOR_RETRY);
+        Step::Wait
     }
 
     /// Every backend has as many requests as it may: in the queue, first come first served.
     fn wait_for_place<N: Net>(&mut self, world: &mut World<N>) -> Step {
         if self.client_is_gone(world) {
+            world.leave_queue(self.key);
             return self.fail(world, Fault::ClientGone);
         }
         let Some(exchange) = self.exchange.as_mut() else { return Step::Gone };
@@ -75,5 +104,9 @@ fn choose<N: Net>(exchange: &mut Exchange, world: &mut World<N>) -> Result<usize
     let pick = world.pick(exchange.tried, exchange.is_replayable())?;
     let entered = world.upstreams.dispatch(pick.backend, world.now);
     exchange.dispatch = Some(Dispatch { pick, entered, head_seen: false });
+    if exchange.admitted {
+        exchange.admitted = false;
+        world.wake_waiting(); // there may be more room than the one place: the next one looks
+    }
     Ok(pick.backend)
 }

@@ -97,7 +97,7 @@ pub struct OriginConn {
 }
 
 impl OriginConn {
-    fn new(stream: TcpStream, index: usize, seen: Arc<Mutex<Vec<Arrival>>>) -> OriginConn {
+    pub fn new(stream: TcpStream, index: usize, seen: Arc<Mutex<Vec<Arrival>>>) -> OriginConn {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
         stream.set_write_timeout(Some(DEADLINE)).unwrap();

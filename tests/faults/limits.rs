@@ -1,0 +1,295 @@
+//! Whatever there is only so much of: descriptors, connections, places in a queue, wake-ups.
+
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::child::Process;
+use crate::load::{Load, statuses};
+use crate::mortal::{Mortal, echo};
+use crate::support::{Client, Gate, Origin, ProxyUnderTest, wait_for};
+
+/// Lets this process open as many files as it may.
+pub(crate) fn raise_own_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}
+
+#[test]
+fn out_of_descriptors_idle_connections_go_first_nothing_spins_and_service_returns() {
+    let origin = Mortal::start(echo(Duration::ZERO));
+    let backend = origin.address.to_string();
+    let proxy = Process::start(&["--backend", &backend, "--log", "none", "--admin", "none"]);
+    let mut idle: Vec<Client> = (0..30).map(|_| Client::connect(proxy.address)).collect();
+    for client in &mut idle {
+        assert_eq!(client.get("/").status, 200);
+    }
+    proxy.limit_descriptors(proxy.descriptors());
+    // There is not one descriptor left: somebody idle must go, and only so many.
+    let late: Vec<Client> = (0..5)
+        .map(|_| {
+            let mut client = Client::connect(proxy.address);
+            assert_eq!(client.get("/").status, 200);
+            client
+        })
+        .collect();
+    wait_for("old clients to be closed", || idle.iter_mut().any(|client| is_closed(client)));
+    drop(late);
+    assert_eq!(proxy.said().matches("out of file descriptors").count(), 1, "{}", proxy.said());
+
+    // Nothing at all can be opened, and nothing given back helps.
+    proxy.limit_descriptors(3);
+    let mut waiting: Vec<Client> = (0..20).map(|_| Client::connect(proxy.address)).collect();
+    for client in &mut waiting {
+        client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    }
+    let (cpu, begun) = (proxy.cpu(), Instant::now());
+    std::thread::sleep(Duration::from_secs(1)); // what it does meanwhile is what is looked at
+    let used = (proxy.cpu() - cpu).as_secs_f64() / begun.elapsed().as_secs_f64();
+    assert!(used < 0.1, "{used} of a core while out of descriptors");
+    proxy.limit_descriptors(1000);
+    let returned = Instant::now();
+    for client in &mut waiting {
+        assert_eq!(client.response().status, 200);
+    }
+    println!("used {:.1} % of a core, served again after {:?}", used * 100.0, returned.elapsed());
+}
+
+fn is_closed(client: &mut Client) -> bool {
+    client.stream.set_nonblocking(true).unwrap();
+    matches!(client.stream.peek(&mut [0]), Ok(0)) || client.end.is_some()
+}
+
+#[test]
+fn at_the_limit_of_clients_those_idle_for_longest_make_room() {
+    let origin = Origin::echo_path();
+    let proxy = ProxyUnderTest::start(&[origin.address], |config| config.max_clients = Some(10));
+    let mut first: Vec<Client> = (0..10).map(|_| proxy.client()).collect();
+    for client in &mut first {
+        assert_eq!(client.get("/").status, 200);
+    }
+    let begun = Instant::now();
+    for id in 0..20 {
+        assert_eq!(proxy.client().get("/").status, 200, "{id}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    let closed = first.iter_mut().filter_map(|client| is_closed(client).then_some(())).count();
+    assert!((1..=9).contains(&closed), "{closed} of those here first were closed for one at a time");
+}
+
+#[test]
+fn more_clients_than_may_be_here_at_once_are_all_served_in_time() {
+    let origin = Mortal::start(echo(Duration::from_millis(1)));
+    let proxy = ProxyUnderTest::start(&[origin.address], |config| config.max_clients = Some(4));
+    let threads: Vec<_> = (0..16)
+        .map(|_| {
+            let address = proxy.address;
+            std::thread::spawn(move || {
+                for _ in 0..10 {
+                    let mut client = Client::connect(address);
+                    client.send("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+                    assert_eq!(client.response().status, 200);
+                }
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+}
+
+fn held(gate: &Arc<Gate>) -> Origin {
+    let gate = gate.clone();
+    Origin::start(move |conn| {
+        while conn.request().is_some() {
+            gate.wait();
+            conn.answer("at last");
+        }
+    })
+}
+
+#[test]
+fn beyond_its_connections_requests_wait_in_order_and_beyond_the_queue_they_are_refused() {
+    let gate = Arc::new(Gate::default());
+    let origin = held(&gate);
+    let proxy = ProxyUnderTest::start(&[origin.address], |config| {
+        config.max_connections_per_backend = Some(1);
+        config.queue.max = 3;
+    });
+    let mut clients: Vec<Client> = (0..4).map(|_| proxy.client()).collect();
+    for (place, client) in clients.iter_mut().enumerate() {
+        client.send(format!("POST /{place} HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n"));
+        wait_for("the first to be on its way", || !origin.lines().is_empty());
+        std::thread::sleep(Duration::from_millis(20)); // nothing shows that one is in the queue
+    }
+    let refused = proxy.client().get("/5");
+    assert_eq!(refused.status, 503);
+    assert!(refused.field("Retry-After").is_some());
+    assert_eq!(origin.lines().len(), 1);
+    gate.open();
+    for client in &mut clients {
+        assert_eq!(client.response().body, b"at last");
+    }
+    let expected: Vec<String> = (0..4).map(|place| format!("POST /{place} HTTP/1.1")).collect();
+    assert_eq!(origin.lines(), expected);
+    assert_eq!(origin.connections(), 1);
+}
+
+#[test]
+fn requests_that_gave_up_waiting_leave_their_place_to_others() {
+    let gate = Arc::new(Gate::default());
+    let origin = held(&gate);
+    let proxy = ProxyUnderTest::start(&[origin.address], |config| {
+        config.max_connections_per_backend = Some(1);
+        config.queue.max = 3;
+        config.queue.timeout = Duration::from_millis(300);
+    });
+    let mut first = proxy.client();
+    first.send("GET /first HTTP/1.1\r\nHost: h\r\n\r\n");
+    wait_for("the first to be on its way", || !origin.lines().is_empty());
+    for round in 0..3 {
+        let mut waiting: Vec<Client> = (0..3).map(|_| proxy.client()).collect();
+        let begun = Instant::now();
+        for client in &mut waiting {
+            client.send(format!("GET /{round} HTTP/1.1\r\nHost: h\r\n\r\n"));
+        }
+        for client in &mut waiting {
+            assert_eq!(client.response().status, 503);
+        }
+        assert!(begun.elapsed() >= Duration::from_millis(300), "round {round} was not let wait");
+    }
+    gate.open();
+    assert_eq!(first.response().status, 200);
+    assert_eq!(proxy.client().get("/after").status, 200);
+}
+
+#[test]
+fn a_thousand_pending_time_outs_fire_in_time() {
+    let worst = time_outs(1000);
+    assert!(worst < Duration::from_millis(500), "{worst:?} late"); // others share the machine
+}
+
+#[test]
+#[ignore = "twenty thousand sockets, and a bound that wants the machine for itself"]
+fn five_thousand_pending_time_outs_fire_within_50_ms() {
+    let worst = time_outs(5000);
+    assert!(worst < Duration::from_millis(50), "{worst:?} late");
+}
+
+/// How late the latest of so many time-outs was, by the proxy's own clock.
+fn time_outs(count: usize) -> Duration {
+    raise_own_limit();
+    let mute = Mute::start();
+    let timeout = Duration::from_millis(1500);
+    let proxy = ProxyUnderTest::logged(&[mute.address], |config| config.timeouts.upstream = timeout);
+    let mut clients: Vec<TcpStream> = Vec::new();
+    for _ in 0..count {
+        let mut client = TcpStream::connect(proxy.address).unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").unwrap();
+        clients.push(client);
+    }
+    for client in clients {
+        let mut client = Client { stream: client, seen: Vec::new(), end: None };
+        client.stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        assert_eq!(client.response().status, 504);
+    }
+    let (_, rows) = proxy.stop();
+    assert_eq!(rows.len(), count);
+    let took = rows.iter().map(|row| row.get("latency_ms").parse::<f64>().unwrap());
+    let worst = took.fold(0.0, f64::max) / 1e3;
+    let late = Duration::from_secs_f64((worst - timeout.as_secs_f64()).max(0.0));
+    println!("{count} time-outs: the latest {late:?} late");
+    late
+}
+
+/// Accepts and keeps, and says nothing.
+struct Mute {
+    address: SocketAddr,
+}
+
+impl Mute {
+    fn start() -> Mute {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let mut kept = Vec::new();
+            while let Ok((stream, _)) = listener.accept() {
+                kept.push(stream);
+            }
+        });
+        Mute { address }
+    }
+}
+
+#[test]
+fn an_idle_proxy_sleeps() {
+    let origins = [1, 2, 3].map(|_| Mortal::start(echo(Duration::ZERO)));
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("log.csv");
+    let mut words = vec!["--log", log.to_str().unwrap(), "--admin", "127.0.0.1:0"];
+    let backends = origins.each_ref().map(|origin| origin.address.to_string());
+    backends.iter().for_each(|backend| words.extend(["--backend", backend]));
+    let proxy = Process::start(&words);
+    let mut clients: Vec<Client> = (0..100).map(|_| Client::connect(proxy.address)).collect();
+    for client in &mut clients {
+        assert_eq!(client.get("/").status, 200);
+    }
+    wait_for("the last rows and figures to be out", || {
+        let before = proxy.sleeps_of_the_loop();
+        std::thread::sleep(Duration::from_millis(600));
+        proxy.sleeps_of_the_loop() == before
+    });
+    let (sleeps, cpu) = (proxy.sleeps_of_the_loop(), proxy.cpu());
+    std::thread::sleep(Duration::from_secs(2)); // what it does meanwhile is what is looked at
+    let (woken, used) = (proxy.sleeps_of_the_loop() - sleeps, proxy.cpu() - cpu);
+    println!("idle with 100 clients for 2 s: woken {woken} times, {used:?} of CPU");
+    assert!(woken <= 2, "{woken}");
+    assert!(used <= Duration::from_millis(20), "{used:?}");
+}
+
+#[test]
+fn many_idle_clients_disturb_nobody() {
+    idle_clients(500);
+}
+
+#[test]
+#[ignore = "ten thousand sockets; the figures want the machine for itself"]
+fn ten_thousand_idle_clients_cost_at_most_300_bytes_each() {
+    let bytes = idle_clients(10_000);
+    assert!(bytes <= 300, "{bytes} bytes each");
+}
+
+/// User memory of each idle client, in bytes.
+fn idle_clients(count: usize) -> u64 {
+    raise_own_limit();
+    let origin = Mortal::start(echo(Duration::ZERO));
+    let backend = origin.address.to_string();
+    let proxy = Process::start(&["--backend", &backend, "--log", "none", "--admin", "none"]);
+    let load = Load::start(proxy.address, 4, &["GET"], Duration::from_millis(1));
+    load.more(500);
+    load.take();
+    load.more(500);
+    let before = crate::load::quantile(&load.take(), 0.99);
+    let resident = proxy.resident_kib();
+    let mut idle = Vec::new();
+    while idle.len() < count {
+        let mut client = Client::connect(proxy.address);
+        if idle.len() % 2 == 0 {
+            assert_eq!(client.get("/").status, 200); // half have asked something, half have not
+        }
+        client.seen = Vec::new();
+        idle.push(client);
+    }
+    load.take();
+    load.more(500);
+    let told = load.stop();
+    let after = crate::load::quantile(&told, 0.99);
+    assert!(told.iter().all(|one| one.status == 200), "{:?}", statuses(&told));
+    let bytes = (proxy.resident_kib().saturating_sub(resident) * 1024) / count as u64;
+    println!(
+        "{count} idle clients: {bytes} bytes each; p99 of others {before:?} before, {after:?} with them"
+    );
+    assert!(after < before * 4 + Duration::from_millis(100), "{before:?} {after:?}");
+    bytes
+}

@@ -1,0 +1,117 @@
+//! Logs that cannot be written: serving goes on, what is lost is counted and said, logging resumes.
+
+use std::fs::OpenOptions;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::child::{Process, outcome};
+use crate::load::Load;
+use crate::mortal::{Mortal, echo};
+use crate::support::{Client, wait_for};
+
+fn proxy_logging_to(origin: &Mortal, log: &Path) -> Process {
+    let backend = origin.address.to_string();
+    Process::start(&["--backend", &backend, "--log", log.to_str().unwrap(), "--admin", "none"])
+}
+
+fn quick() -> Mortal {
+    Mortal::start(echo(Duration::ZERO))
+}
+
+fn serves(proxy: &Process, count: usize) {
+    let mut client = Client::connect(proxy.address);
+    for _ in 0..count {
+        assert_eq!(client.get("/").status, 200);
+    }
+}
+
+fn ends_well(mut proxy: Process) {
+    proxy.signal(Signal::TERM);
+    assert_eq!(proxy.ended().code(), Some(0));
+}
+
+#[test]
+fn a_full_disk_costs_rows_and_nothing_else_and_is_said_once() {
+    let origin = quick();
+    let proxy = proxy_logging_to(&origin, Path::new("/dev/full"));
+    let load = Load::start(proxy.address, 4, &["GET"], Duration::ZERO);
+    load.more(2000);
+    let line = proxy.says("rows of the request log were lost");
+    assert!(line.contains("No space left"), "{line}");
+    load.more(2000);
+    assert!(load.stop().iter().all(|one| one.status == 200));
+    assert_eq!(proxy.said().matches("rows of the request log were lost").count(), 1, "{}", proxy.said());
+    ends_well(proxy);
+}
+
+#[test]
+fn a_fifo_without_a_reader_costs_rows_and_logging_begins_when_one_comes() {
+    let directory = tempfile::tempdir().unwrap();
+    let fifo = directory.path().join("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let origin = quick();
+    let proxy = proxy_logging_to(&origin, &fifo);
+    serves(&proxy, 1000);
+    proxy.says("rows of the request log were lost");
+    let mut reader = OpenOptions::new()
+        .read(true)
+        .custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32)
+        .open(&fifo)
+        .unwrap();
+    let mut text = String::new();
+    wait_for("rows in the FIFO", || {
+        serves(&proxy, 10);
+        let _ = reader.read_to_string(&mut text); // "not yet" ends it too
+        text.contains("/,127.0.0.1") // a path and a client: a row
+    });
+    assert!(text.starts_with("timestamp,"), "{text}");
+    // A reader that stops reading: the pipe fills, the channel fills, serving goes on.
+    let load = Load::start(proxy.address, 4, &["GET"], Duration::ZERO);
+    load.more(5000);
+    assert!(load.stop().iter().all(|one| one.status == 200));
+    drop(reader);
+    serves(&proxy, 100);
+    ends_well(proxy);
+}
+
+#[test]
+fn a_deleted_log_is_made_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("deep/log.csv");
+    let origin = quick();
+    let proxy = proxy_logging_to(&origin, &log);
+    serves(&proxy, 100);
+    wait_for("rows", || std::fs::read_to_string(&log).unwrap().lines().count() == 101);
+    std::fs::remove_dir_all(directory.path().join("deep")).unwrap();
+    wait_for("a new log", || {
+        serves(&proxy, 10);
+        log.exists()
+    });
+    wait_for("its header and rows", || {
+        let text = std::fs::read_to_string(&log).unwrap();
+        text.starts_with("timestamp,") && text.lines().count() > 1
+    });
+    ends_well(proxy);
+}
+
+#[test]
+fn a_path_that_cannot_be_written_at_start_is_a_clear_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    std::fs::write(&file, "precious").unwrap();
+    let below = file.join("log.csv");
+    for path in
+        [below.to_str().unwrap(), directory.path().to_str().unwrap(), "/proc/log.csv", file.to_str().unwrap()]
+    {
+        let words = ["proxy", "--listen", "127.0.0.1:0", "--admin", "none", "--log", path];
+        let (code, stderr) = outcome(&words);
+        assert_eq!(code, Some(2), "{path}: {stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        assert!(stderr.contains("--log") && stderr.contains(path), "{stderr}");
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
+}
