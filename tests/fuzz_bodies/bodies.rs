@@ -81,14 +81,21 @@ pub(crate) fn response_head(bytes: &[u8]) {
         let room = Limits { fields: 1000, ..limits };
         assert_eq!(again.parse(&out, method, &room), Ok(Parsed::Complete(out.len())));
         assert_eq!(again.facts().status, facts.status);
-        let same = again.facts().framing == facts.framing || facts.framing == Framing::UntilClose;
+        // A 205 says in so many words that it has no content.
+        let says_empty = (facts.framing, again.facts().framing) == (Framing::Empty, Framing::Length(0));
+        let same =
+            again.facts().framing == facts.framing || facts.framing == Framing::UntilClose || says_empty;
         assert!(same, "{:?} became {:?}", facts.framing, again.facts().framing);
     }
 }
 
-/// A chunked body reads the same whole and byte by byte.
+/// A chunked body reads the same whole and byte by byte: the same data, the same end, the same refusal. Only a long line
+/// that is not here whole may be refused later than its first bad byte.
 pub(crate) fn chunks(bytes: &[u8]) {
-    assert_eq!(scan(bytes, bytes.len().max(1)), scan(bytes, 1), "{:?}", String::from_utf8_lossy(bytes));
+    let (whole, mut bytewise) = (scan(bytes, bytes.len().max(1)), scan(bytes, 1));
+    let waits = whole.1.is_none() && !whole.2;
+    bytewise.2 &= !waits;
+    assert_eq!(whole, bytewise, "{:?}", String::from_utf8_lossy(bytes));
 }
 
 /// The data and where the body ended; whether it was refused.

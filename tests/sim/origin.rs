@@ -117,7 +117,7 @@ impl Origin {
                     assert!(self.out.is_empty(), "a request before the last one was answered");
                     self.welcome(&head, rng);
                     self.head = Some(head);
-                    self.early = rng.u8(..20) == 0;
+                    self.early = rng.u8(..if self.benign { 20 } else { 6 }) == 0;
                     if self.early {
                         self.answer(ledger, rng);
                     }
@@ -157,7 +157,7 @@ impl Origin {
         };
         let serial = ledger.answers.len() as u32;
         let mut answer = Answer { id, status, len: draw_len(ledger.large, rng), cut: false, bad: false };
-        let mischief = if self.benign { 255 } else { rng.u8(..60) };
+        let mischief = if self.benign { 255 } else { rng.u8(..if self.early { 12 } else { 60 }) };
         if mischief == 0 {
             answer.bad = true;
             let bad = BAD[rng.usize(..BAD.len())];

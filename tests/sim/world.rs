@@ -260,6 +260,10 @@ impl Sim {
             let turned = self.proxy.turn(self.now);
             self.proxy.sweep();
             if turned == Turned::Idle {
+                let world = &self.proxy.world;
+                let in_flight: u32 =
+                    world.upstreams.candidates().iter().map(|backend| backend.in_flight).sum();
+                assert!(in_flight > 0 || world.waiting.is_empty(), "a queue that nobody will serve");
                 return;
             }
         }
