@@ -273,7 +273,9 @@ fn a_slowed_backend_is_left_within_a_second_and_found_again() {
     let left = slowed.elapsed();
     pause.store(3, Ordering::SeqCst);
     let recovered = Instant::now();
-    wait_for("its share to come back", || share_of_the_next(300) > 0.2);
+    while share_of_the_next(300) < 0.2 {
+        assert!(recovered.elapsed() < Duration::from_secs(30), "its share does not come back");
+    }
     println!("left after {left:?}, back after {:?}", recovered.elapsed());
     assert!(left < Duration::from_secs(2), "{left:?}"); // a second, and the last 200 requests looked at
     let told = load.stop();
