@@ -197,6 +197,7 @@ impl<N: Net> Proxy<N> {
                 self.arm(SessionKey(key));
             }
         }
+        self.timers.forget_stale(|key| self.sessions.get(key).map(|session| session.armed));
         while let Some((backend, conn)) = self.world.upstreams.take_expired(now) {
             self.world.upstreams.closed(backend);
             self.world.close(conn, false);
