@@ -220,10 +220,10 @@ fn slow_reader(client: &mut Option<Client>, to: SocketAddr, id: usize) {
 fn vanishing(_: &mut Option<Client>, to: SocketAddr, id: usize) {
     let mut client = Client::connect(to);
     client.send(format!("GET /length/{id}/{LARGE} HTTP/1.1\r\nHost: h\r\n\r\n"));
-    if id % 3 != 0 {
+    if !id.is_multiple_of(3) {
         client.read_until(|seen| seen.len() > id % 50_000);
     }
-    if id % 2 == 0 {
+    if id.is_multiple_of(2) {
         client.reset();
     }
 }

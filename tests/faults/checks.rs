@@ -1,13 +1,14 @@
-//! Active health checks.
+//! Active health checks, and what a reload does to the judgement of backends.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tidegate::config::HealthCheck;
+use tidegate::config::{BackendConfig, HealthCheck, ProxyConfig};
+use tidegate::run::start_proxy;
 
 use crate::load::{Load, statuses};
-use crate::support::{Origin, ProxyUnderTest, wait_for};
+use crate::support::{Client, Origin, ProxyUnderTest, wait_for};
 
 /// Answers its checks as told: with this status, or with nothing for 0. Counts what else it is asked.
 fn checked(health: &Arc<AtomicUsize>, asked: &Arc<AtomicUsize>) -> Origin {
@@ -68,4 +69,39 @@ fn a_backend_that_fails_its_checks_gets_nothing_until_it_passes_them() {
     assert!(count(0) > before[0] + 20 && count(1) > before[1] + 20);
     let told = load.stop();
     assert_eq!(statuses(&told).keys().copied().collect::<Vec<_>>(), [200]);
+}
+
+#[test]
+fn ejection_switched_off_by_a_reload_lets_everybody_in() {
+    let [bad, good] = [500, 200].map(|status| {
+        Origin::start(move |conn| {
+            while conn.request().is_some() {
+                conn.write(format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n"));
+            }
+        })
+    });
+    let mut config = ProxyConfig {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        backends: [bad.address, good.address].map(BackendConfig::at).to_vec(),
+        routing: tidegate::balance::Routing::RoundRobin,
+        ejection: true,
+        log: None,
+        admin: None,
+        ..ProxyConfig::default()
+    };
+    config.ejector.time = Duration::from_secs(60);
+    config.ejector.time_max = Duration::from_secs(60);
+    let proxy = start_proxy(config.clone(), || {}).unwrap();
+    let mut client = Client::connect(proxy.address);
+    for _ in 0..40 {
+        client.get("/");
+    }
+    assert_eq!(bad.seen().len(), 5, "it is not out");
+    config.ejection = false;
+    proxy.reload(config);
+    wait_for("it to be used again", || {
+        client.get("/");
+        bad.seen().len() > 10
+    });
+    proxy.stop().unwrap();
 }

@@ -195,7 +195,7 @@ fn mutations(seed: u64, count: u64) {
                     let bytes = mutated(&mut fastrand::Rng::with_seed(seed << 32 | id));
                     let mut client = Client::connect(address);
                     client.send(&bytes);
-                    if id % 2 == 0 {
+                    if id.is_multiple_of(2) {
                         client.finish(); // the others wait to be cut
                     }
                     let ended = client.read_until(|_| false) || client.end.is_some();
