@@ -36,7 +36,7 @@ fn out_of_descriptors_idle_connections_go_first_nothing_spins_and_service_return
             client
         })
         .collect();
-    wait_for("old clients to be closed", || idle.iter_mut().any(|client| is_closed(client)));
+    wait_for("old clients to be closed", || idle.iter_mut().any(is_closed));
     drop(late);
     assert_eq!(proxy.said().matches("out of file descriptors").count(), 1, "{}", proxy.said());
 
