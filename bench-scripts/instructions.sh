@@ -3,7 +3,7 @@
 # the connections cancel out. Per upstream mode and routing, without a log and with a CSV row per request (the log's
 # thread is counted too). Exact to a few instructions; no need for a quiet machine.
 #
-# usage: instructions.sh       about 3 minutes
+# usage: instructions.sh       about 5 minutes
 # UPSTREAM="persistent non-persistent"  ROUTING="round-robin adaptive_sma adaptive_ewma"  LOG="none csv"
 # PROXIES="tidegate tokio"  CONNECTIONS=100  ORIGIN=nginx|tidegate  BASE_PORT=18080  TIDEGATE= TOKIO= binaries, else built
 # KEEP=1 keeps the profiles of the long runs as logs/callgrind.<name>.out, for callgrind_annotate

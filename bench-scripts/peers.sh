@@ -36,7 +36,7 @@ http {
     server {
         listen $HOST:$1 backlog=4096;
         location / {
-            proxy_pass http://origins; proxy_http_version 1.1; proxy_max_temp_file_size 0;
+            proxy_pass http://origins; proxy_http_version 1.1; proxy_max_temp_file_size 0; proxy_buffers 16 32k;
             proxy_set_header Host \$http_host; proxy_set_header X-Forwarded-For \$remote_addr;
             proxy_set_header Connection $([ "$2" = no ] && echo close || echo '""');
         }

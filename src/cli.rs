@@ -14,12 +14,14 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::config::origin::{Origin, Origins, variable};
 use crate::config::settings::defaults;
 use crate::config::{DemoConfig, EmulatorConfig, Settings};
+use crate::report::ReportConfig;
 
 mod backend;
 mod complaint;
 mod demo;
 mod failure;
 mod proxy;
+mod report;
 
 pub use self::failure::Failure;
 pub use self::proxy::ProxyArgs;
@@ -33,6 +35,8 @@ pub enum Asked {
     Backend(EmulatorConfig),
     /// `tidegate demo`.
     Demo(DemoConfig),
+    /// `tidegate report`.
+    Report(ReportConfig),
     /// Something to read, for stdout: help, version, a completion script, a manual page, the effective configuration.
     Text(String),
 }
@@ -57,6 +61,8 @@ enum Command {
     Backend(backend::BackendArgs),
     /// Run backends, proxy and load in one process, and end with a table
     Demo(demo::DemoArgs),
+    /// Make tables and plots of a run or of logs, or compare two
+    Report(report::ReportArgs),
     /// Check a configuration file and print what a proxy would make of it
     Check(Box<Check>),
     /// Print a completion script
@@ -67,7 +73,7 @@ enum Command {
     /// Print a manual page
     Man {
         /// Of this command; of tidegate itself if left out
-        #[arg(value_parser = clap::builder::PossibleValuesParser::new(["proxy", "backend", "demo", "check"]))]
+        #[arg(value_parser = clap::builder::PossibleValuesParser::new(["proxy", "backend", "demo", "report", "check"]))]
         command: Option<String>,
     },
 }
@@ -114,6 +120,7 @@ fn asked(command: Command, origins: Origins) -> Result<Asked, String> {
         }
         Command::Backend(args) => args.config().map(Asked::Backend),
         Command::Demo(args) => args.config().map(Asked::Demo),
+        Command::Report(args) => args.config().map(Asked::Report),
         Command::Check(check) => {
             let file_named = "FILE".to_owned();
             let settings = Settings { flags: check.settings, origins, file: Some(check.file), file_named };
@@ -154,7 +161,8 @@ pub fn command() -> clap::Command {
             };
             let arg = if arg.get_env().is_none() { arg.env(variable(&long)) } else { arg };
             // Otherwise `--retries -1` is told that there is no flag -1.
-            arg.hide_env_values(true).allow_negative_numbers(true)
+            let takes_value = arg.get_action().takes_values();
+            arg.hide_env_values(true).allow_negative_numbers(takes_value)
         })
     })
 }

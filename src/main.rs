@@ -23,6 +23,7 @@ fn run(asked: Asked) -> Result<(), Failure> {
         Asked::Proxy(settings) => run::proxy(&settings),
         Asked::Backend(config) => run::backend(&config),
         Asked::Demo(config) => run::demo(&config),
+        Asked::Report(config) => run::report(&config),
         Asked::Text(text) => match io::stdout().write_all(text.as_bytes()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 Err(Failure::Runtime(format!("stdout: {error}")))

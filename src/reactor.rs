@@ -55,6 +55,9 @@ pub trait Service {
     /// There are as many clients as may be, and another one waits: let go of those that will hardly notice.
     fn make_room(&mut self);
 
+    /// The poll has returned: it is now `now`.
+    fn woke(&mut self, now: Time);
+
     /// The kernel said this of the socket registered under `token`.
     fn mark(&mut self, token: usize, ready: Ready);
 
@@ -223,6 +226,7 @@ impl Reactor {
                 _ => {}
             }
             now = self.clock.now();
+            service.woke(now);
             let mut woken = false;
             for event in &self.events {
                 match event.token() {

@@ -1,5 +1,6 @@
 //! Running what was asked for: opens what the configuration names, starts the threads, waits for signals.
 
+use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
@@ -23,6 +24,7 @@ use crate::record::console::Console;
 use crate::record::row::Names;
 use crate::record::stats::Snapshot;
 use crate::record::writer::{LogHandle, LogWriter};
+use crate::report::ReportConfig;
 use crate::serve::Running;
 
 /// File descriptors kept back for listeners, logs and the admin page.
@@ -223,6 +225,7 @@ pub fn start_messages() {
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .try_init();
 }
@@ -242,6 +245,22 @@ fn tell(running: &RunningProxy, config: &ProxyConfig) {
     }
     if let Some(admin) = &running.admin {
         tracing::info!("figures at http://{}/api/stats", admin.address);
+    }
+}
+
+/// `tidegate report`, to its last file.
+///
+/// # Errors
+/// One line: what cannot be read or written, or, comparing, what has become worse.
+pub fn report(config: &ReportConfig) -> Result<(), Failure> {
+    let (text, failure) = match crate::report::report(config) {
+        Ok(text) => (text, None),
+        Err(Failure::Worse { line, table }) => (table.clone(), Some(Failure::Worse { line, table })),
+        Err(failure) => return Err(failure),
+    };
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(runtime("stdout", &error)),
+        _ => failure.map_or(Ok(()), Err),
     }
 }
 

@@ -20,6 +20,9 @@ impl Armed {
     pub const NO: Armed = Armed(Time::NEVER);
 }
 
+/// Entries kept per owner before those that mean nothing any more are swept out.
+const DEAD_PER_OWNER_MAX: usize = 4;
+
 /// A heap of wake-up times.
 #[derive(Debug, Default)]
 pub struct Timers {
@@ -33,6 +36,11 @@ impl Timers {
             self.heap.push(Reverse((deadline, owner)));
             armed.0 = deadline;
         }
+    }
+
+    /// Whether an owner with this entry queued is woken by `deadline`, for the tests' sweep.
+    pub fn covers(armed: Armed, deadline: Time) -> bool {
+        armed.0 <= deadline
     }
 
     /// When the loop must wake next, if ever.
@@ -69,6 +77,14 @@ impl Timers {
             *armed = Armed::NO;
         }
         live
+    }
+
+    /// Forgets superseded entries once there are many more than owners: connections that come and go leave theirs
+    /// behind, due in a minute. `armed` says what an owner's live entry is, if it still exists.
+    pub fn prune(&mut self, owners: usize, armed: impl Fn(Key) -> Option<Armed>) {
+        if self.heap.len() > owners * DEAD_PER_OWNER_MAX + 1024 {
+            self.heap.retain(|Reverse((due, owner))| armed(*owner) == Some(Armed(*due)));
+        }
     }
 
     /// Entries queued, live and superseded, for the tests' leak sweep.

@@ -9,6 +9,13 @@ pub enum Failure {
     Usage(String),
     /// The world, such as a port in use: exit code 1.
     Runtime(String),
+    /// A comparison's second run is worse: exit code 3.
+    Worse {
+        /// What is worse, and by how much.
+        line: String,
+        /// Every figure compared, for stdout.
+        table: String,
+    },
 }
 
 impl Failure {
@@ -17,6 +24,7 @@ impl Failure {
         match self {
             Failure::Usage(_) => 2,
             Failure::Runtime(_) => 1,
+            Failure::Worse { .. } => 3,
         }
     }
 }
@@ -24,7 +32,7 @@ impl Failure {
 impl fmt::Display for Failure {
     /// Always a single line, whatever the values quoted in it held.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Failure::Usage(line) | Failure::Runtime(line)) = self;
+        let (Failure::Usage(line) | Failure::Runtime(line) | Failure::Worse { line, .. }) = self;
         for character in line.chars() {
             match character {
                 '\n' => f.write_str("\\n")?,

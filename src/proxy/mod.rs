@@ -6,6 +6,7 @@
 
 mod descriptors;
 mod probe;
+mod reload;
 mod service;
 mod sweep;
 mod world;
@@ -197,7 +198,9 @@ impl<N: Net> Proxy<N> {
                 self.arm(SessionKey(key));
             }
         }
-        self.timers.forget_stale(|key| self.sessions.get(key).map(|session| session.armed));
+        let sessions = &self.sessions;
+        self.timers.forget_stale(|owner| sessions.get(owner).map(|session| session.armed));
+        self.timers.prune(sessions.len(), |owner| sessions.get(owner).map(|session| session.armed));
         while let Some((backend, conn)) = self.world.upstreams.take_expired(now) {
             self.world.upstreams.closed(backend);
             self.world.close(conn, false);
@@ -249,6 +252,7 @@ impl<N: Net> Proxy<N> {
         let Some(mut session) = self.sessions.remove(key.0) else { return };
         self.world.stats.counters.clients_active -= 1;
         if let Some(exchange) = session.exchange.take() {
+            debug_assert!(exchange.trace.head_done.get().is_none(), "a request without its record");
             self.world.recycle(exchange);
         }
         self.world.close(session.client, false);

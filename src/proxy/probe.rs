@@ -8,7 +8,8 @@
 use super::World;
 use crate::clock::Time;
 use crate::config::HealthCheck;
-use crate::http1::{Method, Parsed};
+use crate::http1::response::ResponseHead;
+use crate::http1::{Limits, Method, Parsed};
 use crate::net::{Conn, ConnKey, Drain, Fill, Net, Ready, Role};
 use std::time::Duration;
 
@@ -105,6 +106,23 @@ impl<N: Net> World<N> {
         }
     }
 
+    /// After a reload: looks after those that have come, and forgets what was under way for those that made room.
+    pub fn adopt_probes(&mut self, holds: &[bool], check: Option<HealthCheck>) {
+        self.probes.resize(self.upstreams.len(), self.now);
+        for (probe, holds) in self.probes.list.iter_mut().zip(holds) {
+            if !holds {
+                if let Some(flight) = probe.flight.take() {
+                    self.conns.remove(flight.conn.0);
+                }
+                (probe.in_a_row, probe.last_good) = (0, true);
+            }
+            if check.is_some() && probe.due == Time::NEVER {
+                probe.due = self.now;
+            }
+        }
+        self.probes.set_check(check, self.now);
+    }
+
     /// Something was said about a probe's connection.
     pub fn probe_event(&mut self, backend: usize) {
         let Some(flight) = self.probes.list.get_mut(backend).and_then(|probe| probe.flight.as_mut()) else {
@@ -179,12 +197,9 @@ impl<N: Net> World<N> {
                 Fill::Blocked => break None,
                 Fill::Closed | Fill::Broken(_) => break Some(false),
             }
-            match self.response_head.parse(&flight.answer, Method::Get, &self.config.limits) {
-                Ok(Parsed::Complete(_)) => {
-                    break Some((200..400).contains(&self.response_head.facts().status));
-                }
-                Ok(Parsed::Partial) => {}
-                Err(_) => break Some(false),
+            if let Some(good) = read_verdict(&mut flight.answer, &mut self.response_head, &self.config.limits)
+            {
+                break Some(good);
             }
         };
         self.buffers.give(&mut buffer);
@@ -211,12 +226,28 @@ impl<N: Net> World<N> {
         };
         probe.due = self.now.plus(check.interval);
         let enough = probe.in_a_row >= if good { check.rise } else { check.fall };
+        if good && self.upstreams.is_unreachable(backend) {
+            self.upstreams.try_now(backend, self.now);
+        }
         if enough && self.upstreams.set_down(backend, !good) {
             let (backend, path) = (self.upstreams.url(backend), &check.path);
             match good {
                 true => tracing::info!(backend, path, "backend passes its checks again"),
                 false => tracing::warn!(backend, path, "backend fails its checks"),
             }
+            self.wake_waiting();
+        }
+    }
+}
+
+/// Whether the answer so far is good; `None` while its final head is not here.
+fn read_verdict(answer: &mut Vec<u8>, head: &mut ResponseHead, limits: &Limits) -> Option<bool> {
+    loop {
+        match head.parse(answer, Method::Get, limits) {
+            Ok(Parsed::Complete(len)) if head.facts().is_interim() => drop(answer.drain(..len)),
+            Ok(Parsed::Complete(_)) => return Some((200..400).contains(&head.facts().status)),
+            Ok(Parsed::Partial) => return None,
+            Err(_) => return Some(false),
         }
     }
 }

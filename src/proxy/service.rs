@@ -29,6 +29,10 @@ impl Service for Proxy<Sockets> {
         self.shed_idle();
     }
 
+    fn woke(&mut self, now: Time) {
+        self.world.now = now;
+    }
+
     fn mark(&mut self, token: usize, ready: Ready) {
         Proxy::mark(self, token, ready);
     }

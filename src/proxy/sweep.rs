@@ -1,41 +1,60 @@
-//! The leak sweep: everything owned is owned once, every count is what it counts.
-//!
-//! For tests; the simulation calls it after each step. Nothing on the hot path does.
+//! What must hold between any two turns, checked one by one. For the simulation: it costs a look at everything there is.
 
 use super::Proxy;
-use crate::net::{Net, Role};
+use crate::clock::Time;
+use crate::net::{ConnKey, Net, Role};
+use crate::session::Session;
+use crate::timer::Timers;
+
+/// What the sessions hold, added up.
+struct Held {
+    in_flight: Vec<u32>,
+    busy: Vec<usize>,
+    buffer_bytes: usize,
+}
 
 impl<N: Net> Proxy<N> {
-    /// Panics when a key leaked or a count is off; the simulation calls it after each step.
-    #[allow(clippy::expect_used, reason = "panicking is what it is for")]
+    /// Panics when a key leaked, a count is off, or a session waits for nothing that could ever come.
     pub fn sweep(&self) {
         let world = &self.world;
-        let mut in_flight = vec![0u32; world.upstreams.len()];
-        let mut busy = vec![0usize; world.upstreams.len()];
-        let mut lent = 0;
+        let backends = world.upstreams.len();
+        let mut held = Held { in_flight: vec![0; backends], busy: vec![0; backends], buffer_bytes: 0 };
         for (key, session) in self.sessions.iter() {
             assert_eq!(key, session.key.0);
-            let client = world.conns.get(session.client.0).expect("a session has its client");
-            assert_eq!(client.role, Role::Client(session.key));
-            let Some(exchange) = &session.exchange else { continue };
-            lent += exchange.request.buffer.capacity() + exchange.response.buffer.capacity();
-            if let Some(dispatch) = exchange.dispatch {
-                in_flight[dispatch.pick.backend] += 1;
-            }
-            if let Some(conn) = exchange.upstream.conn() {
-                let conn = world.conns.get(conn.0).expect("an exchange has its upstream");
-                assert_eq!(conn.role, Role::Upstream(session.key));
-                busy[exchange.backend.expect("a connection is to some backend")] += 1;
-            }
+            self.sweep_session(session, &mut held);
         }
         let mut conns = self.sessions.len();
         for (backend, candidate) in world.upstreams.candidates().iter().enumerate() {
             let (open, idle) = world.upstreams.connections(backend);
-            assert_eq!(candidate.in_flight, in_flight[backend], "in flight on backend {backend}");
-            assert_eq!(open, idle + busy[backend], "open connections to backend {backend}");
+            assert_eq!(candidate.in_flight, held.in_flight[backend], "in flight on backend {backend}");
+            assert_eq!(open, idle + held.busy[backend], "open connections to backend {backend}");
             conns += open + world.probes.in_flight(backend);
         }
         assert_eq!(world.conns.len(), conns, "connections nobody owns");
-        assert_eq!(world.buffers.lent(), lent, "buffers nobody owns");
+        assert_eq!(world.buffers.lent(), held.buffer_bytes, "buffers nobody owns");
+    }
+
+    fn sweep_session(&self, session: &Session, held: &mut Held) {
+        assert_eq!(self.role(session.client), Some(Role::Client(session.key)), "a session's client");
+        if !session.queued {
+            assert_ne!(session.deadline, Time::NEVER, "waits for ever in {:?}", session.phase());
+            assert!(Timers::covers(session.armed, session.deadline), "sleeps past its deadline");
+        }
+        let Some(exchange) = &session.exchange else { return };
+        held.buffer_bytes += exchange.request.buffer.capacity() + exchange.response.buffer.capacity();
+        if let Some(dispatch) = exchange.dispatch {
+            held.in_flight[dispatch.pick.backend] += 1;
+        }
+        if let Some(conn) = exchange.upstream.conn() {
+            assert_eq!(self.role(conn), Some(Role::Upstream(session.key)), "an exchange's upstream");
+            match exchange.backend {
+                Some(backend) => held.busy[backend] += 1,
+                None => panic!("a connection to no backend"),
+            }
+        }
+    }
+
+    fn role(&self, conn: ConnKey) -> Option<Role> {
+        self.world.conns.get(conn.0).map(|conn| conn.role)
     }
 }

@@ -17,7 +17,7 @@ use crate::http1::request::RequestHead;
 use crate::http1::response::ResponseHead;
 use crate::net::{Conn, ConnKey, Net, Ready, Role, SessionKey};
 use crate::record::console::Console;
-use crate::record::row::{Names, Row};
+use crate::record::row::Row;
 use crate::record::stats::{Live, Snapshot, Stats};
 use crate::record::writer::LogHandle;
 use crate::session::Exchange;
@@ -36,6 +36,9 @@ const EXCHANGES_KEPT: usize = 4096;
 
 /// A configuration on its way to the reactor.
 pub type Inbox = Arc<Mutex<Option<Arc<ProxyConfig>>>>;
+
+/// Bytes of text one of them may hold on to.
+const EXCHANGE_BYTES_KEPT: usize = 16 * 1024;
 
 /// What a proxy is made of besides a network.
 #[derive(Debug)]
@@ -100,13 +103,13 @@ pub struct World<N: Net> {
     pub inbox: Inbox,
     /// Counters and histograms.
     pub stats: Stats,
-    log: Option<LogHandle>,
+    pub(super) log: Option<LogHandle>,
     board: Option<Arc<Board>>,
     #[allow(clippy::vec_box, reason = "an exchange moves between sessions by its address")]
     exchanges: Vec<Box<Exchange>>,
     decision: String,
     pub(super) said_exhausted: Option<Time>,
-    urls: Vec<String>,
+    pub(super) urls: Vec<String>,
     console: Option<Console>,
 }
 
@@ -165,7 +168,8 @@ impl<N: Net> World<N> {
         self.buffers.give(&mut exchange.request.buffer);
         self.buffers.give(&mut exchange.response.buffer);
         exchange.reset();
-        if self.exchanges.len() < EXCHANGES_KEPT {
+        // One that carried large heads goes back to the allocator, or a burst of them would be held for ever.
+        if self.exchanges.len() < EXCHANGES_KEPT && exchange.held() <= EXCHANGE_BYTES_KEPT {
             self.exchanges.push(exchange);
         }
     }
@@ -188,10 +192,7 @@ impl<N: Net> World<N> {
     /// Asks the policy, leaving out the backends whose bit in `tried` is set. A backend whose time out is over is
     /// tried by a request that can be sent again elsewhere.
     pub fn pick(&mut self, tried: u64, replayable: bool) -> Result<Pick, Closed> {
-        self.upstreams.refresh(tried, self.now)?;
-        if replayable && let Some(backend) = self.upstreams.trial_due(self.now) {
-            return Ok(Pick { backend, probe: true });
-        }
+        self.upstreams.refresh(tried, replayable, self.now)?;
         let picked = self.policy.pick(self.upstreams.candidates(), self.now, &mut self.draw);
         let pick = picked.ok_or(Closed::Out)?;
         if self.config.log_decisions {
@@ -229,6 +230,15 @@ impl<N: Net> World<N> {
         self.waiting.retain(|waiting| *waiting != session);
     }
 
+    /// A trial is decided by its answer's head: the body may go on for hours.
+    pub fn judge_trial(&mut self, exchange: &mut Exchange, verdict: Verdict) {
+        if let Some(dispatch) = exchange.dispatch.as_mut().filter(|dispatch| dispatch.entered.trial) {
+            let (backend, entered) = (dispatch.pick.backend, dispatch.entered);
+            dispatch.entered.trial = false;
+            self.judge(backend, entered, verdict, false);
+        }
+    }
+
     /// Takes the verdict on a dispatch that has ended.
     pub fn judge(&mut self, backend: usize, entered: Entered, verdict: Verdict, unreachable: bool) {
         match self.upstreams.record(backend, entered, verdict, self.now, &mut self.draw) {
@@ -242,6 +252,7 @@ impl<N: Net> World<N> {
             }
             Some(Change::Readmitted) => {
                 tracing::info!(backend = self.upstreams.url(backend), "backend readmitted");
+                self.wake_waiting();
             }
             None => {}
         }
@@ -408,48 +419,6 @@ impl<N: Net> World<N> {
         self.stats.snapshot(now, self.config.routing.name(), &live)
     }
 
-    /// Adopts a new configuration: what stays the same keeps its sockets, its requests in flight and what was learned
-    /// of it. Addresses listened on and the log's path stay as they were at start.
-    pub fn adopt(&mut self, config: Arc<ProxyConfig>) {
-        let holds = self.upstreams.adopt(&config.backends, table_limits(&config), self.now);
-        if config.routing == self.config.routing {
-            let keep: Vec<Option<usize>> =
-                holds.iter().enumerate().map(|(index, holds)| holds.then_some(index)).collect();
-            self.policy.rebuild(&keep);
-        } else {
-            self.policy = config.routing.build(self.upstreams.len(), Options::default());
-        }
-        while let Some((backend, conn)) = self.upstreams.take_orphan() {
-            self.upstreams.closed(backend);
-            self.close(conn, true);
-        }
-        self.urls = (0..self.upstreams.len()).map(|index| self.upstreams.url(index).to_owned()).collect();
-        if let Err(error) = self.stats.set_backends(&self.urls) {
-            tracing::error!(%error, "statistics keep the old list of backends");
-        }
-        if let Some(log) = &mut self.log {
-            log.set_names(Names {
-                routings: vec![config.routing.name().to_owned()],
-                backends: self.urls.clone(),
-            });
-        }
-        self.probes.resize(self.upstreams.len(), self.now);
-        self.probes.set_check(config.health.clone(), self.now);
-        if config.health.is_none() {
-            (0..self.upstreams.len()).for_each(|backend| {
-                self.upstreams.set_down(backend, false);
-            });
-        }
-        let budget = config.retry_budget;
-        self.retry_budget = RetryBudget::new(budget.percent, budget.per_second, self.now);
-        tracing::info!(
-            backends = config.backends.len(),
-            routing = config.routing.name(),
-            "configuration reloaded"
-        );
-        self.config = config;
-    }
-
     /// Readiness fails from now on.
     pub fn set_unready(&mut self) {
         if let Some(board) = &self.board {
@@ -472,7 +441,7 @@ impl<N: Net> World<N> {
     }
 }
 
-fn table_limits(config: &ProxyConfig) -> Limits {
+pub(super) fn table_limits(config: &ProxyConfig) -> Limits {
     let ejector = config.ejector;
     let ejection = Ejection {
         consecutive: ejector.failures,

@@ -143,19 +143,16 @@ impl Stats {
     /// Takes over a new list of backends; those whose URL stays keep their figures.
     ///
     /// # Errors
-    /// As [`Stats::new`]; the old list then stays.
+    /// As [`Stats::new`].
     pub fn set_backends(&mut self, urls: &[String]) -> Result<(), CreationError> {
-        let known = |url: &String| self.backends.iter().any(|backend| backend.url == *url);
-        let mut fresh = Vec::new();
-        for url in urls.iter().filter(|url| !known(url)) {
-            fresh.push(BackendStats::new(url)?);
-        }
         let mut all = std::mem::take(&mut self.backends);
-        all.append(&mut fresh);
         for url in urls {
-            if let Some(at) = all.iter().position(|backend| backend.url == *url) {
-                self.backends.push(all.swap_remove(at));
-            }
+            // A name may stand twice for a while, when it has moved and its old place still drains.
+            let backend = match all.iter().position(|backend| backend.url == *url) {
+                Some(at) => all.swap_remove(at),
+                None => BackendStats::new(url)?,
+            };
+            self.backends.push(backend);
         }
         Ok(())
     }

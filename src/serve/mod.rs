@@ -231,6 +231,10 @@ impl<H: Handler> Service for Responder<H> {
         // Few connect to a responder, and its idle ones go by themselves soon.
     }
 
+    fn woke(&mut self, now: Time) {
+        self.shared.now = now;
+    }
+
     fn mark(&mut self, token: usize, ready: Ready) {
         let key = Key::from_token(token); // the alarm's names nobody: waking was all it had to do
         if let Some(client) = self.clients.get_mut(key) {

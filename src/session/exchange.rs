@@ -22,6 +22,8 @@ pub struct Flow {
     pub out: Vec<u8>,
     /// How much of `out` has been sent.
     pub out_sent: usize,
+    /// How much of `out` is the head.
+    pub head_len: usize,
     /// What was read from the source.
     pub buffer: Buffer,
     /// The body on its way.
@@ -45,6 +47,7 @@ impl Flow {
         Flow {
             out: Vec::new(),
             out_sent: 0,
+            head_len: 0,
             buffer: Buffer::default(),
             body: Body::EMPTY,
             spilled: false,
@@ -66,6 +69,11 @@ impl Flow {
         self.written = 0;
         self.source_failed = false;
         self.slow = false;
+    }
+
+    /// Whether nothing of a body was passed on yet.
+    pub fn is_body_untouched(&self) -> bool {
+        self.out.len() == self.head_len && !self.spilled && self.buffer.is_empty()
     }
 
     /// Whether everything cleared to send has been sent.
@@ -141,6 +149,8 @@ pub struct Exchange {
     pub admitted: bool,
     /// No socket could be opened for it; it tries again soon.
     pub short_of_descriptor: bool,
+    /// Fresh connections dialled in place of pooled ones that had died; they are not retries.
+    pub redials: u32,
     /// A pooled connection died unused: dial the same backend afresh.
     pub pinned: Option<usize>,
     /// When what happened.
@@ -190,6 +200,7 @@ impl Exchange {
             backend: None,
             tried: 0,
             admitted: false,
+            redials: 0,
             short_of_descriptor: false,
             pinned: None,
             trace: Trace::default(),
@@ -216,6 +227,7 @@ impl Exchange {
         self.backend = None;
         self.tried = 0;
         self.admitted = false;
+        self.redials = 0;
         self.short_of_descriptor = false;
         self.pinned = None;
         self.trace = Trace::default();
@@ -227,6 +239,11 @@ impl Exchange {
         self.interims = 0;
         self.status = 0;
         self.fault = None;
+    }
+
+    /// Bytes its text buffers hold on to between exchanges.
+    pub fn held(&self) -> usize {
+        self.request.out.capacity() + self.response.out.capacity() + self.line.capacity()
     }
 
     /// Method as received.

@@ -141,6 +141,7 @@ fn redial<N: Net>(exchange: &mut Exchange, world: &mut World<N>) -> bool {
     }
     close_upstream(exchange, world);
     exchange.pinned = exchange.backend;
+    exchange.redials += 1;
     exchange.request_cut = false;
     exchange.response.source_failed = false;
     exchange.trace.sent = Stamp::NOT_YET;
@@ -157,7 +158,7 @@ fn go_elsewhere<N: Net>(exchange: &mut Exchange, fault: Fault, world: &mut World
     let unanswered = exchange.answer.is_none() && exchange.trace.ttfb.get().is_none();
     if !unanswered
         || !fault.may_retry(sent, exchange.is_replayable())
-        || exchange.trace.attempts > world.config.retries
+        || exchange.trace.attempts - exchange.redials > world.config.retries
         || !world.may_go_elsewhere(exchange.tried)
         || (sent && !world.retry_budget.withdraw(world.now))
     {

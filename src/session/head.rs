@@ -123,6 +123,7 @@ impl Session {
             &context,
             &mut exchange.request.out,
         );
+        exchange.request.head_len = exchange.request.out.len();
         exchange.request.buffer.drop_raw(len);
         exchange.request.progress = world.now;
         Ok(())

@@ -6,12 +6,12 @@
 
 use super::exchange::Flow;
 use crate::buffer::SIZES;
-use crate::http1::body::{BadBody, Body};
+use crate::http1::body::BadBody;
 use crate::net::{ConnKey, Drain, Fill, Net};
 use crate::proxy::World;
 
-/// Bytes one session may move before it is the others' turn: one fast pair must not starve the rest.
-pub(super) const TURN_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes one session may move in each direction before it is the others' turn: one fast pair must not starve the rest.
+pub(super) const TURN_BYTES_MAX: usize = 512 * 1024;
 /// Body bytes copied behind the head to save a second stretch in the write: below this a copy is cheaper.
 const COALESCE_MAX: usize = 4096;
 /// A body with at least this much to come is read in the largest pieces.
@@ -129,7 +129,7 @@ pub(super) fn fill<N: Net>(world: &mut World<N>, flow: &mut Flow, source: ConnKe
 
 /// Sees to it that a read is worth its system call.
 fn make_room(buffers: &mut crate::buffer::Pool, flow: &mut Flow, reserve: usize) {
-    let wanted = read_size(&flow.body, flow.slow);
+    let wanted = read_size(flow);
     let buffer = &mut flow.buffer;
     if buffer.is_empty() && buffer.capacity() < wanted {
         buffers.give(buffer);
@@ -148,10 +148,12 @@ fn make_room(buffers: &mut crate::buffer::Pool, flow: &mut Flow, reserve: usize)
     }
 }
 
-fn read_size(body: &Body, slow: bool) -> usize {
-    match body.remaining() {
-        _ if slow => SIZES[1],
-        Some(left) if left >= LARGE_BODY => SIZES[3],
+/// Large pieces only for a large body whose sink has shown that it takes them: what a stalled one has not taken stays
+/// in memory.
+fn read_size(flow: &Flow) -> usize {
+    match flow.body.remaining() {
+        _ if flow.slow => SIZES[1],
+        Some(left) if left >= LARGE_BODY && flow.written >= SIZES[1] as u64 => SIZES[3],
         _ => SIZES[2],
     }
 }

@@ -64,9 +64,10 @@ impl Session {
         upstream: ConnKey,
         world: &mut World<N>,
     ) -> Result<Step, Fault> {
-        let mut budget = TURN_BYTES_MAX;
+        // Each direction has its own, or a fast upload would keep its answer waiting.
+        let (mut request_budget, mut budget) = (TURN_BYTES_MAX, TURN_BYTES_MAX);
         loop {
-            self.relay_request(exchange, upstream, world, &mut budget)?;
+            self.relay_request(exchange, upstream, world, &mut request_budget)?;
             if exchange.answer.is_none() {
                 match self.read_answer(exchange, upstream, world) {
                     Answer::Final => {}
@@ -78,7 +79,8 @@ impl Session {
                         if self.client_is_gone(world) {
                             return Err(Fault::ClientGone);
                         }
-                        return Ok(if budget == 0 { Step::Again } else { Step::Wait });
+                        let is_spent = budget == 0 || request_budget == 0;
+                        return Ok(if is_spent { Step::Again } else { Step::Wait });
                     }
                     Answer::Failed(fault) => return Err(fault),
                 }
@@ -89,7 +91,9 @@ impl Session {
                     Ok(Step::Next(Phase::Finish))
                 }
                 Pumped::Budget => Ok(Step::Again),
-                Pumped::SourceBlocked | Pumped::SinkBlocked if budget == 0 => Ok(Step::Again),
+                Pumped::SourceBlocked | Pumped::SinkBlocked if budget == 0 || request_budget == 0 => {
+                    Ok(Step::Again)
+                }
                 Pumped::SourceBlocked | Pumped::SinkBlocked if self.client_is_gone(world) => {
                     Err(Fault::ClientGone)
                 }
@@ -111,7 +115,13 @@ impl Session {
         if exchange.request_cut || exchange.trace.sent.get().is_some() {
             return Ok(());
         }
-        match pump::pump(world, &mut exchange.request, self.client, upstream, budget) {
+        let pumped = pump::pump(world, &mut exchange.request, self.client, upstream, budget);
+        let is_fault = matches!(pumped, Pumped::SourceGone | Pumped::Malformed(_) | Pumped::TooLarge);
+        if is_fault && exchange.answer.is_some() {
+            exchange.request_cut = true; // the answer to what came before is on its way, and stays good
+            return Ok(());
+        }
+        match pumped {
             Pumped::Complete => exchange.trace.sent = Stamp::at(world.now),
             Pumped::SourceBlocked | Pumped::SinkBlocked | Pumped::Budget => {}
             Pumped::SourceGone => return Err(Fault::ClientGone),
@@ -190,6 +200,7 @@ impl Session {
         }
         exchange.answer = Some(facts);
         world.observe(exchange, Stage::Head, outcome_of(Verdict::of_status(facts.status)));
+        world.judge_trial(exchange, Verdict::of_status(facts.status));
         Answer::Final
     }
 
@@ -212,6 +223,7 @@ impl Session {
         exchange.keep_client = false;
         exchange.keep_upstream = false;
         world.observe(exchange, Stage::Head, Outcome::Abandoned);
+        world.judge_trial(exchange, Verdict::Ok);
         Answer::Tunnel
     }
 
@@ -308,7 +320,12 @@ fn waiting_for(exchange: &Exchange) -> Fault {
         None if !exchange.response.is_drained() => Fault::ClientStalled,
         None if request_done || !exchange.request.is_drained() => Fault::UpstreamTimeout,
         // The client is waiting for a 100 before it sends the body, so the backend is who is slow.
-        None if exchange.facts.expect_continue && exchange.interims == 0 => Fault::UpstreamTimeout,
+        None if exchange.facts.expect_continue
+            && exchange.interims == 0
+            && exchange.request.is_body_untouched() =>
+        {
+            Fault::UpstreamTimeout
+        }
         None => Fault::RequestBodyTimeout,
     }
 }
@@ -317,7 +334,11 @@ fn waiting_for(exchange: &Exchange) -> Fault {
 fn deadline<N: Net>(exchange: &Exchange, world: &World<N>) -> Time {
     let limits = &world.config.timeouts;
     match waiting_for(exchange) {
-        Fault::ResponseStalled => exchange.response.progress.plus(limits.response_body),
+        // A backend may answer before it has the whole request and take its time with the rest: while the request
+        // moves, so does the exchange.
+        Fault::ResponseStalled => {
+            exchange.response.progress.max(exchange.request.progress).plus(limits.response_body)
+        }
         Fault::ClientStalled => exchange.response.progress.plus(limits.client_write),
         Fault::RequestBodyTimeout => {
             let begun = exchange.trace.head_done.get().unwrap_or(world.now);

@@ -24,7 +24,12 @@ impl Session {
             None => match choose(exchange, world) {
                 Ok(backend) => (backend, false),
                 Err(Closed::Full) => return self.wait_for_place(world),
-                Err(Closed::Out) => return self.fail(world, Fault::NoBackend),
+                Err(Closed::Out) => {
+                    if exchange.admitted {
+                        world.wake_waiting(); // the others are to be told too
+                    }
+                    return self.fail(world, Fault::NoBackend);
+                }
             },
         };
         exchange.backend = Some(backend);
@@ -99,5 +104,9 @@ fn choose<N: Net>(exchange: &mut Exchange, world: &mut World<N>) -> Result<usize
     let pick = world.pick(exchange.tried, exchange.is_replayable())?;
     let entered = world.upstreams.dispatch(pick.backend, world.now);
     exchange.dispatch = Some(Dispatch { pick, entered, head_seen: false });
+    if exchange.admitted {
+        exchange.admitted = false;
+        world.wake_waiting(); // there may be more room than the one place: the next one looks
+    }
     Ok(pick.backend)
 }

@@ -16,16 +16,16 @@ impl Session {
             self.exchange = Some(exchange);
             return self.fail(world, Fault::UpstreamClosed);
         };
-        let mut budget = TURN_BYTES_MAX;
         let (client, flows) = (self.client, (&mut exchange.request, &mut exchange.response));
         let mut ended = [false; 2];
         let mut result = Ok(Step::Wait);
         let ways = [
-            (flows.0, client, upstream, Fault::ClientGone),
-            (flows.1, upstream, client, Fault::ResponseTruncated),
+            (flows.0, client, upstream, [Fault::ClientGone, Fault::ResponseTruncated]),
+            (flows.1, upstream, client, [Fault::ResponseTruncated, Fault::ClientGone]),
         ];
-        for (way, (flow, source, sink, fault)) in ways.into_iter().enumerate() {
+        for (way, (flow, source, sink, [of_source, of_sink])) in ways.into_iter().enumerate() {
             let was_open = !flow.is_complete();
+            let mut budget = TURN_BYTES_MAX;
             match pump::pump(world, flow, source, sink, &mut budget) {
                 Pumped::Complete => {
                     ended[way] = true;
@@ -35,8 +35,10 @@ impl Session {
                 }
                 Pumped::SourceBlocked | Pumped::SinkBlocked => {}
                 Pumped::Budget => result = result.map(|_| Step::Again),
-                Pumped::SourceGone | Pumped::SinkGone | Pumped::Malformed(_) | Pumped::TooLarge => {
-                    result = Err(fault);
+                // Whoever broke first is who broke: the other side's end may only follow from it.
+                Pumped::SinkGone => result = result.and(Err(of_sink)),
+                Pumped::SourceGone | Pumped::Malformed(_) | Pumped::TooLarge => {
+                    result = result.and(Err(of_source));
                 }
             }
         }

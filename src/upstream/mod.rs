@@ -7,6 +7,7 @@ pub mod health;
 
 pub mod budget;
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -34,11 +35,13 @@ struct Idle {
 struct Backend {
     config: BackendConfig,
     /// Oldest first: taken from the back (its window is the warmest), expired from the front.
-    idle: Vec<Idle>,
+    idle: VecDeque<Idle>,
     /// Connections open, idle ones included.
     open: usize,
     /// How long a connection may be idle: as configured, or less if the backend was seen to close earlier.
     idle_max: Duration,
+    /// How long the last connection closed by the backend had been idle, and when that was.
+    last_close: (Duration, Time),
     health: Health,
     /// No longer configured: what is in flight ends, nothing new begins. Its index stays taken until then, because
     /// sessions, connections and policies know backends by index.
@@ -53,9 +56,10 @@ impl Backend {
     fn new(config: &BackendConfig, limits: &Limits) -> Backend {
         Backend {
             config: config.clone(),
-            idle: Vec::new(),
+            idle: VecDeque::new(),
             open: 0,
             idle_max: limits.idle_max,
+            last_close: (Duration::ZERO, Time::ZERO),
             health: Health::default(),
             removed: false,
             down: false,
@@ -107,8 +111,14 @@ pub struct Upstreams {
     backends: Vec<Backend>,
     candidates: Vec<Candidate>,
     limits: Limits,
-    /// Backends that are out, or on trial.
+    /// Configured backends that are out, or on trial.
     out: usize,
+    /// So many that being out is ignored.
+    is_panicking: bool,
+    /// Nobody is out, removed or limited: whoever was not tried may be picked.
+    is_plain: bool,
+    /// Every candidate is marked up already.
+    all_up: bool,
 }
 
 impl Upstreams {
@@ -116,7 +126,17 @@ impl Upstreams {
     pub fn new(configs: &[BackendConfig], limits: Limits) -> Upstreams {
         let backends: Vec<_> = configs.iter().map(|config| Backend::new(config, &limits)).collect();
         let candidates = configs.iter().map(|config| fresh_candidate(config, Time::ZERO)).collect();
-        Upstreams { backends, candidates, limits, out: 0 }
+        let mut upstreams = Upstreams {
+            backends,
+            candidates,
+            limits,
+            out: 0,
+            is_panicking: false,
+            is_plain: false,
+            all_up: false,
+        };
+        upstreams.count_out();
+        upstreams
     }
 
     /// How many backends there are.
@@ -145,22 +165,26 @@ impl Upstreams {
     }
 
     /// Brings `up` up to date for a pick at `now`, leaving out the backends whose bit in `tried` is set as long as
-    /// another is up. On `Err` nothing may be picked.
-    pub fn refresh(&mut self, tried: u64, now: Time) -> Result<(), Closed> {
-        let panicking = self.out > 0 && self.is_panicking();
-        let (mut any_up, mut any_full, mut any_fresh) = (false, false, false);
-        for (index, (backend, candidate)) in self.backends.iter().zip(&mut self.candidates).enumerate() {
-            let healthy = !backend.removed && (self.out == 0 || panicking || backend.is_usable(now));
-            let full = candidate.in_flight >= self.limits.in_flight_max;
-            candidate.up = healthy && !full;
-            any_up |= candidate.up;
-            any_full |= healthy && full;
-            any_fresh |= candidate.up && !is_tried(tried, index);
+    /// another is up. A backend whose time out is over is tried by a request that is `replayable`, and then it is the
+    /// only one up; by others only when nothing else is. On `Err` nothing may be picked.
+    pub fn refresh(&mut self, tried: u64, replayable: bool, now: Time) -> Result<(), Closed> {
+        if self.is_plain && tried == 0 {
+            if !self.all_up {
+                self.candidates.iter_mut().for_each(|candidate| candidate.up = true);
+                self.all_up = true;
+            }
+            return Ok(());
         }
-        if any_fresh && tried != 0 {
+        self.all_up = false;
+        let (any_up, any_full) = self.refresh_each(now);
+        let is_fresh = |(index, candidate): (usize, &Candidate)| candidate.up && !is_tried(tried, index);
+        if tried != 0 && self.candidates.iter().enumerate().any(is_fresh) {
             for (index, candidate) in self.candidates.iter_mut().enumerate() {
                 candidate.up &= !is_tried(tried, index);
             }
+        }
+        if self.out > 0 && !self.is_panicking {
+            self.set_trials_apart(replayable, now);
         }
         match (any_up, any_full) {
             (true, _) => Ok(()),
@@ -169,26 +193,46 @@ impl Upstreams {
         }
     }
 
-    /// A backend whose time out is over and that nobody is trying yet: the next request that can bear it should.
-    pub fn trial_due(&self, now: Time) -> Option<usize> {
-        if self.out == 0 || self.is_panicking() {
-            return None;
+    /// Whether any is up, and whether any would be but for its limit.
+    fn refresh_each(&mut self, now: Time) -> (bool, bool) {
+        let (mut any_up, mut any_full) = (false, false);
+        for (backend, candidate) in self.backends.iter().zip(&mut self.candidates) {
+            let healthy = !backend.removed && (self.out == 0 || self.is_panicking || backend.is_usable(now));
+            let full = candidate.in_flight >= self.limits.in_flight_max;
+            candidate.up = healthy && !full;
+            any_up |= candidate.up;
+            any_full |= healthy && full;
         }
-        self.backends
-            .iter()
-            .position(|backend| backend.is_usable(now) && backend.health.usable(now) == Usable::Trial)
+        (any_up, any_full)
+    }
+
+    /// One trial that is due becomes the only choice of a request that can bear it, and no choice of one that cannot.
+    fn set_trials_apart(&mut self, replayable: bool, now: Time) {
+        let is_trial = |backend: &Backend| backend.health.usable(now) == Usable::Trial;
+        let up = || {
+            self.backends.iter().zip(&self.candidates).enumerate().filter(|(_, (_, candidate))| candidate.up)
+        };
+        let trial = up().find(|(_, (backend, _))| is_trial(backend)).map(|(index, _)| index);
+        let others = up().any(|(_, (backend, _))| !is_trial(backend));
+        match trial {
+            Some(trial) if replayable => {
+                for (index, candidate) in self.candidates.iter_mut().enumerate() {
+                    candidate.up = index == trial;
+                }
+            }
+            Some(_) if others => {
+                for (backend, candidate) in self.backends.iter().zip(&mut self.candidates) {
+                    candidate.up &= !is_trial(backend);
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Whether a backend that this request has not been to is up.
     pub fn has_elsewhere(&self, tried: u64, now: Time) -> bool {
         let mut others = self.backends.iter().enumerate().filter(|(index, _)| !is_tried(tried, *index));
         others.any(|(_, backend)| backend.is_usable(now))
-    }
-
-    fn is_panicking(&self) -> bool {
-        let present = self.backends.iter().filter(|backend| !backend.removed);
-        let share = self.limits.ejection.map_or(OUT_SHARE_MAX, |ejection| ejection.max_ejected_share);
-        health::panicking(present.map(Backend::is_out), share)
     }
 
     /// Enters a request as in flight.
@@ -285,8 +329,16 @@ impl Upstreams {
         self.backends[backend].health.end_time_out(now);
     }
 
+    /// After anything that decides who may be picked: keeps the answer to be had at a glance.
     fn count_out(&mut self) {
-        self.out = self.backends.iter().filter(|backend| backend.is_out()).count();
+        let present = self.backends.iter().filter(|backend| !backend.removed);
+        self.out = present.clone().filter(|backend| backend.is_out()).count();
+        let share = self.limits.ejection.map_or(OUT_SHARE_MAX, |ejection| ejection.max_ejected_share);
+        self.is_panicking = health::panicking(present.map(Backend::is_out), share);
+        self.is_plain = self.out == 0
+            && self.limits.in_flight_max == u32::MAX
+            && self.backends.iter().all(|backend| !backend.removed);
+        self.all_up = false;
     }
 
     /// An idle connection of a backend that is no longer configured, out of the pool.
@@ -296,7 +348,7 @@ impl Upstreams {
             .iter_mut()
             .enumerate()
             .find(|(_, backend)| backend.removed && !backend.idle.is_empty())?;
-        backend.idle.pop().map(|idle| (index, idle.conn))
+        backend.idle.pop_back().map(|idle| (index, idle.conn))
     }
 
     /// Whether it is still configured.
@@ -337,34 +389,40 @@ impl Upstreams {
 
     /// The newest idle connection, out of the pool.
     pub fn take_idle(&mut self, backend: usize) -> Option<ConnKey> {
-        self.backends[backend].idle.pop().map(|idle| idle.conn)
+        self.backends[backend].idle.pop_back().map(|idle| idle.conn)
     }
 
     /// Puts a connection into the pool.
     pub fn put_idle(&mut self, backend: usize, conn: ConnKey, now: Time) {
-        self.backends[backend].idle.push(Idle { conn, since: now });
+        self.backends[backend].idle.push_back(Idle { conn, since: now });
     }
 
-    /// Takes this connection out of the pool, because its backend closed it there. Whether it was there. How long
-    /// it had been idle says how long the backend lets it be: the next ones are closed earlier than that.
+    /// Takes this connection out of the pool, because its backend closed it there. Whether it was there. Two closes in
+    /// a row after about the same rest say how long the backend lets a connection be: the next ones are closed earlier
+    /// than that. Closes at odd times, as by a restart, say nothing.
     pub fn drop_idle(&mut self, backend: usize, conn: ConnKey, now: Time) -> bool {
         let backend = &mut self.backends[backend];
-        let Some(at) = backend.idle.iter().rposition(|entry| entry.conn == conn) else { return false };
-        let age = now.since(backend.idle.remove(at).since);
-        if age >= IDLE_LESSON_MIN {
-            backend.idle_max = backend.idle_max.min(age.mul_f64(0.8));
+        // The oldest are the likeliest to be closed.
+        let Some(at) = backend.idle.iter().position(|entry| entry.conn == conn) else { return false };
+        let Some(idle) = backend.idle.remove(at) else { return false };
+        let rest = now.since(idle.since);
+        let (last_rest, last_at) = backend.last_close;
+        let alike = rest.abs_diff(last_rest) <= rest / 10 && now.since(last_at) >= IDLE_LESSON_MIN;
+        if alike && rest >= IDLE_LESSON_MIN {
+            backend.idle_max = backend.idle_max.min(rest.mul_f64(0.8));
         }
+        backend.last_close = (rest, now);
         true
     }
 
-    /// The next connection that has been idle too long, out of the pool.
+    /// The next connection that has been idle too long, out of the pool. One that the backend had not closed by then
+    /// is a hint that it would have waited longer.
     pub fn take_expired(&mut self, now: Time) -> Option<(usize, ConnKey)> {
+        let configured = self.limits.idle_max;
         for (index, backend) in self.backends.iter_mut().enumerate() {
-            match backend.idle.first() {
-                Some(oldest) if oldest.since.plus(backend.idle_max) <= now => {
-                    return Some((index, backend.idle.remove(0).conn));
-                }
-                _ => {}
+            if backend.idle.front().is_some_and(|oldest| oldest.since.plus(backend.idle_max) <= now) {
+                backend.idle_max = backend.idle_max.mul_f64(1.05).min(configured);
+                return backend.idle.pop_front().map(|idle| (index, idle.conn));
             }
         }
         None
@@ -372,21 +430,21 @@ impl Upstreams {
 
     /// The connection that has been idle for longest anywhere, out of the pool.
     pub fn take_oldest(&mut self) -> Option<(usize, ConnKey)> {
-        let since = |backend: &Backend| backend.idle.first().map(|idle| idle.since);
-        let (index, backend) = self
+        let oldest = |backend: &Backend| backend.idle.front().map(|idle| idle.since);
+        let (index, _) = self
             .backends
-            .iter_mut()
+            .iter()
             .enumerate()
-            .filter(|(_, backend)| !backend.idle.is_empty())
-            .min_by_key(|(_, backend)| since(backend))?;
-        Some((index, backend.idle.remove(0).conn))
+            .filter_map(|(index, backend)| Some((index, oldest(backend)?)))
+            .min_by_key(|(_, since)| *since)?;
+        self.backends[index].idle.pop_front().map(|idle| (index, idle.conn))
     }
 
     /// When the next idle connection will have been so too long.
     pub fn next_expiry(&self) -> Option<Time> {
         self.backends
             .iter()
-            .filter_map(|backend| backend.idle.first().map(|idle| idle.since.plus(backend.idle_max)))
+            .filter_map(|backend| backend.idle.front().map(|idle| idle.since.plus(backend.idle_max)))
             .min()
     }
 }

@@ -159,7 +159,7 @@ fn malformed_answers_become_502_their_connection_is_closed_and_the_backend_is_ch
         let closed = Arc::new(AtomicUsize::new(0));
         let count = closed.clone();
         let bad = Origin::start(move |conn: &mut OriginConn| {
-            while conn.request().is_some() {
+            if conn.request().is_some() {
                 conn.write(bytes);
                 if bytes.len() < 30 {
                     conn.finish();
@@ -167,7 +167,6 @@ fn malformed_answers_become_502_their_connection_is_closed_and_the_backend_is_ch
                 if conn.is_closed() {
                     count.fetch_add(1, Ordering::SeqCst);
                 }
-                return;
             }
         });
         let good = Origin::echo_path();

@@ -8,6 +8,7 @@ pub fn rows() -> Vec<Row> {
     rows.extend(expectations());
     rows.extend(early_answers());
     rows.extend(upgrades());
+    rows.extend(upgrades_that_are_none());
     rows.extend(max_forwards());
     rows.extend(body_limits());
     rows.extend(half_closes());
@@ -192,30 +193,32 @@ fn early_answers() -> Vec<Row> {
     ]
 }
 
+const ASK: &str = "GET /ws HTTP/1.1|Host: h|Connection: Upgrade|Upgrade: websocket|Sec-WebSocket-Key: k||";
+const ASKED: &str =
+    "GET /ws HTTP/1.1|Host: h|Sec-WebSocket-Key: k|{fwd}Connection: upgrade|Upgrade: websocket||";
+const SWITCH: &str =
+    "HTTP/1.1 101 Switching Protocols|Connection: Upgrade|Upgrade: websocket|Sec-WebSocket-Accept: a||";
+const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols|Sec-WebSocket-Accept: a|Via: 1.1 tidegate|Connection: upgrade|Upgrade: websocket||";
+
 fn upgrades() -> Vec<Row> {
-    let ask = "GET /ws HTTP/1.1|Host: h|Connection: Upgrade|Upgrade: websocket|Sec-WebSocket-Key: k||";
-    let asked = "GET /ws HTTP/1.1|Host: h|Sec-WebSocket-Key: k|{fwd}Connection: upgrade|Upgrade: websocket||";
-    let switch =
-        "HTTP/1.1 101 Switching Protocols|Connection: Upgrade|Upgrade: websocket|Sec-WebSocket-Accept: a||";
-    let switched = "HTTP/1.1 101 Switching Protocols|Sec-WebSocket-Accept: a|Via: 1.1 tidegate|Connection: upgrade|Upgrade: websocket||";
     vec![
         row("an upgrade, then bytes both ways")
-            .sends(format!("{ask}{{read}}hello\0\u{ff}"))
-            .reaches(&[&format!("{asked}hello\0\u{ff}")])
-            .answers(&[&format!("{switch}{{take 7}}world{{close}}")])
-            .sees(format!("{switched}world"))
+            .sends(format!("{ASK}{{read}}hello\0\u{ff}"))
+            .reaches(&[&format!("{ASKED}hello\0\u{ff}")])
+            .answers(&[&format!("{SWITCH}{{take 7}}world{{close}}")])
+            .sees(format!("{SWITCHED}world"))
             .tunnelled(),
         row("the origin speaks first")
-            .sends(format!("{ask}{{read}}end{{finish}}"))
-            .reaches(&[&format!("{asked}end")])
-            .answers(&[&format!("{switch}hello{{take 3}}bye{{close}}")])
-            .sees(format!("{switched}hellobye"))
+            .sends(format!("{ASK}{{read}}end{{finish}}"))
+            .reaches(&[&format!("{ASKED}end")])
+            .answers(&[&format!("{SWITCH}hello{{take 3}}bye{{close}}")])
+            .sees(format!("{SWITCHED}hellobye"))
             .tunnelled(),
         row("a half-close of the client goes on, and the rest comes")
-            .sends(format!("{ask}{{read}}abc{{finish}}"))
-            .reaches(&[&format!("{asked}abc")])
-            .answers(&[&format!("{switch}{{take 4}}")])
-            .sees(switched)
+            .sends(format!("{ASK}{{read}}abc{{finish}}"))
+            .reaches(&[&format!("{ASKED}abc")])
+            .answers(&[&format!("{SWITCH}{{take 4}}")])
+            .sees(SWITCHED)
             .tunnelled(),
         row("another protocol")
             .sends("GET / HTTP/1.1|Host: h|Connection: upgrade|Upgrade: chat/2, talk||{read}x")
@@ -223,23 +226,36 @@ fn upgrades() -> Vec<Row> {
             .answers(&["HTTP/1.1 101 S|Connection: upgrade|Upgrade: chat/2||{take 1}y{close}"])
             .sees("HTTP/1.1 101 S|Via: 1.1 tidegate|Connection: upgrade|Upgrade: chat/2||y")
             .tunnelled(),
-        row("an upgrade the origin declines").sends(ask).reaches(&[asked]),
+        row("an upgrade the origin declines").sends(ASK).reaches(&[ASKED]),
         row("an upgrade the origin refuses")
-            .sends(ask)
-            .reaches(&[asked])
+            .sends(ASK)
+            .reaches(&[ASKED])
             .answers(&["HTTP/1.1 403 No|Date: X|Content-Length: 0||"])
             .sees("HTTP/1.1 403 No|Date: X|Content-Length: 0|Via: 1.1 tidegate||"),
         row("an upgrade the origin declines, and what was sent behind it")
-            .sends(format!("{ask}{{get}}"))
-            .reaches(&[asked, "{got}"])
+            .sends(format!("{ASK}{{get}}"))
+            .reaches(&[ASKED, "{got}"])
             .answers(&["{ok}"; 2])
             .sees("{OK}{OK}"),
         row("an upgrade, and what was sent behind it at once")
-            .sends(format!("{ask}early"))
-            .reaches(&[&format!("{asked}early")])
-            .answers(&[&format!("{switch}{{take 5}}late{{close}}")])
-            .sees(format!("{switched}late"))
+            .sends(format!("{ASK}early"))
+            .reaches(&[&format!("{ASKED}early")])
+            .answers(&[&format!("{SWITCH}{{take 5}}late{{close}}")])
+            .sees(format!("{SWITCHED}late"))
             .tunnelled(),
+        answered(
+            "100 before the 101",
+            format!("HTTP/1.1 100 Continue||{SWITCH}{{take 1}}{{close}}"),
+            format!("HTTP/1.1 100 Continue|Via: 1.1 tidegate||{SWITCHED}"),
+        )
+        .sends(format!("{ASK}{{read}}{{read}}x"))
+        .reaches(&[&format!("{ASKED}x")])
+        .tunnelled(),
+    ]
+}
+
+fn upgrades_that_are_none() -> Vec<Row> {
+    vec![
         passes("Upgrade without Connection", "GET / HTTP/1.1|Host: h|Upgrade: websocket||", "{got}"),
         passes("Connection without Upgrade", "GET / HTTP/1.1|Host: h|Connection: upgrade||", "{got}"),
         passes(
@@ -261,23 +277,15 @@ fn upgrades() -> Vec<Row> {
             "POST / HTTP/1.1|Host: h|Content-Length: 2|{fwd}|ab",
         ),
         bad_answer("101 to h2c", "HTTP/1.1 101 S|Connection: upgrade|Upgrade: h2c||")
-            .sends(ask)
-            .reaches(&[asked]),
-        bad_answer("101 without its fields", "HTTP/1.1 101 S||").sends(ask).reaches(&[asked]),
-        bad_answer("101 to an upgrade without Connection", switch)
+            .sends(ASK)
+            .reaches(&[ASKED]),
+        bad_answer("101 without its fields", "HTTP/1.1 101 S||").sends(ASK).reaches(&[ASKED]),
+        bad_answer("101 to an upgrade without Connection", SWITCH)
             .sends("GET / HTTP/1.1|Host: h|Upgrade: websocket||"),
-        bad_answer("101 to HTTP/1.0", switch)
+        bad_answer("101 to HTTP/1.0", SWITCH)
             .sends("GET / HTTP/1.0|Host: h|Connection: upgrade, keep-alive|Upgrade: websocket||")
             .reaches(&["GET / HTTP/1.1|Host: h|{fwd10}|"])
             .sees("{502 keep10}"),
-        answered(
-            "100 before the 101",
-            format!("HTTP/1.1 100 Continue||{switch}{{take 1}}{{close}}"),
-            format!("HTTP/1.1 100 Continue|Via: 1.1 tidegate||{switched}"),
-        )
-        .sends(format!("{ask}{{read}}{{read}}x"))
-        .reaches(&[&format!("{asked}x")])
-        .tunnelled(),
     ]
 }
 

@@ -6,6 +6,7 @@ pub fn rows() -> Vec<Row> {
     let mut rows = methods();
     rows.extend(request_lines());
     rows.extend(targets());
+    rows.extend(other_forms());
     rows.extend(versions());
     rows.extend(hosts());
     rows.extend(fields());
@@ -107,6 +108,11 @@ fn targets() -> Vec<Row> {
             format!("GET {target} HTTP/1.1|Host: h|{{fwd}}|"),
         ));
     }
+    rows
+}
+
+fn other_forms() -> Vec<Row> {
+    let mut rows = Vec::new();
     for (form, path) in [
         ("http://h2/a?b", "/a?b"),
         ("http://h2", "/"),

@@ -7,6 +7,7 @@ pub fn rows() -> Vec<Row> {
     rows.extend(chunks());
     rows.extend(bad_chunks());
     rows.extend(until_close());
+    rows.extend(heads());
     rows.extend(bodiless());
     rows
 }
@@ -247,9 +248,9 @@ fn until_close() -> Vec<Row> {
     ]
 }
 
-fn bodiless() -> Vec<Row> {
+fn heads() -> Vec<Row> {
     let head = |row: Row| row.sends("HEAD / HTTP/1.1|Host: h||").reaches(&["HEAD / HTTP/1.1|Host: h|{fwd}|"]);
-    let mut rows = vec![
+    vec![
         head(answered(
             "HEAD with a length",
             "HTTP/1.1 200 OK|Date: X|Content-Length: 99||",
@@ -276,6 +277,16 @@ fn bodiless() -> Vec<Row> {
             format!("HTTP/1.1 200 OK|Date: X|Content-Length: 2|{VIA}|"),
         ))
         .drops(),
+        row("HEAD from HTTP/1.0 that stays")
+            .sends("HEAD / HTTP/1.0|Host: h|Connection: keep-alive||")
+            .reaches(&["HEAD / HTTP/1.1|Host: h|{fwd10}|"])
+            .answers(&["HTTP/1.1 200 OK|Date: X|Transfer-Encoding: chunked||"])
+            .sees(format!("HTTP/1.1 200 OK|Date: X|{VIA}Connection: keep-alive||")),
+    ]
+}
+
+fn bodiless() -> Vec<Row> {
+    vec![
         answered(
             "204",
             "HTTP/1.1 204 No Content|Date: X||",
@@ -330,13 +341,5 @@ fn bodiless() -> Vec<Row> {
             format!("HTTP/1.1 205 Reset|Date: X|Transfer-Encoding: chunked|{VIA}|0||"),
         ),
         bad_answer("205 with content", "HTTP/1.1 205 Reset|Date: X|Content-Length: 2||ok"),
-    ];
-    rows.push(
-        row("HEAD from HTTP/1.0 that stays")
-            .sends("HEAD / HTTP/1.0|Host: h|Connection: keep-alive||")
-            .reaches(&["HEAD / HTTP/1.1|Host: h|{fwd10}|"])
-            .answers(&["HTTP/1.1 200 OK|Date: X|Transfer-Encoding: chunked||"])
-            .sees(format!("HTTP/1.1 200 OK|Date: X|{VIA}Connection: keep-alive||")),
-    );
-    rows
+    ]
 }

@@ -28,7 +28,7 @@ impl Request {
     pub fn head(&self) -> String {
         let version = if self.http10 { "1.0" } else { "1.1" };
         let host = if self.absolute { "http://front.example" } else { "" };
-        let target = if self.method == "OPTIONS" && self.id % 2 == 0 {
+        let target = if self.method == "OPTIONS" && self.id.is_multiple_of(2) {
             "*".to_owned()
         } else {
             format!("{host}/r/{}/{}", self.id, self.body_len)

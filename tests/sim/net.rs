@@ -104,6 +104,22 @@ pub struct Wire {
 }
 
 impl Wire {
+    /// A network in fair weather, with these backends.
+    pub fn new(addresses: Vec<SocketAddr>, seed: u64) -> Wire {
+        Wire {
+            links: Vec::new(),
+            rng: fastrand::Rng::with_seed(seed),
+            dials: vec![Dial::AtOnce; addresses.len()],
+            addresses,
+            dialled: Vec::new(),
+            calls: 0,
+            capacity_max: 80_000,
+            short_one_in: 0,
+            register_fails_one_in: 0,
+            stale: Vec::new(),
+        }
+    }
+
     pub fn open(&mut self, backend: Option<usize>, handshake: Dial) -> usize {
         let capacity = |rng: &mut fastrand::Rng, most: usize| match rng.u8(..4) {
             0 => rng.usize(20..=64),

@@ -119,16 +119,10 @@ impl Sim {
             (0..rng.u16(1..=4)).map(|index| SocketAddr::from(([10, 0, 0, 1], 8081 + index))).collect();
         let config = draw_config(fair, &addresses, &mut rng);
         let wire = Rc::new(RefCell::new(Wire {
-            links: Vec::new(),
-            rng: rng.fork(),
-            dials: vec![Dial::AtOnce; addresses.len()],
-            addresses,
-            dialled: Vec::new(),
-            calls: 0,
             capacity_max: [300, 5_000, 80_000][rng.usize(..3)],
             short_one_in: [0, 4, 30][rng.usize(..3)],
             register_fails_one_in: if fair { 0 } else { [0, 0, 50][rng.usize(..3)] },
-            stale: Vec::new(),
+            ..Wire::new(addresses, rng.u64(..))
         }));
         let large = wire.borrow().capacity_max > 1000;
         let net = FakeNet(wire.clone());

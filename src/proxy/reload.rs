@@ -1,0 +1,57 @@
+//! Another configuration under a running proxy (SIGHUP), without losing a request.
+//!
+//! Absent: reading and checking it, which is done elsewhere before it comes here.
+
+use std::sync::Arc;
+
+use super::World;
+use super::world::table_limits;
+use crate::balance::{Options, Policy};
+use crate::config::ProxyConfig;
+use crate::net::Net;
+use crate::record::row::Names;
+use crate::upstream::budget::RetryBudget;
+
+impl<N: Net> World<N> {
+    /// Adopts a new configuration: what stays the same keeps its sockets, its requests in flight and what was learned
+    /// of it. Addresses listened on and the log's path stay as they were at start.
+    pub fn adopt(&mut self, config: Arc<ProxyConfig>) {
+        let holds = self.upstreams.adopt(&config.backends, table_limits(&config), self.now);
+        if config.routing == self.config.routing {
+            let keep: Vec<Option<usize>> =
+                holds.iter().enumerate().map(|(index, holds)| holds.then_some(index)).collect();
+            self.policy.rebuild(&keep);
+        } else {
+            self.policy = config.routing.build(self.upstreams.len(), Options::default());
+        }
+        while let Some((backend, conn)) = self.upstreams.take_orphan() {
+            self.upstreams.closed(backend);
+            self.close(conn, true);
+        }
+        self.urls = (0..self.upstreams.len()).map(|index| self.upstreams.url(index).to_owned()).collect();
+        if let Err(error) = self.stats.set_backends(&self.urls) {
+            tracing::error!(%error, "statistics keep the old list of backends");
+        }
+        if let Some(log) = &mut self.log {
+            log.set_names(Names {
+                routings: vec![config.routing.name().to_owned()],
+                backends: self.urls.clone(),
+            });
+        }
+        self.adopt_probes(&holds, config.health.clone());
+        if config.health.is_none() {
+            (0..self.upstreams.len()).for_each(|backend| {
+                self.upstreams.set_down(backend, false);
+            });
+        }
+        self.wake_waiting(); // there may be more places now
+        let budget = config.retry_budget;
+        self.retry_budget = RetryBudget::new(budget.percent, budget.per_second, self.now);
+        tracing::info!(
+            backends = config.backends.len(),
+            routing = config.routing.name(),
+            "configuration reloaded"
+        );
+        self.config = config;
+    }
+}

@@ -1,0 +1,85 @@
+//! One run against another: has anything become worse by more than is allowed?
+//!
+//! Worse is what both is beyond the threshold and has an interval that shares no value with the other's; without
+//! intervals nothing is called worse. Failures have no threshold: a tenth of a percent more of them is worse. Scenarios are matched by group and name; two single scenarios match each other.
+
+use std::fmt::Write as _;
+
+use super::stats::{Figure, Metric};
+use super::summary::{Row, Summary};
+use super::verdict::ERROR_SHARE_MARGIN;
+use crate::cli::Failure;
+
+/// The table to print; [`Failure::Worse`] names what is worse, having the table with it.
+pub(super) fn compare(before: &Summary, after: &Summary, threshold: f64) -> Result<String, Failure> {
+    let pairs = pairs(before, after);
+    if pairs.is_empty() {
+        return Err(Failure::Usage(format!(
+            "{} and {} have no scenario in common",
+            before.title, after.title
+        )));
+    }
+    let mut table = String::new();
+    let mut worse = Vec::new();
+    let mut untold = false;
+    for (name, a, b) in pairs {
+        for metric in Metric::JUDGED {
+            let (Some(was), Some(is)) = (a.figures.get(&metric), b.figures.get(&metric)) else { continue };
+            let change = is.value / was.value - 1.0;
+            let loss = if metric.more_is_better() { -change } else { change };
+            let word = match told_apart(was, is) {
+                None => "no interval",
+                Some(false) => "same",
+                Some(true) if loss > threshold => "WORSE",
+                Some(true) if loss > 0.0 => "worse, within the threshold",
+                Some(true) => "better",
+            };
+            untold |= word == "no interval";
+            let (metric, percent) = (metric.name(), change * 100.0);
+            // Writing to a String cannot fail.
+            let _ = writeln!(
+                table,
+                "{name:<28} {metric:<15} {:>10.2} -> {:>10.2}  {percent:>+7.1} %  {word}",
+                was.value, is.value
+            );
+            if word == "WORSE" {
+                worse.push(format!("{metric} of {name} {percent:+.1} %"));
+            }
+        }
+        let (was, is) = (a.error_share() * 100.0, b.error_share() * 100.0);
+        let failing = b.error_share() > a.error_share() + ERROR_SHARE_MARGIN;
+        let word = if failing { "WORSE" } else { "same or better" };
+        let _ = writeln!(table, "{name:<28} {:<15} {was:>8.2} % -> {is:>8.2} %             {word}", "failed");
+        if failing {
+            worse.push(format!("failed requests of {name} {was:.2} % -> {is:.2} %"));
+        }
+    }
+    if untold {
+        table.push_str("Where there is no interval, too little was measured to call anything worse.\n");
+    }
+    if worse.is_empty() {
+        return Ok(table);
+    }
+    let line = format!("worse by more than {} %: {}", threshold * 100.0, worse.join("; "));
+    Err(Failure::Worse { line, table })
+}
+
+fn told_apart(a: &Figure, b: &Figure) -> Option<bool> {
+    Some(!a.interval?.overlaps(&b.interval?))
+}
+
+fn pairs<'a>(before: &'a Summary, after: &'a Summary) -> Vec<(String, &'a Row, &'a Row)> {
+    let rows = |summary: &'a Summary| -> Vec<(&'a str, &'a Row)> {
+        let groups = summary.groups.iter();
+        groups.flat_map(|group| group.scenarios.iter().map(|row| (group.title.as_str(), row))).collect()
+    };
+    let (before, after) = (rows(before), rows(after));
+    if let ([(_, a)], [(_, b)]) = (&before[..], &after[..]) {
+        return vec![(b.name.clone(), a, b)];
+    }
+    let same = |(title, a): &(&str, &'a Row)| {
+        let found = after.iter().find(|(other, b)| other == title && a.name == b.name);
+        found.map(|(_, b)| (a.name.clone(), *a, *b))
+    };
+    before.iter().filter_map(same).collect()
+}
