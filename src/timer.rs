@@ -58,6 +58,17 @@ impl Timers {
         self.heap.pop().map(|Reverse(entry)| entry)
     }
 
+    /// Forgets the entries in front that nobody waits for any more, so that they wake nobody and do not pile up;
+    /// `armed_of` says what an owner waits for, or that there is no such owner.
+    pub fn forget_stale(&mut self, mut armed_of: impl FnMut(Key) -> Option<Armed>) {
+        while let Some(Reverse((due, owner))) = self.heap.peek() {
+            if armed_of(*owner).is_some_and(|armed| armed.0 == *due) {
+                return;
+            }
+            self.heap.pop();
+        }
+    }
+
     /// Whether an entry that popped with `due` is the owner's live one; if so the owner has none queued any more.
     /// A superseded entry (the deadline had moved earlier, so a second one was pushed) is to be ignored.
     pub fn is_live(due: Time, armed: &mut Armed) -> bool {
@@ -92,6 +103,28 @@ mod tests {
     use super::*;
     use crate::slab::Slab;
     use proptest::prelude::*;
+
+    #[test]
+    fn entries_in_front_that_nobody_waits_for_are_forgotten() {
+        let (mut timers, mut slab) = (Timers::default(), Slab::new());
+        let mut armed = [Armed::NO; 3];
+        let owners: Vec<Key> = (0..3).map(|_| slab.insert(())).collect();
+        for (index, (owner, armed)) in owners.iter().zip(&mut armed).enumerate() {
+            timers.arm(*owner, armed, Time::from_millis(20 + index as u64));
+        }
+        timers.arm(owners[1], &mut armed[1], Time::from_millis(10)); // its first entry is superseded
+        let of = |gone: &[usize]| {
+            let left: Vec<_> = (0..3).filter(|index| !gone.contains(index)).collect();
+            let (owners, armed) = (owners.clone(), armed);
+            move |key| left.iter().find(|index| owners[**index] == key).map(|index| armed[*index])
+        };
+        timers.forget_stale(of(&[0]));
+        assert_eq!((timers.len(), timers.next()), (4, Some(Time::from_millis(10))));
+        timers.forget_stale(of(&[0, 1]));
+        assert_eq!((timers.len(), timers.next()), (1, Some(Time::from_millis(22))));
+        timers.forget_stale(of(&[0, 1, 2]));
+        assert!(timers.is_empty());
+    }
 
     #[test]
     fn moving_a_deadline_later_costs_no_entry() {

@@ -17,16 +17,18 @@ mod mortal;
 
 #[path = "faults/backends.rs"]
 mod backends;
-//X #[path = "faults/clients.rs"]
-//X mod clients;
+#[path = "faults/checks.rs"]
+mod checks;
+#[path = "faults/clients.rs"]
+mod clients;
 #[path = "faults/connections.rs"]
 mod connections;
 #[path = "faults/limits.rs"]
 mod limits;
 #[path = "faults/logs.rs"]
 mod logs;
-//X #[path = "faults/mutations.rs"]
-//X mod mutations;
+#[path = "faults/mutations.rs"]
+mod mutations;
 #[path = "faults/signals.rs"]
 mod signals;
 #[path = "faults/start.rs"]

@@ -199,6 +199,7 @@ impl<N: Net> Proxy<N> {
             }
         }
         let sessions = &self.sessions;
+        self.timers.forget_stale(|owner| sessions.get(owner).map(|session| session.armed));
         self.timers.prune(sessions.len(), |owner| sessions.get(owner).map(|session| session.armed));
         while let Some((backend, conn)) = self.world.upstreams.take_expired(now) {
             self.world.upstreams.closed(backend);

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 
 use crate::child::Process;
 use crate::load::{Load, statuses};
@@ -36,7 +36,7 @@ fn out_of_descriptors_idle_connections_go_first_nothing_spins_and_service_return
             client
         })
         .collect();
-    wait_for("old clients to be closed", || idle.iter_mut().any(|client| is_closed(client)));
+    wait_for("old clients to be closed", || idle.iter_mut().any(is_closed));
     drop(late);
     assert_eq!(proxy.said().matches("out of file descriptors").count(), 1, "{}", proxy.said());
 
@@ -182,7 +182,11 @@ fn time_outs(count: usize) -> Duration {
     raise_own_limit();
     let mute = Mute::start();
     let timeout = Duration::from_millis(1500);
-    let proxy = ProxyUnderTest::logged(&[mute.address], |config| config.timeouts.upstream = timeout);
+    let (directory, backend) = (tempfile::tempdir().unwrap(), mute.address.to_string());
+    let log = directory.path().join("log.csv");
+    let words = ["--backend", &backend, "--log", log.to_str().unwrap(), "--admin", "none"];
+    // A process of its own: descriptors are counted per process.
+    let mut proxy = Process::start(&[&words[..], &["--upstream-timeout", "1500ms"]].concat());
     let mut clients: Vec<TcpStream> = Vec::new();
     for _ in 0..count {
         let mut client = TcpStream::connect(proxy.address).unwrap();
@@ -194,9 +198,12 @@ fn time_outs(count: usize) -> Duration {
         client.stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
         assert_eq!(client.response().status, 504);
     }
-    let (_, rows) = proxy.stop();
+    proxy.signal(Signal::TERM);
+    assert_eq!(proxy.ended().code(), Some(0));
+    let rows: Vec<csv::StringRecord> =
+        csv::Reader::from_path(&log).unwrap().records().map(|row| row.unwrap()).collect();
     assert_eq!(rows.len(), count);
-    let took = rows.iter().map(|row| row.get("latency_ms").parse::<f64>().unwrap());
+    let took = rows.iter().map(|row| row[2].parse::<f64>().unwrap()); // latency_ms
     let worst = took.fold(0.0, f64::max) / 1e3;
     let late = Duration::from_secs_f64((worst - timeout.as_secs_f64()).max(0.0));
     println!("{count} time-outs: the latest {late:?} late");
@@ -249,6 +256,24 @@ fn an_idle_proxy_sleeps() {
 }
 
 #[test]
+fn clients_that_have_left_wake_nobody() {
+    let origin = Mortal::start(echo(Duration::ZERO));
+    let backend = origin.address.to_string();
+    let words = ["--backend", &backend, "--log", "none", "--admin", "none", "--client-idle-timeout", "2s"];
+    let proxy = Process::start(&words);
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(500) {
+        assert_eq!(Client::connect(proxy.address).get("/").status, 200);
+    }
+    let proxy_at_rest = Instant::now() + Duration::from_millis(600); // its figures are out by then
+    std::thread::sleep(proxy_at_rest - Instant::now());
+    let sleeps = proxy.sleeps_of_the_loop();
+    std::thread::sleep(Duration::from_millis(2500)); // their time-outs would have come in this time
+    let woken = proxy.sleeps_of_the_loop() - sleeps;
+    assert!(woken <= 3, "{woken}");
+}
+
+#[test]
 fn many_idle_clients_disturb_nobody() {
     idle_clients(500);
 }
@@ -275,7 +300,7 @@ fn idle_clients(count: usize) -> u64 {
     let mut idle = Vec::new();
     while idle.len() < count {
         let mut client = Client::connect(proxy.address);
-        if idle.len() % 2 == 0 {
+        if idle.len().is_multiple_of(2) {
             assert_eq!(client.get("/").status, 200); // half have asked something, half have not
         }
         client.seen = Vec::new();

@@ -71,7 +71,7 @@ fn a_fifo_without_a_reader_costs_rows_and_logging_begins_when_one_comes() {
     assert!(text.starts_with("timestamp,"), "{text}");
     // A reader that stops reading: the pipe fills, the channel fills, serving goes on.
     let load = Load::start(proxy.address, 4, &["GET"], Duration::ZERO);
-    load.more(5000);
+    load.more(2000);
     assert!(load.stop().iter().all(|one| one.status == 200));
     drop(reader);
     serves(&proxy, 100);

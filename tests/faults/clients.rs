@@ -1,0 +1,155 @@
+//! Clients that are slow in whatever way: cut in time, with bounded memory, while others are served as before.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::child::Process;
+use crate::load::{Load, quantile, statuses};
+use crate::mortal::{Mortal, echo};
+use crate::support::{Client, End, Origin, ProxyUnderTest, wait_for};
+
+/// Others' requests while slow ones are at it: all answered, and how long the slowest hundredth took.
+fn others(address: SocketAddr, meanwhile: impl FnOnce()) {
+    let load = Load::start(address, 3, &["GET"], Duration::from_millis(1));
+    load.more(100);
+    meanwhile();
+    load.more(100);
+    let told = load.stop();
+    assert_eq!(statuses(&told).keys().copied().collect::<Vec<_>>(), [200]);
+    let p99 = quantile(&told, 0.99);
+    println!("p99 of others {p99:?}");
+    assert!(p99 < Duration::from_millis(250), "{p99:?}");
+}
+
+/// Sends a byte now and then until the connection ends or `patience` is over; how long that took.
+fn drip(client: &mut Client, every: Duration, patience: Duration) -> Duration {
+    let begun = Instant::now();
+    client.stream.set_read_timeout(Some(every)).unwrap();
+    while begun.elapsed() < patience {
+        client.send("x");
+        let mut some = [0; 1024];
+        match std::io::Read::read(&mut client.stream, &mut some) {
+            Ok(0) => {
+                client.end = Some(End::Closed);
+                break;
+            }
+            Ok(count) => client.seen.extend_from_slice(&some[..count]),
+            Err(error) if crate::support::is_not_yet(&error) => {}
+            Err(_) => {
+                client.end = Some(End::Reset);
+                break;
+            }
+        }
+        if client.seen.ends_with(b"\n") {
+            break;
+        }
+    }
+    begun.elapsed()
+}
+
+#[test]
+fn slow_heads_get_408_at_the_time_out_however_they_drip() {
+    let origin = Mortal::start(echo(Duration::ZERO));
+    let timeout = Duration::from_millis(500);
+    let proxy = ProxyUnderTest::start(&[origin.address], |config| config.timeouts.request_head = timeout);
+    others(proxy.address, || {
+        let threads: Vec<_> = (0..20)
+            .map(|_| {
+                let mut client = proxy.client();
+                std::thread::spawn(move || {
+                    client.send("GET / HTTP/1.1\r\nHost: h\r\nX: ");
+                    let took = drip(&mut client, Duration::from_millis(50), timeout * 6);
+                    (took, client.response().status)
+                })
+            })
+            .collect();
+        for thread in threads {
+            let (took, status) = thread.join().unwrap();
+            assert_eq!(status, 408);
+            assert!(took < timeout * 3, "{took:?}");
+        }
+    });
+}
+
+#[test]
+fn slow_bodies_get_408_when_they_stop_and_when_they_drip() {
+    let origin = Mortal::start(echo(Duration::ZERO));
+    let timeout = Duration::from_millis(400);
+    let proxy = ProxyUnderTest::start(&[origin.address], |config| config.timeouts.request_body = timeout);
+    others(proxy.address, || {
+        for every in [Duration::from_secs(5), Duration::from_millis(50)] {
+            let mut client = proxy.client();
+            client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n");
+            let took = drip(&mut client, every.min(Duration::from_millis(600)), timeout * 6);
+            assert_eq!(client.response().status, 408);
+            assert!(took < timeout * 4, "{took:?} at a byte per {every:?}");
+        }
+    });
+}
+
+#[test]
+fn readers_that_do_not_read_are_cut_with_bounded_memory() {
+    const BODY: usize = 32 * 1024 * 1024;
+    let origin = Origin::start(|conn| {
+        while let Some(request) = conn.request() {
+            if !request.starts_with(b"GET /large") {
+                conn.answer("small");
+                continue;
+            }
+            conn.write(format!("HTTP/1.1 200 OK\r\nContent-Length: {BODY}\r\n\r\n"));
+            let piece = vec![b'x'; 256 * 1024];
+            if !(0..BODY / piece.len()).all(|_| conn.write(&piece)) {
+                return;
+            }
+        }
+    });
+    let backend = origin.address.to_string();
+    let words = ["--backend", &backend, "--log", "none", "--admin", "none", "--client-write-timeout", "1s"];
+    let proxy = Process::start(&words);
+    others(proxy.address, || {
+        let (before, open) = (proxy.resident_kib(), proxy.descriptors());
+        let mut readers: Vec<Client> = (0..20).map(|_| Client::connect(proxy.address)).collect();
+        let begun = Instant::now();
+        for reader in &mut readers {
+            reader.send("GET /large HTTP/1.1\r\nHost: h\r\n\r\n");
+        }
+        let mut most = 0;
+        // Each takes two descriptors until it is cut; the others' requests a few more or fewer.
+        wait_for("the readers to be served", || proxy.descriptors() >= open + 30);
+        wait_for("the readers to be cut", || {
+            most = most.max(proxy.resident_kib());
+            proxy.descriptors() <= open + 10
+        });
+        let took = begun.elapsed();
+        println!("20 readers cut after {took:?}, {} KiB more memory", most.saturating_sub(before));
+        assert!(most < before + 20 * 320, "{before} KiB before, {most} KiB with 20 readers");
+        assert!(took >= Duration::from_secs(1) && took < Duration::from_secs(4), "{took:?}");
+        for mut reader in readers {
+            let (seen, _) = reader.read_to_end();
+            assert!(seen.len() < BODY, "a cut answer must not be whole");
+        }
+    });
+}
+
+#[test]
+fn a_slow_reader_that_does_read_gets_everything() {
+    let body: String = "0123456789abcdef".repeat(64 * 1024);
+    let sent = body.clone();
+    let origin = Origin::start(move |conn| {
+        while conn.request().is_some() {
+            conn.answer(&sent);
+        }
+    });
+    let proxy = ProxyUnderTest::start(&[origin.address], |config| {
+        config.timeouts.client_write = Duration::from_millis(500);
+    });
+    let mut client = proxy.client();
+    client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    let mut wanted = 0;
+    while wanted < body.len() {
+        wanted += 64 * 1024;
+        assert!(client.read_until(|seen| seen.len() >= wanted));
+        std::thread::sleep(Duration::from_millis(30)); // slower than the origin, faster than the time-out
+    }
+    assert!(client.response().body == body.as_bytes());
+}
