@@ -10,6 +10,7 @@ pub mod head;
 pub mod request;
 pub mod response;
 pub mod rewrite;
+pub mod status;
 
 mod fields;
 mod forwarded;

@@ -4,7 +4,7 @@
 //! Nothing here decides anything.
 
 use crate::http1::date::DATE_BYTES;
-use crate::http1::{Framing, Version};
+use crate::http1::{Framing, Version, status};
 
 /// Interim answer to `Expect: 100-continue` (RFC 9110 section 15.2.1).
 pub(super) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -32,7 +32,7 @@ impl Head<'_> {
         } else {
             out.extend_from_slice(itoa::Buffer::new().format(self.status).as_bytes());
             out.push(b' ');
-            out.extend_from_slice(phrase(self.status).as_bytes());
+            out.extend_from_slice(status::phrase(self.status).as_bytes());
         }
         out.extend_from_slice(b"\r\nDate: ");
         let date_at = out.len();
@@ -59,29 +59,6 @@ fn write_length(length: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(b"Content-Length: ");
     out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
     out.extend_from_slice(b"\r\n");
-}
-
-/// Reason phrases (RFC 9110 section 15) of the statuses answered with here; others have none, which is allowed.
-fn phrase(status: u16) -> &'static str {
-    match status {
-        200 => "OK",
-        204 => "No Content",
-        304 => "Not Modified",
-        400 => "Bad Request",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        408 => "Request Timeout",
-        413 => "Content Too Large",
-        414 => "URI Too Long",
-        417 => "Expectation Failed",
-        431 => "Request Header Fields Too Large",
-        500 => "Internal Server Error",
-        501 => "Not Implemented",
-        503 => "Service Unavailable",
-        505 => "HTTP Version Not Supported",
-        _ => "",
-    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::exchange::Exchange;
 use super::pump::{self, Pumped};
 use super::{Phase, Session, Step};
 use crate::fault::Fault;
-use crate::http1::{Method, Version, rewrite};
+use crate::http1::{Method, Version, rewrite, status};
 use crate::net::Net;
 use crate::proxy::World;
 
@@ -59,12 +59,13 @@ fn write_answer<N: Net>(exchange: &mut Exchange, fault: Fault, world: &mut World
         Fault::FinalRecipient => ALLOW,
         _ => {
             // Writing to a Vec cannot fail.
-            let _ = writeln!(body, "{} {}: {}", fault.status(), phrase(fault.status()), fault.reason());
+            let _ =
+                writeln!(body, "{} {}: {}", fault.status(), status::phrase(fault.status()), fault.reason());
             refusal_fields(fault)
         }
     };
     let out = &mut exchange.response.out;
-    let _ = write!(out, "HTTP/1.1 {} {}\r\nDate: ", fault.status(), phrase(fault.status()));
+    let _ = write!(out, "HTTP/1.1 {} {}\r\nDate: ", fault.status(), status::phrase(fault.status()));
     out.extend_from_slice(date);
     let _ = write!(out, "\r\n{extra}Content-Length: {}\r\n", body.len());
     match (exchange.keep_client, exchange.facts.version) {
@@ -83,25 +84,5 @@ fn refusal_fields(fault: Fault) -> &'static str {
         405 => "Content-Type: text/plain\r\nAllow: GET, HEAD, POST, PUT, DELETE, OPTIONS, TRACE, PATCH\r\n",
         503 => "Content-Type: text/plain\r\nRetry-After: 1\r\n",
         _ => "Content-Type: text/plain\r\n",
-    }
-}
-
-/// Reason phrase of a status we send ourselves (RFC 9110 section 15).
-fn phrase(status: u16) -> &'static str {
-    match status {
-        200 => "OK",
-        400 => "Bad Request",
-        405 => "Method Not Allowed",
-        408 => "Request Timeout",
-        413 => "Content Too Large",
-        414 => "URI Too Long",
-        417 => "Expectation Failed",
-        431 => "Request Header Fields Too Large",
-        501 => "Not Implemented",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        504 => "Gateway Timeout",
-        505 => "HTTP Version Not Supported",
-        _ => "Error",
     }
 }
