@@ -164,6 +164,7 @@ fn a_reload_keeps_what_stays_drains_what_goes_and_uses_what_comes() {
     write_config(&file, &[stays.address, comes.address], "");
     proxy.signal(Signal::HUP);
     proxy.says("configuration reloaded");
+    load.more(100); // what was on its way to the one that goes has arrived
     let left_at_reload = goes.seen().len();
     load.more(400);
     assert_eq!(goes.seen().len(), left_at_reload, "{left} before");
