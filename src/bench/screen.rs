@@ -90,6 +90,9 @@ impl Screen {
 
     /// A round is over: where things stand.
     pub(super) fn round_done(&self, round: u32, run: &RunFile) {
+        if self.rounds == 1 {
+            return;
+        }
         let standing: Vec<String> = run
             .scenarios
             .iter()
