@@ -1,6 +1,6 @@
 //! One turn of one scenario: fresh backends and a fresh proxy, the load, and a [`Round`].
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
 use std::net::SocketAddr;
@@ -116,19 +116,19 @@ impl Stage<'_> {
     fn backend(&self, backend: &BackendPlan, place: usize, seeds: Seeds) -> Result<Server, Failure> {
         let port = self.ports.get(place).copied().unwrap_or(0);
         let mut words: Vec<OsString> = vec!["backend".into()];
-        let mut say = |flag: &str, value: OsString| words.extend([format!("--{flag}").into(), value]);
-        say("id", backend.id.clone().into());
-        say("port", port.to_string().into());
-        say("seed", seeds.backend(place).to_string().into());
-        say("fail-rate", backend.fail_rate.to_string().into());
+        let mut say = |flag: &str, value: &OsStr| words.push(flag_with(flag, value));
+        say("id", backend.id.as_ref());
+        say("port", port.to_string().as_ref());
+        say("seed", seeds.backend(place).to_string().as_ref());
+        say("fail-rate", backend.fail_rate.to_string().as_ref());
         if let Some(latency) = &backend.latency {
-            say("latency", latency.show().into());
+            say("latency", latency.show().as_ref());
         }
         if let Some(limit) = backend.concurrency {
-            say("concurrency", limit.to_string().into());
+            say("concurrency", limit.to_string().as_ref());
         }
         if let Some(script) = &backend.script {
-            say("script", script.clone().into());
+            say("script", script.as_os_str());
         }
         self.serve(&words, &format!("backend {} at port {port}", backend.id))
     }
@@ -143,12 +143,12 @@ impl Stage<'_> {
             ["proxy", "--listen", "127.0.0.1:0", "--admin", "none", "--drain-timeout", "2s"]
                 .map(OsString::from)
                 .to_vec();
-        let mut say = |flag: &str, value: OsString| words.extend([format!("--{flag}").into(), value]);
-        say("backend", listed.join(",").into());
-        say("routing", plan.routing.name().into());
-        say("upstream", plan.upstream.to_string().into());
-        say("client-keepalive", plan.client_keepalive.show().into());
-        say("log", csv.into());
+        let mut say = |flag: &str, value: &OsStr| words.push(flag_with(flag, value));
+        say("backend", listed.join(",").as_ref());
+        say("routing", plan.routing.name().as_ref());
+        say("upstream", plan.upstream.to_string().as_ref());
+        say("client-keepalive", plan.client_keepalive.show().as_ref());
+        say("log", csv.as_os_str());
         self.serve(&words, &format!("the proxy of {}", plan.name))
     }
 
@@ -186,6 +186,13 @@ impl Stage<'_> {
 fn names(plan: &Plan) -> impl Iterator<Item = String> {
     let backends = plan.backends.iter().map(|backend| format!("backend {}", backend.id));
     std::iter::once("the proxy".to_owned()).chain(backends)
+}
+
+/// In one word, so that a value that begins with a hyphen is none the less a value.
+fn flag_with(flag: &str, value: &OsStr) -> OsString {
+    let mut word = OsString::from(format!("--{flag}="));
+    word.push(value);
+    word
 }
 
 fn spec(address: SocketAddr, weight: f64) -> String {
