@@ -11,7 +11,8 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, available_parallelism};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::child::{Process, processor_time};
+use super::child::Process;
+use super::meter::{Meter, Usage};
 use super::screen::Screen;
 use super::{Driver, LoadPlan, wrk};
 use crate::cli::Failure;
@@ -40,8 +41,8 @@ pub(super) struct Job<'a> {
 pub(super) struct Driven {
     /// Without log and warnings.
     pub(super) round: Round,
-    /// Of a core, for each process watched, if known.
-    pub(super) shares: Vec<Option<f64>>,
+    /// Who used the processor, the processes watched in their order.
+    pub(super) usage: Usage,
     /// In words.
     pub(super) errors: String,
     /// Requests of an open loop that never left.
@@ -101,7 +102,7 @@ fn built_in(job: &Job<'_>, screen: &Screen, stop: &Arc<AtomicBool>) -> Result<Dr
         load: Some(figures(&result)),
         ..Round::default()
     };
-    Ok(Driven { round, shares: meter.shares(), errors: result.errors.to_string(), unsent: result.unsent })
+    Ok(Driven { round, usage: meter.usage(), errors: result.errors.to_string(), unsent: result.unsent })
 }
 
 fn figures(result: &LoadResult) -> LoadFigures {
@@ -135,11 +136,11 @@ fn by_wrk(job: &Job<'_>, screen: &Screen, stop: &Arc<AtomicBool>) -> Result<Driv
     if !stop.load(Ordering::SeqCst) {
         append(&path, &text).map_err(|error| Failure::Runtime(format!("{}: {error}", path.display())))?;
     }
-    let mut shares = meter.shares();
-    let own = if shares.len() > job.watched.len() { shares.pop().flatten() } else { None };
+    let mut usage = meter.usage();
+    let own = if usage.shares.len() > job.watched.len() { usage.shares.pop().flatten() } else { None };
     let Some(mut figures) = wrk::figures(&text) else {
         if stop.load(Ordering::SeqCst) {
-            return Ok(Driven { round: Round::default(), shares, errors: String::new(), unsent: 0 });
+            return Ok(Driven { round: Round::default(), usage, errors: String::new(), unsent: 0 });
         }
         let said = text.lines().next().unwrap_or("nothing").to_owned();
         return Err(Failure::Runtime(format!("wrk: no report; it said: {said}")));
@@ -155,7 +156,7 @@ fn by_wrk(job: &Job<'_>, screen: &Screen, stop: &Arc<AtomicBool>) -> Result<Driv
         load: Some(figures),
         ..Round::default()
     };
-    Ok(Driven { round, shares, errors, unsent: 0 })
+    Ok(Driven { round, usage, errors, unsent: 0 })
 }
 
 /// One run of wrk, itself watched after the others; its output, which is nothing when it was stopped.
@@ -203,57 +204,6 @@ fn append(path: &Path, text: &str) -> io::Result<()> {
     OpenOptions::new().create(true).append(true).open(path)?.write_all(format!("{text}\n").as_bytes())
 }
 
-/// Watches what share of a core processes use between two moments.
-struct Meter {
-    ids: Vec<u32>,
-    from: Instant,
-    until: Instant,
-    first: Option<Look>,
-    last: Option<Look>,
-}
-
-struct Look {
-    at: Instant,
-    used: Vec<Option<Duration>>,
-}
-
-impl Meter {
-    fn new(ids: &[u32], from: Instant, length: Duration) -> Meter {
-        Meter { ids: ids.to_vec(), from, until: from + length, first: None, last: None }
-    }
-
-    /// One more, before the first look.
-    fn watch(&mut self, id: u32) {
-        if self.first.is_none() {
-            self.ids.push(id);
-        }
-    }
-
-    fn look(&mut self) {
-        let at = Instant::now();
-        if at < self.from || (at > self.until && self.last.is_some()) {
-            return;
-        }
-        let look = Look { at, used: self.ids.iter().map(|id| processor_time(*id)).collect() };
-        match self.first {
-            None => self.first = Some(look),
-            // A process that has ended has no figures any more.
-            Some(_) if look.used.iter().any(Option::is_none) && self.last.is_some() => {}
-            Some(_) => self.last = Some(look),
-        }
-    }
-
-    fn shares(&self) -> Vec<Option<f64>> {
-        let (Some(first), Some(last)) = (&self.first, &self.last) else { return vec![None; self.ids.len()] };
-        let seconds = last.at.duration_since(first.at).as_secs_f64();
-        let share = |(first, last): (&Option<Duration>, &Option<Duration>)| {
-            let used = (*last)?.saturating_sub((*first)?).as_secs_f64();
-            (seconds > 0.0).then_some(used / seconds)
-        };
-        first.used.iter().zip(&last.used).map(share).collect()
-    }
-}
-
 fn unix_us() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     micros(since)
@@ -261,25 +211,4 @@ fn unix_us() -> i64 {
 
 fn micros(span: Duration) -> i64 {
     i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_busy_process_is_seen() {
-        let mut meter = Meter::new(&[std::process::id(), u32::MAX], Instant::now(), Duration::from_secs(60));
-        meter.look();
-        let began = Instant::now();
-        let mut sum = 0u64;
-        while began.elapsed() < Duration::from_millis(300) {
-            sum = sum.wrapping_mul(31).wrapping_add(1);
-        }
-        assert_ne!(std::hint::black_box(sum), 1);
-        meter.look();
-        let shares = meter.shares();
-        assert!(shares[0].unwrap() > 0.02, "{shares:?}"); // whatever else the machine does
-        assert_eq!(shares[1], None);
-    }
 }

@@ -30,6 +30,7 @@ pub(crate) mod file;
 
 mod drive;
 mod machine;
+mod meter;
 mod ports;
 mod screen;
 mod turn;

@@ -96,7 +96,11 @@ pub fn keepalive_default(upstream: UpstreamMode) -> bool {
 /// Adds the first round robin once more, under another name: what differs between the two is the noise.
 pub fn with_control(mut plans: Vec<Plan>) -> Vec<Plan> {
     if let Some(first) = plans.iter().find(|plan| plan.routing == Routing::RoundRobin) {
-        let control = Plan { name: format!("{}_control", first.name), control: true, ..first.clone() };
+        let mut name = format!("{}_control", first.name);
+        while plans.iter().any(|plan| plan.name == name) {
+            name += "_2";
+        }
+        let control = Plan { name, control: true, ..first.clone() };
         plans.push(control);
     }
     plans
@@ -134,6 +138,9 @@ mod tests {
         );
         assert_eq!(plans.iter().filter(|plan| plan.control).count(), 1);
         let without = with_control(matrix(&[Routing::Elastic], &UPSTREAMS, Some(true)));
+        let twin = Plan { name: "round-robin_persistent_control".to_owned(), ..plans[0].clone() };
+        let plans = with_control(vec![plans[0].clone(), twin]);
+        assert_eq!(plans[2].name, "round-robin_persistent_control_2");
         assert!(without.len() == 2 && without.iter().all(|plan| plan.client_keepalive && !plan.control));
     }
 

@@ -1,6 +1,6 @@
 //! One turn of one scenario: fresh backends and a fresh proxy, the load, and a [`Round`].
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
 use std::net::SocketAddr;
@@ -21,6 +21,8 @@ use crate::report::run::Round;
 
 /// A process that uses more of its core than this has none left for a peak.
 const BUSY: f64 = 0.9;
+/// Cores that others may use; the kernel's own threads are among them.
+const OTHERS: f64 = 0.3;
 /// A port may be held for a moment by what ends just now.
 const ATTEMPTS: u32 = 20;
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(100);
@@ -105,7 +107,7 @@ impl Stage<'_> {
         }
         proxy.process.stop().map_err(|error| Failure::Runtime(format!("the proxy does not end: {error}")))?;
         let warnings = warnings(plan, &driven);
-        let proxy_share = driven.shares.first().copied().flatten();
+        let proxy_share = driven.usage.shares.first().copied().flatten();
         let Driven { mut round, .. } = driven;
         (round.csv, round.warnings) = (Some(csv), warnings);
         Ok(Some(Done { round, proxy_share }))
@@ -114,19 +116,19 @@ impl Stage<'_> {
     fn backend(&self, backend: &BackendPlan, place: usize, seeds: Seeds) -> Result<Server, Failure> {
         let port = self.ports.get(place).copied().unwrap_or(0);
         let mut words: Vec<OsString> = vec!["backend".into()];
-        let mut say = |flag: &str, value: OsString| words.extend([format!("--{flag}").into(), value]);
-        say("id", backend.id.clone().into());
-        say("port", port.to_string().into());
-        say("seed", seeds.backend(place).to_string().into());
-        say("fail-rate", backend.fail_rate.to_string().into());
+        let mut say = |flag: &str, value: &OsStr| words.push(flag_with(flag, value));
+        say("id", backend.id.as_ref());
+        say("port", port.to_string().as_ref());
+        say("seed", seeds.backend(place).to_string().as_ref());
+        say("fail-rate", backend.fail_rate.to_string().as_ref());
         if let Some(latency) = &backend.latency {
-            say("latency", latency.show().into());
+            say("latency", latency.show().as_ref());
         }
         if let Some(limit) = backend.concurrency {
-            say("concurrency", limit.to_string().into());
+            say("concurrency", limit.to_string().as_ref());
         }
         if let Some(script) = &backend.script {
-            say("script", script.clone().into());
+            say("script", script.as_os_str());
         }
         self.serve(&words, &format!("backend {} at port {port}", backend.id))
     }
@@ -141,12 +143,12 @@ impl Stage<'_> {
             ["proxy", "--listen", "127.0.0.1:0", "--admin", "none", "--drain-timeout", "2s"]
                 .map(OsString::from)
                 .to_vec();
-        let mut say = |flag: &str, value: OsString| words.extend([format!("--{flag}").into(), value]);
-        say("backend", listed.join(",").into());
-        say("routing", plan.routing.name().into());
-        say("upstream", plan.upstream.to_string().into());
-        say("client-keepalive", plan.client_keepalive.show().into());
-        say("log", csv.into());
+        let mut say = |flag: &str, value: &OsStr| words.push(flag_with(flag, value));
+        say("backend", listed.join(",").as_ref());
+        say("routing", plan.routing.name().as_ref());
+        say("upstream", plan.upstream.to_string().as_ref());
+        say("client-keepalive", plan.client_keepalive.show().as_ref());
+        say("log", csv.as_os_str());
         self.serve(&words, &format!("the proxy of {}", plan.name))
     }
 
@@ -186,6 +188,13 @@ fn names(plan: &Plan) -> impl Iterator<Item = String> {
     std::iter::once("the proxy".to_owned()).chain(backends)
 }
 
+/// In one word, so that a value that begins with a hyphen is none the less a value.
+fn flag_with(flag: &str, value: &OsStr) -> OsString {
+    let mut word = OsString::from(format!("--{flag}="));
+    word.push(value);
+    word
+}
+
 fn spec(address: SocketAddr, weight: f64) -> String {
     if weight == 1.0 { address.to_string() } else { format!("{address}@{weight}") }
 }
@@ -200,10 +209,15 @@ fn warnings(plan: &Plan, driven: &Driven) -> Vec<String> {
             busy * 100.0
         ));
     }
-    for (name, share) in names(plan).zip(&driven.shares).skip(1) {
+    for (name, share) in names(plan).zip(&driven.usage.shares).skip(1) {
         if let Some(share) = share.filter(|share| *share > BUSY) {
             warnings.push(format!("{name} was a bottleneck ({:.0} % of a core)", share * 100.0));
         }
+    }
+    if let Some(others) = driven.usage.others.filter(|others| *others > OTHERS) {
+        warnings.push(format!(
+            "something else used {others:.1} cores of this machine: the figures are in part its own"
+        ));
     }
     if figures.requests == 0 {
         warnings.push("not one request was answered in the measured time".to_owned());
@@ -223,6 +237,7 @@ fn warnings(plan: &Plan, driven: &Driven) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::meter::Usage;
     use crate::bench::plan::{ROUTINGS, UPSTREAMS, matrix};
     use crate::report::run::LoadFigures;
 
@@ -232,21 +247,22 @@ mod tests {
         let load = LoadFigures { requests: 5, errors: 2, busy_share: Some(0.95), ..LoadFigures::default() };
         let mut driven = Driven {
             round: Round { load: Some(load), ..Round::default() },
-            shares: vec![Some(0.99), Some(0.2), Some(0.97), None],
+            usage: Usage { shares: vec![Some(0.99), Some(0.2), Some(0.97), None], others: Some(1.25) },
             errors: "2 reset".to_owned(),
             unsent: 3,
         };
         let found = warnings(plan, &driven);
-        assert_eq!(found.len(), 4, "{found:?}");
+        assert_eq!(found.len(), 5, "{found:?}");
         assert!(found[0].starts_with("the load generator was the bottleneck (busy 95 %"));
         assert_eq!(found[1], "backend B was a bottleneck (97 % of a core)");
-        assert_eq!(found[2], "2 requests without an answer (2 reset)");
+        assert!(found[2].starts_with("something else used 1.2 cores"), "{found:?}");
+        assert_eq!(found[3], "2 requests without an answer (2 reset)");
         driven = Driven {
             round: Round {
                 load: Some(LoadFigures { requests: 9, ..LoadFigures::default() }),
                 ..Round::default()
             },
-            shares: vec![Some(1.0)],
+            usage: Usage { shares: vec![Some(1.0)], others: Some(0.1) },
             errors: String::new(),
             unsent: 0,
         };

@@ -50,7 +50,8 @@ pub(super) struct BackendArgs {
     #[arg(long, value_name = "SHARE", default_value = "0", help_heading = "Behaviour")]
     pub fail_rate: Given<Fraction>,
 
-    /// TOML file of what changes while it runs: [[change]] tables with at, and latency, fail-rate, pause, refuse or reset
+    /// TOML file of what changes while it runs: [[change]] tables with at, and latency, fail-rate, pause, refuse or
+    /// reset [default: nothing does]
     #[arg(long, value_name = "FILE", help_heading = "Behaviour")]
     pub script: Option<PathBuf>,
 }
