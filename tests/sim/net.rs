@@ -202,6 +202,11 @@ impl Wire {
         self.links.iter().any(|link| link.edge && !link.proxy_closed && link.token.is_some())
     }
 
+    /// Bytes the peer can write now.
+    pub fn peer_room(&self, index: usize) -> usize {
+        self.links[index].to_proxy.room()
+    }
+
     pub fn peer_write(&mut self, index: usize, bytes: &[u8]) -> usize {
         let link = &mut self.links[index];
         if link.peer_closed || link.to_proxy.fin || link.reset {

@@ -34,6 +34,8 @@ pub struct Origin {
     reader: Reader,
     head: Option<Head>,
     out: VecDeque<u8>,
+    /// How much at the end of `out` nobody asked for.
+    surplus: usize,
     after: After,
     /// Answered already, although the request is not here whole.
     early: bool,
@@ -51,6 +53,7 @@ impl Origin {
             reader: Reader::default(),
             head: None,
             out: VecDeque::new(),
+            surplus: 0,
             after: After::KeepOpen,
             early: false,
             frozen: !benign && rng.u8(..40) == 0,
@@ -214,7 +217,9 @@ impl Origin {
                 self.after = After::KeepOpen;
             }
             6 if framing != Framing::Close && !bodiless => {
-                self.out.extend(b"HTTP/1.1 200 OK\r\nX-Id: 999999\r\nContent-Length: 2\r\n\r\nno");
+                let surplus = b"HTTP/1.1 200 OK\r\nX-Id: 999999\r\nContent-Length: 2\r\n\r\nno";
+                self.out.extend(surplus);
+                self.surplus = surplus.len();
             }
             7 if framing == Framing::Chunked && !bodiless => {
                 let end = self.out.len() - 1;
@@ -229,9 +234,20 @@ impl Origin {
     fn send(&mut self, wire: &mut Wire, rng: &mut fastrand::Rng) -> bool {
         if !self.out.is_empty() {
             let piece = if rng.u8(..3) == 0 { rng.usize(1..=3) } else { rng.usize(1..=20_000) };
-            let most = piece.min(self.out.len());
+            let mut most = piece.min(self.out.len());
+            // Surplus read after the next request was sent cannot be told from its answer: this comes with the end of
+            // its own, and not where reads stop short of what is there.
+            let answer = self.out.len().saturating_sub(self.surplus);
+            if wire.short_one_in > 0 && self.surplus > 0 {
+                self.out.truncate(answer);
+                (self.surplus, most) = (0, most.min(answer));
+            }
+            if self.surplus > 0 && answer > 0 && most >= answer {
+                most = if wire.peer_room(self.link) > answer { self.out.len() } else { answer - 1 };
+            }
             let count = wire.peer_write(self.link, &self.out.make_contiguous()[..most]);
             self.out.drain(..count);
+            self.surplus = self.surplus.min(self.out.len());
             return count > 0;
         }
         // An early answer is followed by reading on, or the close would be a reset that erases it.
