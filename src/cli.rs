@@ -11,18 +11,22 @@ use std::path::PathBuf;
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::bench::BenchConfig;
 use crate::config::origin::{Origin, Origins, variable};
 use crate::config::settings::defaults;
 use crate::config::{DemoConfig, EmulatorConfig, Settings};
+use crate::emulator::script::Script;
 use crate::report::ReportConfig;
 
 mod backend;
+mod bench;
 mod complaint;
 mod demo;
 mod failure;
 mod proxy;
 mod report;
 
+pub use self::bench::{LoadArgs, Rate};
 pub use self::failure::Failure;
 pub use self::proxy::ProxyArgs;
 
@@ -31,10 +35,12 @@ pub use self::proxy::ProxyArgs;
 pub enum Asked {
     /// `tidegate proxy`: settings rather than a config, so that it can be loaded again.
     Proxy(Box<Settings>),
-    /// `tidegate backend`.
-    Backend(EmulatorConfig),
+    /// `tidegate backend`, and what changes while it runs.
+    Backend(EmulatorConfig, Script),
     /// `tidegate demo`.
     Demo(DemoConfig),
+    /// `tidegate bench`.
+    Bench(BenchConfig),
     /// `tidegate report`.
     Report(ReportConfig),
     /// Something to read, for stdout: help, version, a completion script, a manual page, the effective configuration.
@@ -61,6 +67,8 @@ enum Command {
     Backend(backend::BackendArgs),
     /// Run backends, proxy and load in one process, and end with a table
     Demo(demo::DemoArgs),
+    /// Compare routings: scenarios in turns, each in processes of its own, and a report
+    Bench(bench::BenchArgs),
     /// Make tables and plots of a run or of logs, or compare two
     Report(report::ReportArgs),
     /// Check a configuration file and print what a proxy would make of it
@@ -73,7 +81,7 @@ enum Command {
     /// Print a manual page
     Man {
         /// Of this command; of tidegate itself if left out
-        #[arg(value_parser = clap::builder::PossibleValuesParser::new(["proxy", "backend", "demo", "report", "check"]))]
+        #[arg(value_parser = clap::builder::PossibleValuesParser::new(["proxy", "backend", "demo", "bench", "report", "check"]))]
         command: Option<String>,
     },
 }
@@ -118,8 +126,9 @@ fn asked(command: Command, origins: Origins) -> Result<Asked, String> {
             let settings = Settings { flags: proxy.settings, origins, file: proxy.config, file_named };
             Ok(Asked::Proxy(Box::new(settings)))
         }
-        Command::Backend(args) => args.config().map(Asked::Backend),
+        Command::Backend(args) => args.config().map(|(config, script)| Asked::Backend(config, script)),
         Command::Demo(args) => args.config().map(Asked::Demo),
+        Command::Bench(args) => args.config().map(Asked::Bench),
         Command::Report(args) => args.config().map(Asked::Report),
         Command::Check(check) => {
             let file_named = "FILE".to_owned();

@@ -61,6 +61,7 @@ pub mod emulator;
 pub mod dashboard;
 pub mod load;
 pub mod demo;
+pub mod bench;
 pub mod report;
 pub mod buffer;
 pub mod slab;

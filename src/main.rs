@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use tidegate::cli::{self, Asked, Failure};
-use tidegate::run;
+use tidegate::{bench, run};
 
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os()).and_then(run) {
@@ -21,8 +21,9 @@ fn run(asked: Asked) -> Result<(), Failure> {
     run::start_messages();
     match asked {
         Asked::Proxy(settings) => run::proxy(&settings),
-        Asked::Backend(config) => run::backend(&config),
+        Asked::Backend(config, script) => run::backend(&config, &script),
         Asked::Demo(config) => run::demo(&config),
+        Asked::Bench(config) => bench::run(&config),
         Asked::Report(config) => run::report(&config),
         Asked::Text(text) => match io::stdout().write_all(text.as_bytes()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

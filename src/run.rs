@@ -3,7 +3,7 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -12,11 +12,13 @@ use signal_hook::iterator::Signals;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
+use crate::bench::child::announce;
 use crate::cli::Failure;
 use crate::config::{DemoConfig, EmulatorConfig, ProxyConfig, Settings};
 use crate::dashboard::{self, Board};
 use crate::demo;
 use crate::emulator;
+use crate::emulator::script::{self, Script};
 use crate::net::{self, Sockets};
 use crate::proxy::{Inbox, Proxy, Setup, World};
 use crate::reactor::{Control, DrainTimes, Reactor};
@@ -144,6 +146,7 @@ pub fn proxy(settings: &Settings) -> Result<(), Failure> {
     let handle = signals.handle();
     let running = start_proxy(config, move || handle.close())?;
     tell(&running, &settings.load().map_err(Failure::Usage)?.config);
+    announce(running.address).map_err(|error| runtime("stdout", &error))?;
     for signal in &mut signals {
         match signal {
             SIGUSR1 => running.control.reopen_log(),
@@ -161,16 +164,21 @@ pub fn proxy(settings: &Settings) -> Result<(), Failure> {
 ///
 /// # Errors
 /// One line: what cannot be opened.
-pub fn backend(config: &EmulatorConfig) -> Result<(), Failure> {
+pub fn backend(config: &EmulatorConfig, script: &Script) -> Result<(), Failure> {
     let mut signals = signals()?;
-    let running = emulator::start(config).map_err(|error| cannot_listen("--port", config.listen, &error))?;
-    tracing::info!("backend {} listening on http://{}", config.id, running.address);
-    for signal in &mut signals {
-        if matches!(signal, SIGTERM | SIGINT) {
-            break;
-        }
-    }
-    running.stop().map_err(|error| runtime("event loop", &error))
+    let (over, is_over) = mpsc::channel();
+    let waiting = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        // Hanging up and reopening a log mean nothing here. A receiver that is gone has ended by itself.
+        let mut ends = signals.forever();
+        let _ = ends.find(|signal| matches!(*signal, SIGTERM | SIGINT)).map(|_| over.send(()));
+    });
+    waiting.map_err(|error| runtime("signal thread", &error))?;
+    let listening = |address| {
+        tracing::info!("backend {} listening on http://{address}", config.id);
+        announce(address)
+    };
+    script::play(config, script, &is_over, listening)
+        .map_err(|error| cannot_listen("--port", config.listen, &error))
 }
 
 /// `tidegate demo`, to its table.

@@ -1,6 +1,7 @@
 //! The flags of `tidegate backend`: one emulated origin server.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -8,6 +9,7 @@ use crate::config::EmulatorConfig;
 use crate::config::given::Given;
 use crate::config::value::{Bytes, Fraction, OrNone};
 use crate::emulator::profile::Profile;
+use crate::emulator::script::Script;
 
 /// As typed. `SERVER_ID` and `PORT` are the original's; a TIDEGATE_PORT would meet the one that Kubernetes sets to
 /// `tcp://...` for a service named tidegate.
@@ -47,16 +49,21 @@ pub(super) struct BackendArgs {
     /// Share of requests answered with 500, 0 to 1
     #[arg(long, value_name = "SHARE", default_value = "0", help_heading = "Behaviour")]
     pub fail_rate: Given<Fraction>,
+
+    /// TOML file of what changes while it runs: [[change]] tables with at, and latency, fail-rate, pause, refuse or reset
+    #[arg(long, value_name = "FILE", help_heading = "Behaviour")]
+    pub script: Option<PathBuf>,
 }
 
 impl BackendArgs {
     /// What is meant by them.
-    pub(crate) fn config(self) -> Result<EmulatorConfig, String> {
+    pub(crate) fn config(self) -> Result<(EmulatorConfig, Script), String> {
         let concurrency = self.concurrency.0.0.map(|limit| limit as usize);
         if concurrency == Some(0) {
             return Err("--concurrency '0': must be at least 1, or none".to_owned());
         }
-        Ok(EmulatorConfig {
+        let script = self.script.map(|path| Script::read(&path)).transpose()?.unwrap_or_default();
+        let config = EmulatorConfig {
             id: self.id,
             listen: SocketAddr::new(self.listen_ip.0, self.port.0),
             latency: self.latency.map(|given| given.0),
@@ -64,6 +71,7 @@ impl BackendArgs {
             body_bytes: self.body_bytes.map(|given| given.0.0),
             seed: self.seed.map(|given| given.0),
             fail_rate: self.fail_rate.0.0,
-        })
+        };
+        Ok((config, script))
     }
 }

@@ -75,13 +75,13 @@ fn unknown_key(name: &str, known: &[String]) -> String {
 }
 
 /// The key before the `=` of a line, or the table it opens, for the complaint about its value.
-fn key_of_line(text: &str, line: usize) -> &str {
+pub(crate) fn key_of_line(text: &str, line: usize) -> &str {
     let line = text.lines().nth(line - 1).unwrap_or("");
     line.split('=').next().unwrap_or(line).trim().trim_matches(['[', ']'])
 }
 
 /// Line and column (in characters) of a byte offset, both from 1.
-fn place(text: &str, offset: usize) -> (usize, usize) {
+pub(crate) fn place(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset).unwrap_or(text);
     let start = before.rfind('\n').map_or(0, |newline| newline + 1);
     (before.matches('\n').count() + 1, before[start..].chars().count() + 1)

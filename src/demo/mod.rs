@@ -66,7 +66,8 @@ pub fn run(config: &DemoConfig, stage: &mut dyn Stage) -> Result<(), Failure> {
     perform(config, stage, &mut Screen::new(&mut stdout.lock(), live), &stop)
 }
 
-fn on_signals() -> io::Result<Arc<AtomicBool>> {
+/// Set by the first SIGINT or SIGTERM; the second ends the process.
+pub(crate) fn on_signals() -> io::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         // In this order: the first signal finds the flag unset and sets it, the second one ends the process.

@@ -6,14 +6,17 @@
 //! Absent: the cost of transferring bodies, which comes on top and holds no place in service.
 
 pub mod profile;
+pub mod script;
 mod service;
 
 use std::io;
+use std::time::Duration;
 
 use crate::clock::Time;
 use crate::config::EmulatorConfig;
 use crate::serve::{self, Content, Handler, Reply, Request, Running, Settings};
 use profile::{Profile, ProfileError, Sampler};
+use script::{Change, Script, Timeline};
 use service::Service;
 
 /// Keeps the draw of failures apart from that of latencies: the same seed gives the same latencies at any fail rate.
@@ -30,6 +33,9 @@ pub struct Emulator {
     body_bytes: Option<u64>,
     fail_rate: f64,
     failures: fastrand::Rng,
+    seed: u64,
+    /// Of a backend that changes while it runs.
+    timeline: Option<Timeline>,
 }
 
 impl Emulator {
@@ -50,14 +56,41 @@ impl Emulator {
             body_bytes: config.body_bytes,
             fail_rate: config.fail_rate,
             failures: fastrand::Rng::with_seed(seed ^ FAILURE_SEED),
+            seed,
+            timeline: None,
         })
+    }
+
+    /// Makes the changes that are due.
+    fn change(&mut self, now: Time) {
+        let Some(timeline) = &mut self.timeline else { return };
+        while let Some((number, change)) = timeline.due(now) {
+            match change {
+                Change::Latency(profile) => {
+                    self.sampler = Sampler::new(profile, self.seed.wrapping_add(number as u64));
+                }
+                Change::FailRate(share) => self.fail_rate = share,
+            }
+        }
+    }
+
+    /// How long a request that arrives now and takes so long will take with all that holds it up.
+    fn delay(&mut self, now: Time, latency: Duration) -> Duration {
+        match &self.timeline {
+            None => self.service.admit(now, latency).since(now),
+            Some(timeline) => {
+                let done = self.service.admit(timeline.worked(now), latency);
+                timeline.when(done).since(now)
+            }
+        }
     }
 }
 
 impl Handler for Emulator {
     fn request(&mut self, request: &Request<'_>, text: &mut Vec<u8>, now: Time) -> Reply {
+        self.change(now);
         let latency = self.sampler.draw();
-        let delay = self.service.admit(now, latency).since(now);
+        let delay = self.delay(now, latency);
         let reply = Reply { status: 200, fields: TEXT_FIELDS, content: Content::Text, delay };
         let fails = self.fail_rate > 0.0 && self.failures.f64() < self.fail_rate;
         if !fails && request.path() == b"/echo" {
@@ -76,7 +109,7 @@ impl Handler for Emulator {
 }
 
 /// Milliseconds, exact: without a fraction when whole, else with the digits it takes.
-fn write_millis(latency: std::time::Duration, text: &mut Vec<u8>) {
+fn write_millis(latency: Duration, text: &mut Vec<u8>) {
     const NANOS: u128 = 1_000_000;
     let nanos = latency.as_nanos();
     text.extend_from_slice(itoa::Buffer::new().format(nanos / NANOS).as_bytes());
@@ -94,15 +127,26 @@ fn write_millis(latency: std::time::Duration, text: &mut Vec<u8>) {
 /// # Errors
 /// When the address cannot be had; `InvalidInput` when the latency is no profile.
 pub fn start(config: &EmulatorConfig) -> io::Result<Running> {
-    let emulator =
+    start_scripted(config, &Script::default(), Duration::ZERO)
+}
+
+/// The same, changing by `script`, of which the first `age` is over. That it goes and comes back is not for it to do:
+/// see [`script::play`].
+///
+/// # Errors
+/// As [`start`].
+pub fn start_scripted(config: &EmulatorConfig, script: &Script, age: Duration) -> io::Result<Running> {
+    let mut emulator =
         Emulator::new(config).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    if *script != Script::default() {
+        emulator.timeline = Some(Timeline::new(script.clone(), age));
+    }
     serve::start(&format!("backend-{}", config.id), config.listen, Settings::default(), emulator)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn milliseconds_are_exact() {

@@ -3,7 +3,6 @@
 //! `TIDEGATE_SIM_SEEDS` says how many seeds (300 unless told), `TIDEGATE_SIM_SEED` names one alone, and with
 //! `TIDEGATE_SIM_TRACE=1` it tells what happens. Half of the worlds are fair: nothing fails there, so every request must
 //! get its answer. In the others anything may fail, and every rule about what may not be seen must still hold.
-#![allow(clippy::expect_used, reason = "a panic is how a simulation fails")]
 #![allow(unreachable_pub)] // modules of one test program: nothing here is reached from outside
 #![allow(clippy::expect_used, clippy::unwrap_used)] // a panic is a verdict
 
