@@ -40,6 +40,7 @@ fn a_backend_that_refuses_connections_is_never_seen_and_found_again_within_three
     wait_for("the backend to be found again", || down.count() > 0);
     let found = returned.elapsed();
     let told = load.stop();
+    println!("found again after {found:?}, told {:?}", statuses(&told));
     assert!(found < Duration::from_secs(3), "{found:?}");
     assert_eq!(statuses(&told).keys().copied().collect::<Vec<_>>(), [200], "{:?}", statuses(&told));
 }
@@ -68,6 +69,7 @@ fn killed_under_load_and_restarted_no_get_fails_and_no_post_is_sent_twice() {
     let all = posts.len();
     posts.sort();
     posts.dedup();
+    println!("killed four times: told {:?}, {all} POSTs sent", statuses(&told));
     assert_eq!(posts.len(), all, "a POST was sent twice");
 }
 
@@ -91,6 +93,7 @@ fn a_backend_that_accepts_and_never_answers_catches_few_and_holds_up_nobody_else
         assert!(one.took >= timeout && one.took < timeout * 2, "{:?}", one.took);
     }
     let p99 = quantile(&others, 0.99);
+    println!("{} caught, p99 of {} others {p99:?}", caught.len(), others.len());
     assert!(p99 < timeout / 2, "{p99:?}");
 }
 
@@ -107,6 +110,7 @@ fn a_backend_that_drops_connection_requests_costs_a_time_out_and_no_error() {
     let told = load.stop();
     assert_eq!(statuses(&told).keys().copied().collect::<Vec<_>>(), [200], "{:?}", statuses(&told));
     let slow = told.iter().filter(|one| one.took >= Duration::from_millis(200)).count();
+    println!("{slow} of {} waited for a connect time-out", told.len());
     assert!(slow >= 1, "it was never tried");
     assert!(slow < told.len() / 10, "{slow} of {} waited", told.len());
 }
@@ -192,12 +196,14 @@ fn malformed_answers_become_502_their_connection_is_closed_and_the_backend_is_ch
 #[test]
 fn a_backend_that_fails_fast_gains_nothing_by_it() {
     let share = share_of_failing(|_| true);
+    println!("failing always: share {share:.3}");
     assert!(share < 0.1, "{share}");
 }
 
 #[test]
 fn a_backend_that_fails_thirty_percent_gains_nothing_by_it() {
     let share = share_of_failing(|count| count % 10 < 3);
+    println!("failing at 30 %: share {share:.3}");
     assert!(share < 0.34, "{share}");
 }
 

@@ -74,7 +74,7 @@ fn dying(lives: usize, reset: bool) -> impl Fn(&mut OriginConn) + Send + Sync {
         for _ in 0..lives {
             let Some(request) = conn.request() else { return };
             let path = String::from_utf8_lossy(&request).split(' ').nth(1).unwrap_or("").to_owned();
-            let head_only = request.starts_with(b"HEAD");
+            let head_only = request.starts_with(b"HEAD ");
             let body = if head_only { "" } else { path.as_str() };
             conn.write(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", path.len()));
         }

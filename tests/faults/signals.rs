@@ -37,6 +37,7 @@ fn told_to_stop_under_load_it_answers_whom_it_has_accepted_and_logs_every_answer
         let told = load.stop();
         let fates = statuses(&told);
         assert!(fates.keys().all(|status| matches!(*status, 200 | REFUSED)), "{fates:?}");
+        println!("{signal:?}: told {fates:?}, {} rows", rows(&log));
         assert_eq!(rows(&log), answered(&told), "{fates:?}");
     }
 }
