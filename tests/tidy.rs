@@ -17,15 +17,19 @@ const PURE: [&str; 6] =
 const IMPURE_WORDS: [&str; 5] = ["TcpStream", "TcpListener", "UdpSocket", "mio", "Instant"];
 
 /// Who may ask for the time, and why.
-const CLOCKS: [(&str, &str); 4] = [
+const CLOCKS: [(&str, &str); 8] = [
     ("src/reactor.rs", "the loop's own clock, told to everything below"),
     ("src/load/poll.rs", "the load driver's loop, with a clock of its own so that it measures from outside"),
     ("src/record/writer.rs", "the log's thread: waiting for a disk, and the wall clock of the rows"),
     ("src/demo/screen.rs", "what a person at a terminal sees"),
+    ("src/bench/child.rs", "how long a child process may take to be ready and to end"),
+    ("src/bench/drive.rs", "when rounds begin and end, and the wall clock of the run file"),
+    ("src/bench/meter.rs", "CPU time over wall time of the children"),
+    ("src/emulator/script.rs", "a thread that waits for the next change of its timeline"),
 ];
 
 /// Who may touch connections.
-const NET_USERS: [&str; 11] = [
+const NET_USERS: [&str; 12] = [
     "src/net/",
     "src/proxy/",
     "src/session/",
@@ -36,6 +40,7 @@ const NET_USERS: [&str; 11] = [
     "src/emulator/",
     "src/dashboard/",
     "src/demo/",
+    "src/bench/",
     "src/run.rs",
 ];
 
