@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
+use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -224,7 +225,10 @@ impl demo::Stage for InProcess {
 }
 
 /// Operational messages, on standard error: `TIDEGATE_LOG_LEVEL` says from which level on (`warn`, `info`, `debug`).
-pub fn start_messages() {
+/// They leave from a thread of their own, because a reader of standard error that stops reading must not stop the
+/// proxy; those that do not fit are dropped. What is under way is written when the guard is dropped.
+pub fn start_messages() -> WorkerGuard {
+    let (stderr, guard) = tracing_appender::non_blocking(std::io::stderr());
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
         .with_env_var("TIDEGATE_LOG_LEVEL")
@@ -234,8 +238,9 @@ pub fn start_messages() {
         .with_env_filter(filter)
         .with_target(false)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
+        .with_writer(stderr)
         .try_init();
+    guard
 }
 
 /// Says where everything is.
