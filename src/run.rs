@@ -145,14 +145,17 @@ pub fn proxy(settings: &Settings) -> Result<(), Failure> {
     let config = settings.load().map_err(Failure::Usage)?.config;
     let mut signals = signals()?;
     let handle = signals.handle();
-    let running = start_proxy(config, move || handle.close())?;
-    tell(&running, &settings.load().map_err(Failure::Usage)?.config);
+    let running = start_proxy(config.clone(), move || handle.close())?;
+    tell(&running, &config);
     announce(running.address).map_err(|error| runtime("stdout", &error))?;
     for signal in &mut signals {
         match signal {
             SIGUSR1 => running.control.reopen_log(),
             SIGHUP => match settings.load() {
-                Ok(loaded) => running.reload(loaded.config),
+                Ok(loaded) => {
+                    tell_what_stays(&config, &loaded.config);
+                    running.reload(loaded.config);
+                }
                 Err(complaint) => tracing::error!("not reloaded, nothing changed: {complaint}"),
             },
             _ => running.control.drain_or_stop(),
@@ -241,6 +244,22 @@ pub fn start_messages() -> WorkerGuard {
         .with_writer(stderr)
         .try_init();
     guard
+}
+
+/// Says which settings a reload cannot change: what was opened at start stays open.
+fn tell_what_stays(started: &ProxyConfig, wanted: &ProxyConfig) {
+    let stays = [
+        ("listen", started.listen != wanted.listen),
+        ("admin", started.admin != wanted.admin),
+        ("log", started.log != wanted.log),
+        ("log-decisions", started.log_decisions != wanted.log_decisions),
+        ("max-clients", started.max_clients != wanted.max_clients),
+        ("drain-delay", started.drain_delay != wanted.drain_delay),
+        ("drain-timeout", started.drain_timeout != wanted.drain_timeout),
+    ];
+    for (key, _) in stays.iter().filter(|(_, differs)| *differs) {
+        tracing::warn!("{key} stays as it was at the start: a reload cannot change it, a restart does");
+    }
 }
 
 /// Says where everything is.
