@@ -51,7 +51,9 @@ pub enum Asked {
 #[derive(Parser, Debug)]
 #[command(name = "tidegate", version, max_term_width = 110, subcommand_required = true)]
 #[command(
-    after_help = "Each flag has an environment variable, TIDEGATE_ and its name. A flag wins over the \
+    after_help = "Each flag has an environment variable, TIDEGATE_ and its name, as its help says (for a backend's id \
+                        and port, SERVER_ID and PORT). TIDEGATE_LOG_LEVEL says how much is told on stderr: \
+                        error, warn, info (unless told otherwise), debug, trace or off. A flag wins over the \
                         environment, that over the file, that over the default."
 )]
 struct Cli {

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
 }
 
 fn run(asked: Asked) -> Result<(), Failure> {
-    let _messages = run::start_messages();
+    let _messages = run::start_messages()?;
     match asked {
         Asked::Proxy(settings) => run::proxy(&settings),
         Asked::Backend(config, script) => run::backend(&config, &script),

@@ -253,7 +253,9 @@ impl Reactor {
 
     fn timeout<S: Service>(&self, service: &S, turned: Turned, now: Time) -> Option<Duration> {
         let may_accept = self.accept_ready && self.listener.is_some() && service.has_room();
-        if turned != Turned::Idle || (may_accept && self.accept_paused_until <= now) {
+        // The turn that let the last client go was the end of a drain: nobody would wake us to see it.
+        let is_over = matches!(self.state, State::Draining { .. }) && service.is_drained();
+        if is_over || turned != Turned::Idle || (may_accept && self.accept_paused_until <= now) {
             return Some(Duration::ZERO);
         }
         let own = match self.state {

@@ -10,7 +10,6 @@ use std::time::Instant;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use tracing_appender::non_blocking::WorkerGuard;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::bench::child::announce;
@@ -32,6 +31,9 @@ use crate::serve::Running;
 
 /// File descriptors kept back for listeners, logs and the admin page.
 const DESCRIPTORS_RESERVED: u64 = 64;
+
+/// What `TIDEGATE_LOG_LEVEL` may say.
+const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 
 /// A proxy on its thread.
 #[derive(Debug)]
@@ -94,6 +96,10 @@ pub fn start_proxy(
     config.listen = address; // with the port found, when any would do
     let drain = DrainTimes { delay: config.drain_delay, timeout: config.drain_timeout };
     let reactor = Reactor::new(listener, drain).map_err(|error| runtime("event loop", &error))?;
+    if let Some(admin) = config.admin {
+        // Before the last log is overwritten for nothing.
+        drop(net::listen(admin).map_err(|error| cannot_listen("--admin", admin, &error))?);
+    }
     let log = match &config.log {
         Some(path) => Some(open_log(path, &config, reactor.origin())?),
         None => None,
@@ -151,6 +157,7 @@ pub fn proxy(settings: &Settings) -> Result<(), Failure> {
     for signal in &mut signals {
         match signal {
             SIGUSR1 => running.control.reopen_log(),
+            SIGHUP if settings.file.is_none() => tracing::warn!("nothing to reload: there is no --config"),
             SIGHUP => match settings.load() {
                 Ok(loaded) => {
                     tell_what_stays(&config, &loaded.config);
@@ -158,10 +165,15 @@ pub fn proxy(settings: &Settings) -> Result<(), Failure> {
                 }
                 Err(complaint) => tracing::error!("not reloaded, nothing changed: {complaint}"),
             },
-            _ => running.control.drain_or_stop(),
+            _ => {
+                tracing::info!("stopping when what is under way has ended; a second signal stops at once");
+                running.control.drain_or_stop();
+            }
         }
     }
-    running.wait().map(|_| ())
+    let figures = running.wait()?;
+    tracing::info!("stopped after {} requests", figures.counters.requests);
+    Ok(())
 }
 
 /// `tidegate backend`, until told to stop.
@@ -227,23 +239,32 @@ impl demo::Stage for InProcess {
     }
 }
 
-/// Operational messages, on standard error: `TIDEGATE_LOG_LEVEL` says from which level on (`warn`, `info`, `debug`).
-/// They leave from a thread of their own, because a reader of standard error that stops reading must not stop the
-/// proxy; those that do not fit are dropped. What is under way is written when the guard is dropped.
-pub fn start_messages() -> WorkerGuard {
+/// Operational messages, on standard error: `TIDEGATE_LOG_LEVEL` says from which level on. They leave from a thread of
+/// their own, because a reader of standard error that stops reading must not stop the proxy; those that do not fit are
+/// dropped. What is under way is written when the guard is dropped.
+///
+/// # Errors
+/// One line: a level nobody knows.
+pub fn start_messages() -> Result<WorkerGuard, Failure> {
+    let level = match std::env::var("TIDEGATE_LOG_LEVEL") {
+        Ok(name) => match (LEVELS.contains(&name.as_str()), name.parse::<LevelFilter>()) {
+            (true, Ok(level)) => level,
+            _ => {
+                let line = format!("TIDEGATE_LOG_LEVEL '{name}': must be one of {}", LEVELS.join(", "));
+                return Err(Failure::Usage(line));
+            }
+        },
+        Err(_) => LevelFilter::INFO,
+    };
     let (stderr, guard) = tracing_appender::non_blocking(std::io::stderr());
-    let filter = EnvFilter::builder()
-        .with_default_directive(LevelFilter::INFO.into())
-        .with_env_var("TIDEGATE_LOG_LEVEL")
-        .from_env_lossy();
     // It fails only when a subscriber is set already, and then messages have somewhere to go.
     let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_max_level(level)
         .with_target(false)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(stderr)
         .try_init();
-    guard
+    Ok(guard)
 }
 
 /// Says which settings a reload cannot change: what was opened at start stays open.

@@ -49,7 +49,7 @@ fn each_bad_flag_gets_one_line_naming_it_its_value_and_what_is_right() {
         (&["proxy", "--lisen", "x"], &["'--lisen'", "'--listen'"]),
         (&["proxy", "stray"], &["'stray'"]),
         (&["proxy", "--listen"], &["--listen", "needs a value"]),
-        (&["proxy", "--listen", "9090"], &["--listen", "'9090'", "127.0.0.1:9090"]),
+        (&["proxy", "--listen", "9090"], &["--listen", "'9090'", "127.0.0.1:8080"]),
         (&["proxy", "--listen", "127.0.0.1:99999"], &["--listen", "'127.0.0.1:99999'", "65535"]),
         (&["proxy", "--listen", "::1:80"], &["--listen", "'::1:80'", "[::1]"]),
         (&["proxy", "--listen", "a b:80"], &["--listen", "'a b:80'", "host:port"]),

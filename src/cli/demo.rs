@@ -56,7 +56,7 @@ pub(super) struct DemoArgs {
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9090", help_heading = "Listening")]
     pub listen: Given<Address>,
 
-    /// Where the admin page listens
+    /// Where health endpoints and figures are served
     #[arg(long, value_name = "HOST:PORT|none", default_value = "127.0.0.1:5002", help_heading = "Listening")]
     pub admin: Given<OrNone<Address>>,
 

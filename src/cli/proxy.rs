@@ -26,7 +26,7 @@ pub struct ProxyArgs {
     #[arg(long, value_name = "HOST:PORT", help_heading = "Listening")]
     pub listen: Option<Given<Address>>,
 
-    /// Where the admin page, its JSON and the health endpoints listen
+    /// Where health endpoints and figures are served
     #[arg(long, value_name = "HOST:PORT|none", help_heading = "Listening")]
     pub admin: Option<Given<OrNone<Address>>>,
 
@@ -190,7 +190,7 @@ pub struct ProxyArgs {
     #[arg(long, value_name = "DURATION", help_heading = "Shutdown")]
     pub drain_timeout: Option<Given<Duration>>,
 
-    /// CSV with a row per request
+    /// CSV with a row per request, begun anew at each start
     #[arg(long, value_name = "FILE|none", help_heading = "Log")]
     pub log: Option<Given<OrNone<PathBuf>>>,
 

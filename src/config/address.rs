@@ -95,15 +95,15 @@ impl From<SocketAddr> for Address {
 impl Value for Address {
     fn parse(text: &str) -> Result<Address, String> {
         let Some((host, port)) = text.rsplit_once(':') else {
-            return Err("must be host:port, like 127.0.0.1:9090".to_owned());
+            return Err("must be host:port, like 127.0.0.1:8080".to_owned());
         };
         let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
             Some(ip) if ip.parse::<Ipv6Addr>().is_ok() => ip,
             None if host.contains(':') => {
-                return Err("must be host:port, an IPv6 address in brackets: [::1]:9090".to_owned());
+                return Err("must be host:port, an IPv6 address in brackets: [::1]:8080".to_owned());
             }
             None if is_host_name(host) => host,
-            _ => return Err("must be host:port, like 127.0.0.1:9090 or localhost:9090".to_owned()),
+            _ => return Err("must be host:port, like 127.0.0.1:8080 or localhost:8080".to_owned()),
         };
         match port.parse() {
             Ok(port) => Ok(Address { host: host.to_owned(), port }),

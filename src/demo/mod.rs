@@ -125,7 +125,11 @@ fn on_stage(
         rows.push((row, result));
     }
     let stopped = stop.load(Ordering::SeqCst);
-    screen.lines(&summary(config, &rows, stopped))
+    screen.lines(&summary(config, &rows, stopped))?;
+    match rows.iter().any(|(_, result)| result.requests > result.non_2xx) || stopped || rows.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::Runtime("demo: not one request was answered".to_owned())),
+    }
 }
 
 fn must_be_free(flag: &str, address: SocketAddr) -> Result<(), Failure> {

@@ -145,7 +145,15 @@ fn load_logs(files: &[PathBuf], title: String, skip_us: i64) -> Result<Input, St
     let mut input = Input { title, ..Input::default() };
     for file in files {
         let window = Window { skip_us, ..Window::default() };
-        let measures = read_log(file, window, true, &mut input)?;
+        let measures = match read_log(file, window, true, &mut input) {
+            Ok(measures) => measures,
+            // One proxy that was started and never asked must not cost the report on the others.
+            Err(why) if files.len() > 1 && why.ends_with(rows::NO_ROWS) => {
+                input.notes.push(format!("{} has no request in it and is left out.", file.display()));
+                continue;
+            }
+            Err(why) => return Err(why),
+        };
         let several = measures.len() > 1;
         for (routing, measure) in measures {
             let stem = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();

@@ -13,6 +13,9 @@ use csv::{ByteRecord, Reader, ReaderBuilder};
 
 use super::stamp::Stamps;
 
+/// What is wrong with a log that has only its header, or nothing.
+pub(super) const NO_ROWS: &str = "no request is logged here";
+
 /// Read from the file at once.
 const READ_BYTES: usize = 256 * 1024;
 /// Distinct backends that a log may name; each costs a histogram.
@@ -105,7 +108,7 @@ fn scan(
         take(&log, sample);
     }
     if log.rows == 0 {
-        return Err((1, "no request is logged here".to_owned()));
+        return Err((1, NO_ROWS.to_owned()));
     }
     Ok(log)
 }

@@ -123,6 +123,31 @@ fn in_flight_requests_finish_a_second_signal_or_the_time_out_ends_them() {
     }
 }
 
+#[test]
+fn a_stop_ends_with_the_last_answer_not_at_the_next_time_out() {
+    let gate = Arc::new(Gate::default());
+    let held = gate.clone();
+    let origin = Origin::start(move |conn| {
+        while conn.request().is_some() {
+            held.wait();
+            conn.answer("late");
+        }
+    });
+    let backend = origin.address.to_string();
+    let mut proxy = Process::start(&["--backend", &backend, "--log", "none", "--admin", "none"]);
+    let mut client = Client::connect(proxy.address);
+    client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    wait_for("the request to arrive", || !origin.lines().is_empty());
+    proxy.signal(Signal::TERM);
+    // Until nothing but the request's own time-out (10 s) is left to wake the loop.
+    std::thread::sleep(Duration::from_millis(1200));
+    gate.open();
+    let begun = Instant::now();
+    assert_eq!(client.response().status, 200);
+    assert_eq!(proxy.ended().code(), Some(0));
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+}
+
 fn write_config(file: &Path, backends: &[SocketAddr], more: &str) {
     let mut text = format!("routing = \"round-robin\"\nlog = \"none\"\nadmin = \"none\"\n{more}");
     for backend in backends {
