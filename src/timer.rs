@@ -48,14 +48,20 @@ impl Timers {
         self.heap.peek().map(|Reverse((due, _))| *due)
     }
 
-    /// Takes one entry that is due. The caller looks the owner up, confirms with [`Timers::is_live`] that this entry
+    /// The first entry, if it is due by `horizon`.
+    pub fn first_until(&self, horizon: Time) -> Option<(Time, Key)> {
+        self.heap.peek().map(|Reverse(first)| *first).filter(|(due, _)| *due <= horizon)
+    }
+
+    /// Takes the first entry. The caller looks the owner up, confirms with [`Timers::is_live`] that this entry
     /// is the owner's current one, compares the owner's real deadline with `now`, and arms it again if that is later.
-    pub fn pop_due(&mut self, now: Time) -> Option<(Time, Key)> {
-        let Reverse((due, _)) = self.heap.peek()?;
-        if *due > now {
-            return None;
-        }
+    pub fn pop_first(&mut self) -> Option<(Time, Key)> {
         self.heap.pop().map(|Reverse(entry)| entry)
+    }
+
+    /// Takes the first entry if it is due.
+    pub fn pop_due(&mut self, now: Time) -> Option<(Time, Key)> {
+        self.first_until(now).and_then(|_| self.pop_first())
     }
 
     /// Forgets the entries in front that nobody waits for any more, so that they wake nobody and do not pile up;
