@@ -23,7 +23,7 @@ impl Session {
         settle(&mut exchange, verdict, world);
         self.record(&mut exchange, world);
         if exchange.keep_client {
-            self.rest_until(world.idle_until(world.now));
+            self.deadline = world.idle_until(world.now);
             if exchange.request.buffer.is_empty() {
                 world.recycle(exchange);
             } else {

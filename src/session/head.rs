@@ -3,7 +3,6 @@
 use super::exchange::Exchange;
 use super::pump;
 use super::{Phase, Session, Step};
-use crate::clock::Time;
 use crate::fault::Fault;
 use crate::http1::body::Body;
 use crate::http1::request::RequestFacts;
@@ -127,12 +126,6 @@ impl Session {
         exchange.request.buffer.drop_raw(len);
         exchange.request.progress = world.now;
         Ok(())
-    }
-
-    /// Between two requests from now on.
-    pub(super) fn rest_until(&mut self, deadline: Time) {
-        self.deadline = deadline;
-        self.reused = true;
     }
 }
 

@@ -103,8 +103,6 @@ pub struct Session {
     /// The request being read, answered or discarded.
     pub exchange: Option<Box<Exchange>>,
     phase: Phase,
-    /// Whether a request was answered on this connection already.
-    reused: bool,
 }
 
 impl Session {
@@ -119,7 +117,6 @@ impl Session {
             queued: false,
             exchange: None,
             phase: Phase::Head,
-            reused: false,
         }
     }
 
