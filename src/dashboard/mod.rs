@@ -18,6 +18,7 @@ mod control;
 mod events;
 pub mod history;
 mod metrics;
+pub mod open;
 mod reply;
 
 use std::io;
