@@ -14,8 +14,8 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::bench::child::announce;
 use crate::cli::Failure;
-use crate::config::{DemoConfig, EmulatorConfig, ProxyConfig, Settings};
-use crate::dashboard::{self, Access, Board, Delays};
+use crate::config::{DashboardConfig, DemoConfig, EmulatorConfig, ProxyConfig, Settings};
+use crate::dashboard::{self, Access, Board, Delays, LogReader};
 use crate::demo;
 use crate::emulator;
 use crate::emulator::script::{self, Script};
@@ -334,6 +334,23 @@ fn tell(running: &RunningProxy, config: &ProxyConfig) {
         let control = if config.admin_token_file.is_some() { ", with control" } else { "" };
         tracing::info!("live page and figures at http://{}/{control}", admin.address);
     }
+}
+
+/// `tidegate dashboard`, until told to stop.
+///
+/// # Errors
+/// One line: a log that cannot be read, or an address that cannot be had.
+pub fn dashboard(config: &DashboardConfig) -> Result<(), Failure> {
+    let mut signals = signals()?;
+    let reader = LogReader::open(&config.log)
+        .map_err(|why| Failure::Usage(format!("--log {}: {why}", config.log.display())))?;
+    let page = dashboard::start(config.listen, reader.view(config))
+        .map_err(|error| cannot_listen("--port", config.listen, &error))?;
+    reader.follow().map_err(|error| runtime("log thread", &error))?;
+    let line = format!("http://{}/ shows {}; Ctrl-C ends it\n", page.address, config.log.display());
+    std::io::stdout().write_all(line.as_bytes()).map_err(|error| runtime("stdout", &error))?;
+    let _ = signals.forever().find(|signal| matches!(*signal, SIGTERM | SIGINT));
+    page.stop().map_err(|error| runtime("page", &error))
 }
 
 /// `tidegate report`, to its last file.

@@ -60,7 +60,8 @@ pub(super) struct DemoArgs {
     #[arg(long, value_name = "HOST:PORT|none", default_value = "127.0.0.1:5002", help_heading = "Listening")]
     pub admin: Given<OrNone<Address>>,
 
-    /// File with a token of 16 characters or more: who shows it may change things on the page, the backends' delay too
+    /// File with a token of 16 characters or more: who shows it may change things on the page, the
+    /// backends' delay too [default: none, and nothing can be changed]
     #[arg(long, value_name = "FILE", help_heading = "Listening")]
     pub admin_token_file: Option<PathBuf>,
 
@@ -110,7 +111,8 @@ impl DemoArgs {
             address.resolve().map_err(|why| format!("--{flag} '{}': {why}", address.show()))
         };
         let admin = self.admin.0.0.as_ref().map(|address| resolve("admin", address)).transpose()?;
-        if let Some(open) = admin.filter(|admin| !admin.ip().is_loopback() && self.admin_token_file.is_none()) {
+        if let Some(open) = admin.filter(|admin| !admin.ip().is_loopback() && self.admin_token_file.is_none())
+        {
             let why = "is open to others: name a --admin-token-file, or an address on loopback";
             return refuse("admin", open.to_string(), why);
         }

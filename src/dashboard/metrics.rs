@@ -99,10 +99,8 @@ impl Scrape {
     fn about_it(&self, to: &mut Family<'_, '_>) -> Result<(), Error> {
         // As `tidegate --version` spells it: 0.1.0 (abc1234).
         let (version, revision) = self.about.version.split_once(" (").unwrap_or((&self.about.version, ""));
-        let labels = [
-            ("version", version.to_owned()),
-            ("revision", revision.trim_end_matches(')').to_owned()),
-        ];
+        let labels =
+            [("version", version.to_owned()), ("revision", revision.trim_end_matches(')').to_owned())];
         to.gauges("tidegate_build_info", "What is running.", [(labels, 1u64)])?;
         let routing = [("routing", self.snapshot.routing.clone())];
         to.gauges("tidegate_routing_info", "The routing in force.", [(routing, 1u64)])?;
@@ -131,7 +129,11 @@ impl Scrape {
             ("tidegate_client_gone", "Exchanges their client left.", counters.client_gone),
             ("tidegate_retries", "Attempts beyond the first.", counters.retries),
             ("tidegate_dispatched", "Attempts in all.", counters.dispatched),
-            ("tidegate_reused", "Exchanges whose last attempt went over a pooled connection.", counters.reused),
+            (
+                "tidegate_reused",
+                "Exchanges whose last attempt went over a pooled connection.",
+                counters.reused,
+            ),
             ("tidegate_ejections", "Times a backend was put out.", counters.ejections),
             ("tidegate_log_dropped_rows", "Rows the request log has lost.", counters.log_drops),
             ("tidegate_clients_accepted", "Client connections accepted.", counters.clients_accepted),
@@ -141,11 +143,19 @@ impl Scrape {
             to.counter(name, help, value)?;
         }
         to.gauge("tidegate_clients", "Client connections open.", counters.clients_active as f64)?;
-        to.gauge("tidegate_in_flight", "Requests dispatched, not finished.", self.snapshot.in_flight() as f64)?;
+        to.gauge(
+            "tidegate_in_flight",
+            "Requests dispatched, not finished.",
+            self.snapshot.in_flight() as f64,
+        )?;
         if self.snapshot.overhead.count() > 0 {
             let help = "Time exchanges took beyond what their backend took, between turns of the event loop.";
-            let mut family =
-                to.encoder.encode_descriptor("tidegate_overhead_seconds", help, None, MetricType::Histogram)?;
+            let mut family = to.encoder.encode_descriptor(
+                "tidegate_overhead_seconds",
+                help,
+                None,
+                MetricType::Histogram,
+            )?;
             let (sum, count, buckets) = histogram(&self.snapshot.overhead);
             family.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
         }

@@ -140,7 +140,8 @@ pub fn start(config: &EmulatorConfig) -> io::Result<Running> {
 /// # Errors
 /// As [`start`].
 pub fn start_delayed(config: &EmulatorConfig) -> io::Result<(Running, Arc<AtomicU64>)> {
-    let emulator = Emulator::new(config).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    let emulator =
+        Emulator::new(config).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
     let delay_us = emulator.delay_us.clone();
     Ok((serve_on(config, emulator)?, delay_us))
 }
