@@ -29,7 +29,7 @@ use toml::Spanned;
 
 use super::plan::{BackendPlan, ORIGINAL, Plan, ROUTINGS, keepalive_default, original_backends};
 use crate::cli::LoadArgs;
-use crate::config::file::{key_of_line, place};
+use crate::config::file::{key_of_line, of_key, place};
 use crate::config::given::Given;
 use crate::config::value::{Fraction, Value};
 use crate::config::{Routing, UpstreamMode};
@@ -96,9 +96,7 @@ type Wrong = (usize, String);
 fn parse(text: &str, beside: &Path, over: &Over) -> Result<Read, Wrong> {
     let file: File = toml::from_str(text).map_err(|error| {
         let at = error.span().map_or(0, |span: Range<usize>| span.start);
-        let message = error.message();
-        let key = key_of_line(text, place(text, at).0);
-        (at, if message.starts_with('\'') { format!("{key} {message}") } else { message.to_owned() })
+        (at, of_key(key_of_line(text, place(text, at).0), error.message()))
     })?;
     if file.scenario.is_empty() {
         return Err((0, "there is no [[scenario]]".to_owned()));
