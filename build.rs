@@ -1,4 +1,5 @@
-//! Tells the crate which revision it is built from: `TIDEGATE_VERSION`, like `0.1.0 (abc1234)`.
+//! Tells the crate which revision it is built from: `VERSION_AND_REVISION`, like `0.1.0 (abc1234)`. (Not `TIDEGATE_...`: cargo
+//! sets it for what it runs, and those are settings.)
 //!
 //! The revision is the repository's, read from its files, so that no git program is needed; else what the environment
 //! variable `TIDEGATE_REVISION` says, for builds from an archive or in a container; else there is none. Runs again when
@@ -19,7 +20,7 @@ fn main() {
     let told = env::var("TIDEGATE_REVISION").ok();
     let revision = git_revision(&root).or(told).map(|text| short(&text)).filter(|text| !text.is_empty());
     let text = revision.map_or(version.clone(), |revision| format!("{version} ({revision})"));
-    println!("cargo::rustc-env=TIDEGATE_VERSION={text}");
+    println!("cargo::rustc-env=VERSION_AND_REVISION={text}");
 }
 
 /// What HEAD names, if the package itself is a work tree: one that lies in another's repository is not its revision.

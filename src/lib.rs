@@ -70,4 +70,4 @@ pub mod timer;
 pub mod clock;
 
 /// What this is, with the revision it was built from where that is known: `0.1.0 (abc1234)`.
-pub const VERSION: &str = env!("TIDEGATE_VERSION");
+pub const VERSION: &str = env!("VERSION_AND_REVISION");

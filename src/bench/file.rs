@@ -266,10 +266,10 @@ mod tests {
     fn complaints_have_line_and_column() {
         let scenario = "[[scenario]]\nname = \"a\"\n";
         let rows = [
-            ("", "1:1: missing field `scenario`"),
+            ("", "1:1: 'scenario' is missing"),
             ("scenario = []\n", "1:1: there is no [[scenario]]"),
-            ("[[scenario]]\nnom = 1\n", "2:1: unknown field `nom`"),
-            ("[lode]\n", "1:2: unknown field `lode`"),
+            ("[[scenario]]\nnom = 1\n", "2:1: unknown key 'nom': did you mean 'name'?"),
+            ("[lode]\n", "1:2: unknown key 'lode': did you mean 'load'?"),
             ("[load]\nrate = -1\n", "2:8: rate '-1': must be a number of requests a second above 0"),
             ("[load]\nduration = \"3\"\n", "2:12: duration '3': a duration needs a unit"),
             ("[[scenario]]\nname = \"a/b\"\n", "2:8: name 'a/b': it starts file names"),

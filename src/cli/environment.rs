@@ -5,6 +5,7 @@ use std::env;
 use clap::Command;
 
 use crate::bench::child::ANNOUNCE;
+use crate::config::origin::variable;
 use crate::config::value::nearest;
 
 /// What begins every variable of ours but the original's two.
@@ -25,11 +26,17 @@ fn stray(name: &str, value: &str, known: &[String]) -> Option<String> {
     if known.iter().any(|one| one == name) || is_of_a_service(rest, value) {
         return None;
     }
-    let hint = match nearest(name, known.iter().map(String::as_str)) {
-        Some(near) => format!("did you mean {near}?"),
+    // As flags: the prefix they share would make any two of them alike.
+    let flags: Vec<String> = known.iter().filter_map(|one| flag(one)).collect();
+    let hint = match nearest(&flag(name)?, flags.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean {}?", variable(near)),
         None => "it is the name of no flag".to_owned(),
     };
     Some(format!("the environment variable {name} is read by nothing: {hint}"))
+}
+
+fn flag(variable: &str) -> Option<String> {
+    variable.strip_prefix(PREFIX).map(|rest| rest.to_ascii_lowercase().replace('_', "-"))
 }
 
 /// Kubernetes and Docker tell every container of a service called tidegate, or tidegate-something.

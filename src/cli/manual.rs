@@ -46,17 +46,22 @@ pub(super) fn page(name: Option<&str>) -> Result<String, String> {
     let title = part.get_display_name().unwrap_or("tidegate").to_owned();
     let more = sections(&part, name);
     let mut roff = Vec::new();
-    render(&Man::new(part.name(title)), &more, &mut roff).map_err(|error| error.to_string())?;
+    let has_parts = part.has_subcommands();
+    let man = Man::new(part.name(title).version(crate::VERSION));
+    render(&man, has_parts, &more, &mut roff).map_err(|error| error.to_string())?;
     Ok(String::from_utf8_lossy(&roff).into_owned())
 }
 
-fn render(man: &Man, more: &str, roff: &mut Vec<u8>) -> std::io::Result<()> {
+fn render(man: &Man, has_parts: bool, more: &str, roff: &mut Vec<u8>) -> std::io::Result<()> {
     man.render_title(roff)?;
     man.render_name_section(roff)?;
     man.render_synopsis_section(roff)?;
     man.render_description_section(roff)?;
     man.render_options_section(roff)?;
-    man.render_subcommands_section(roff)?;
+    if has_parts {
+        man.render_subcommands_section(roff)?;
+    }
+    man.render_extra_section(roff)?;
     roff.extend_from_slice(more.as_bytes());
     man.render_version_section(roff)
 }

@@ -264,9 +264,9 @@ mod tests {
     fn complaints_say_where() {
         let rows = [
             ("[[change]]\nat = \"1s\"\n", 0, "nothing changes here"),
-            ("[[change]]\nlatency = \"5ms\"\n", 0, "missing field `at`"),
+            ("[[change]]\nlatency = \"5ms\"\n", 0, "'at' is missing"),
             ("[[change]]\nat = \"1\"\n", 16, "at '1': a duration needs a unit"),
-            ("[[change]]\nat = \"1s\"\nslow = 1\n", 21, "unknown field `slow`"),
+            ("[[change]]\nat = \"1s\"\nslow = 1\n", 21, "unknown key 'slow'"),
             (
                 "[[change]]\nat = \"1s\"\npause = \"2s\"\nevery = \"1s\"\n",
                 0,

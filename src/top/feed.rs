@@ -1,6 +1,6 @@
 //! Asks an admin address for its figures: one request per connection, as small as a client can be.
 //!
-//! HTTP/1.0 on purpose: the answer then ends with the connection and is not chunked (RFC 9112 section 6).
+//! HTTP/1.0 on purpose: the answer is then not chunked (RFC 9112 section 6.1), and ends with its length or the connection.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -12,7 +12,7 @@ use super::model::{Event, Log, Look, Stats};
 /// A machine that does not answer at once is worth a second look, not a minute.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// More than the figures of a thousand backends.
-const ANSWER_MAX: u64 = 8 << 20;
+const ANSWER_MAX: usize = 8 << 20;
 const HEADERS_MAX: usize = 64;
 
 /// Where figures come from.
@@ -58,17 +58,33 @@ impl Feed {
             format!("GET {path} HTTP/1.0\r\nHost: {}\r\nAccept: application/json\r\n\r\n", self.host);
         stream.write_all(request.as_bytes())?;
         let mut answer = Vec::new();
-        stream.take(ANSWER_MAX).read_to_end(&mut answer)?;
-        parse(&answer).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is no HTTP"))
+        let mut piece = [0; 16 * 1024];
+        loop {
+            let count = stream.read(&mut piece)?;
+            answer.extend_from_slice(piece.get(..count).unwrap_or_default());
+            match parse(&answer, count == 0) {
+                Some(Ok(parsed)) => return Ok(parsed),
+                None if count > 0 && answer.len() < ANSWER_MAX => {}
+                _ => return Err(io::Error::new(io::ErrorKind::InvalidData, "the answer is no HTTP")),
+            }
+        }
     }
 }
 
-/// Status and body. A body that is cut is no JSON, which is found out later.
-fn parse(answer: &[u8]) -> Option<(u16, Vec<u8>)> {
+/// Status and body, once they are there. A body that is cut is no JSON, which is found out later.
+fn parse(answer: &[u8], is_end: bool) -> Option<Result<(u16, Vec<u8>), httparse::Error>> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut response = httparse::Response::new(&mut headers);
-    let httparse::Status::Complete(length) = response.parse(answer).ok()? else { return None };
-    Some((response.code?, answer.get(length..)?.to_vec()))
+    let head = match response.parse(answer) {
+        Ok(httparse::Status::Complete(head)) => head,
+        Ok(httparse::Status::Partial) => return None,
+        Err(error) => return Some(Err(error)),
+    };
+    let length = response.headers.iter().find(|field| field.name.eq_ignore_ascii_case("content-length"));
+    let length = length.and_then(|field| std::str::from_utf8(field.value).ok()?.trim().parse::<usize>().ok());
+    let body = answer.get(head..)?;
+    let is_whole = length.is_some_and(|length| body.len() >= length);
+    (is_whole || is_end).then(|| Ok((response.code.unwrap_or(0), body.to_vec())))
 }
 
 fn told(error: &io::Error) -> String {
@@ -89,8 +105,14 @@ mod tests {
 
     #[test]
     fn answers_are_read_and_others_are_not() {
-        let (status, body) = parse(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").unwrap();
-        assert_eq!((status, &body[..]), (200, &b"{}"[..]));
-        assert!(parse(b"HTTP/1.1 200 OK\r\nConte").is_none() && parse(b"SSH-2.0\r\n").is_none());
+        let whole = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+        for cut in 0..whole.len() {
+            assert_eq!(parse(&whole[..cut], false), None);
+        }
+        assert_eq!(parse(whole, false), Some(Ok((200, b"{}".to_vec()))));
+        assert_eq!(parse(b"HTTP/1.0 404 no\r\n\r\nx", false), None);
+        assert_eq!(parse(b"HTTP/1.0 404 no\r\n\r\nx", true), Some(Ok((404, b"x".to_vec()))));
+        assert!(matches!(parse(b"SSH-2.0\r\n", false), Some(Err(_))));
+        assert_eq!(parse(b"HTTP/1.1 200 OK\r\nConte", true), None);
     }
 }
