@@ -99,6 +99,7 @@ fn load_run(dir: &Path) -> Result<Input, String> {
     if run.interrupted {
         input.notes.push("The run was interrupted; what it had finished is here.".to_owned());
     }
+    input.notes.extend(run.others_note());
     for scenario in &run.scenarios {
         if scenario.rounds.is_empty() {
             input.notes.push(format!("{} has no finished round and is left out.", scenario.name));
