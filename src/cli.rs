@@ -17,6 +17,7 @@ use crate::config::settings::defaults;
 use crate::config::{DemoConfig, EmulatorConfig, Settings};
 use crate::emulator::script::Script;
 use crate::report::ReportConfig;
+use crate::simulate::{ReplayConfig, SimulateConfig};
 
 mod backend;
 mod bench;
@@ -24,7 +25,9 @@ mod complaint;
 mod demo;
 mod failure;
 mod proxy;
+mod replay;
 mod report;
+mod simulate;
 
 pub use self::bench::{LoadArgs, Rate};
 pub use self::failure::Failure;
@@ -41,6 +44,10 @@ pub enum Asked {
     Demo(DemoConfig),
     /// `tidegate bench`.
     Bench(BenchConfig),
+    /// `tidegate simulate`.
+    Simulate(SimulateConfig),
+    /// `tidegate replay`.
+    Replay(ReplayConfig),
     /// `tidegate report`.
     Report(ReportConfig),
     /// Something to read, for stdout: help, version, a completion script, a manual page, the effective configuration.
@@ -71,6 +78,10 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Compare routings: scenarios in turns, each in processes of its own, and a report
     Bench(bench::BenchArgs),
+    /// Compare routings in virtual time: scenarios as for bench, many seeds in seconds
+    Simulate(simulate::SimulateArgs),
+    /// Compare routings on a recorded log: its backends' latencies as the world
+    Replay(replay::ReplayArgs),
     /// Make tables and plots of a run or of logs, or compare two
     Report(report::ReportArgs),
     /// Check a configuration file and print what a proxy would make of it
@@ -83,7 +94,7 @@ enum Command {
     /// Print a manual page
     Man {
         /// Of this command; of tidegate itself if left out
-        #[arg(value_parser = clap::builder::PossibleValuesParser::new(["proxy", "backend", "demo", "bench", "report", "check"]))]
+        #[arg(value_parser = clap::builder::PossibleValuesParser::new(["proxy", "backend", "demo", "bench", "simulate", "replay", "report", "check"]))]
         command: Option<String>,
     },
 }
@@ -131,6 +142,8 @@ fn asked(command: Command, origins: Origins) -> Result<Asked, String> {
         Command::Backend(args) => args.config().map(|(config, script)| Asked::Backend(config, script)),
         Command::Demo(args) => args.config().map(Asked::Demo),
         Command::Bench(args) => args.config().map(Asked::Bench),
+        Command::Simulate(args) => args.config().map(Asked::Simulate),
+        Command::Replay(args) => args.config().map(Asked::Replay),
         Command::Report(args) => args.config().map(Asked::Report),
         Command::Check(check) => {
             let file_named = "FILE".to_owned();

@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use tidegate::cli::{self, Asked, Failure};
-use tidegate::{bench, run};
+use tidegate::{bench, run, simulate};
 
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os()).and_then(run) {
@@ -25,11 +25,17 @@ fn run(asked: Asked) -> Result<(), Failure> {
         Asked::Demo(config) => run::demo(&config),
         Asked::Bench(config) => bench::run(&config),
         Asked::Report(config) => run::report(&config),
-        Asked::Text(text) => match io::stdout().write_all(text.as_bytes()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                Err(Failure::Runtime(format!("stdout: {error}")))
-            }
-            _ => Ok(()),
-        },
+        Asked::Simulate(config) => simulate::simulate(&config).and_then(|text| print(&text)),
+        Asked::Replay(config) => simulate::replay(&config).and_then(|text| print(&text)),
+        Asked::Text(text) => print(&text),
+    }
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::Runtime(format!("stdout: {error}")))
+        }
+        _ => Ok(()),
     }
 }

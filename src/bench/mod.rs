@@ -38,7 +38,9 @@ mod wrk;
 
 use plan::Plan;
 use screen::Screen;
-use turn::{Seeds, Stage};
+use turn::Stage;
+
+pub(crate) use turn::Seeds;
 
 /// Where the children's complaints go, in the run directory.
 const MESSAGES: &str = "children.log";
@@ -155,7 +157,7 @@ fn all_turns(
 }
 
 /// The run before its first round.
-fn blank(config: &BenchConfig) -> RunFile {
+pub(crate) fn blank(config: &BenchConfig) -> RunFile {
     let with_wrk = config.load.driver == Driver::Wrk;
     let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
     RunFile {
@@ -171,7 +173,8 @@ fn blank(config: &BenchConfig) -> RunFile {
     }
 }
 
-fn scenario(plan: &Plan, load: &LoadPlan) -> Scenario {
+/// The scenario before its first round.
+pub(crate) fn scenario(plan: &Plan, load: &LoadPlan) -> Scenario {
     Scenario {
         name: plan.name.clone(),
         routing: plan.routing.name().to_owned(),

@@ -38,7 +38,7 @@ pub(super) struct Stage<'a> {
 
 /// What is drawn from what in a round, the same for all its scenarios.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Seeds {
+pub(crate) struct Seeds {
     round: u64,
 }
 
@@ -50,17 +50,18 @@ pub(super) struct Done {
 }
 
 impl Seeds {
-    pub(super) fn of_round(seed: u64, round: u32) -> Seeds {
+    pub(crate) fn of_round(seed: u64, round: u32) -> Seeds {
         // The generator mixes: neighbouring rounds have nothing in common.
         Seeds { round: fastrand::Rng::with_seed(seed ^ (u64::from(round) << 32)).u64(..) }
     }
 
     /// Of the arrivals.
-    pub(super) fn load(self) -> u64 {
+    pub(crate) fn load(self) -> u64 {
         self.round
     }
 
-    fn backend(self, place: usize) -> u64 {
+    /// Of the backend in this place.
+    pub(crate) fn backend(self, place: usize) -> u64 {
         self.round.wrapping_add(1 + place as u64)
     }
 }
