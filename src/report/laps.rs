@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 use super::input::{Gathered, Input, Loaded};
 use super::measure::{Latencies, Measure, Window, rebuilt};
 use super::rows::Sample;
-use super::run::{LoadFigures, RunFile, Scenario};
+use super::run::{LoadFigures, Round, RunFile, Scenario};
 use super::summary::{self, Summary};
 use crate::clock::Time;
 
@@ -97,7 +97,7 @@ pub(crate) struct Laps {
 }
 
 impl Laps {
-    /// None yet, of `count`. `backends` is for each place the index into the names given to [`summary`].
+    /// None yet, of `count`.
     pub(crate) fn new(scenario: Scenario, count: usize) -> Laps {
         let (gathered, clients) = (Gathered::default(), Vec::with_capacity(count));
         Laps { scenario, count, gathered, clients, latencies: Latencies::default() }
@@ -106,6 +106,7 @@ impl Laps {
     /// Adds one. `indices` is, by a backend's place in the round, its index among the names given to [`summary`].
     pub(crate) fn add(&mut self, lap: Lap, indices: &[usize]) {
         self.clients.push(lap.figures());
+        self.scenario.rounds.push(Round::default()); // there are no files; their number is what counts
         let bins = lap.histogram.iter_recorded();
         self.latencies
             .add(&rebuilt(bins.map(|step| (step.value_iterated_to(), step.count_since_last_iteration()))));
