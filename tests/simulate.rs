@@ -128,9 +128,14 @@ fn equal_seeds_give_equal_tables_and_others_do_not() {
 #[test]
 fn scripts_take_effect_and_failures_are_told_from_answers() {
     let dir = TempDir::new().unwrap();
-    write(&dir, "gone.toml", "[[change]]\nat = \"4s\"\nrefuse = true\n[[change]]\nat = \"8s\"\nrefuse = false\n");
+    write(
+        &dir,
+        "gone.toml",
+        "[[change]]\nat = \"4s\"\nrefuse = true\n[[change]]\nat = \"8s\"\nrefuse = false\n",
+    );
     write(&dir, "fails.toml", "[[change]]\nat = \"0s\"\nlatency = \"constant:1ms\"\nfail-rate = 1.0\n");
-    let mut text = scenario("connections = 20\nduration = \"12s\"\nwarmup = \"0s\"", &[("constant:10ms", 50); 3]);
+    let mut text =
+        scenario("connections = 20\nduration = \"12s\"\nwarmup = \"0s\"", &[("constant:10ms", 50); 3]);
     text += "script = \"gone.toml\"\n";
     let file = write(&dir, "s.toml", &text);
     let found = summary(&["simulate", &file, "--routing", "round-robin,least-connections", "--seeds", "5"]);
@@ -218,7 +223,8 @@ fn samples_are_those_of_the_time() {
             _ => ("b", 20),
         };
         let at = index * 10 + latency;
-        let _ = writeln!(text, "2026-01-01 00:00:{:02}.{:03},{backend},{latency},200,x", at / 1000, at % 1000);
+        let _ =
+            writeln!(text, "2026-01-01 00:00:{:02}.{:03},{backend},{latency},200,x", at / 1000, at % 1000);
     }
     let dir = TempDir::new().unwrap();
     let file = write(&dir, "log.csv", &text);
@@ -264,7 +270,10 @@ fn each_bad_input_gets_one_line() {
         (&["replay", &good, "--warmup", "5s"], &["--warmup '5s'", "good.csv"]),
         (&["replay", &good, "--connections", "0"], &["--connections", "'0'", "from 1"]),
         (&["replay", &good, "--seeds", "0"], &["--seeds", "'0'"]),
-        (&["replay", &good, "--arrivals", "recorded", "--connections", "3"], &["--connections '3'", "closed loop"]),
+        (
+            &["replay", &good, "--arrivals", "recorded", "--connections", "3"],
+            &["--connections '3'", "closed loop"],
+        ),
     ];
     for (words, parts) in rows {
         let line = refused(words);

@@ -32,9 +32,6 @@ use emulated::Cast;
 use recorded::{Record, Recorded};
 use world::{Load, Setting, World};
 
-/// Keeps a policy's draws apart from those of the load and the backends.
-const POLICY_SEED: u64 = 0x0090_11C1_E500;
-
 /// Everything `tidegate simulate` can be told.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SimulateConfig {
@@ -112,7 +109,7 @@ pub fn simulate(config: &SimulateConfig) -> Result<String, Failure> {
                 warmup: load.warmup,
                 duration: load.duration,
                 load_seed: seeds.load(),
-                policy_seed: seeds.load() ^ POLICY_SEED,
+                policy_seed: seeds.policy(),
             };
             World::new(&setting, cast.of_round(seeds)).run().0
         };
@@ -191,7 +188,7 @@ fn replayed(
                 warmup,
                 duration: record.span.saturating_sub(warmup),
                 load_seed: seeds.load(),
-                policy_seed: seeds.load() ^ POLICY_SEED,
+                policy_seed: seeds.policy(),
             };
             World::new(&setting, Recorded::new(record, seeds.backend(0))).run()
         };

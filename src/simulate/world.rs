@@ -182,14 +182,15 @@ impl<'a, O: Origins> World<'a, O> {
             Load::Closed(_) | Load::Given(_) => (None, usize::MAX),
         };
         let switches = origins.switches();
+        let mut draw = fastrand::Rng::with_seed(setting.policy_seed);
         let mut world = World {
             setting,
             origins,
             upstreams: Upstreams::new(setting.backends, limits),
             policy: setting.routing.build(setting.backends.len(), setting.options),
             exact,
-            draw: fastrand::Rng::with_seed(setting.policy_seed),
-            network: fastrand::Rng::with_seed(!setting.policy_seed),
+            network: fastrand::Rng::with_seed(draw.u64(..)),
+            draw,
             budget,
             timeout: config.timeouts.upstream,
             retries: config.retries,
