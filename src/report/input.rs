@@ -223,7 +223,7 @@ fn global(names: &mut Vec<String>, name: &str) -> usize {
 
 /// Rounds as they come.
 #[derive(Debug, Default)]
-struct Gathered {
+pub(super) struct Gathered {
     measure: Option<Measure>,
     seconds: f64,
     rounds: Vec<Values>,
@@ -232,7 +232,7 @@ struct Gathered {
 
 impl Gathered {
     /// `count` rounds are to come in all.
-    fn add(&mut self, measure: Measure, count: usize) {
+    pub(super) fn add(&mut self, measure: Measure, count: usize) {
         let (total, seconds) = (measure.total(), measure.seconds());
         self.seconds += seconds;
         let value = |value: Option<f64>| value.unwrap_or(f64::NAN);
@@ -252,7 +252,7 @@ impl Gathered {
         }
     }
 
-    fn loaded(
+    pub(super) fn loaded(
         self,
         scenario: Scenario,
         described: bool,
