@@ -24,6 +24,7 @@ use crate::proxy::{Inbox, Proxy, Setup, World};
 use crate::reactor::{Control, DrainTimes, Reactor};
 use crate::record::console::Console;
 use crate::record::row::Names;
+use crate::record::shadow_log::ShadowLog;
 use crate::record::stats::Snapshot;
 use crate::record::writer::{LogHandle, LogWriter};
 use crate::report::ReportConfig;
@@ -108,11 +109,16 @@ pub fn start_proxy(
         true => Some(Console::start().map_err(|error| runtime("console thread", &error))?),
         false => None,
     };
+    let shadow_log = match &config.shadow_log {
+        Some(path) => Some(ShadowLog::start(path).map_err(|error| cannot_log("--shadow-log", path, &error))?),
+        None => None,
+    };
     let inbox = Inbox::default();
     let admin_address = config.admin;
     let setup = Setup {
         config: Arc::new(config),
         log,
+        shadow_log,
         console,
         inbox: inbox.clone(),
         clients_max,
@@ -273,6 +279,7 @@ fn tell_what_stays(started: &ProxyConfig, wanted: &ProxyConfig) {
         ("listen", started.listen != wanted.listen),
         ("admin", started.admin != wanted.admin),
         ("log", started.log != wanted.log),
+        ("shadow-log", started.shadow_log != wanted.shadow_log),
         ("log-decisions", started.log_decisions != wanted.log_decisions),
         ("max-clients", started.max_clients != wanted.max_clients),
         ("drain-delay", started.drain_delay != wanted.drain_delay),
@@ -290,7 +297,7 @@ fn tell(running: &RunningProxy, config: &ProxyConfig) {
     tracing::info!(
         "balancing over {} with {}, {} upstream connections",
         backends.join(", "),
-        config.routing,
+        config.variant(),
         config.upstream
     );
     if let Some(log) = &config.log {
@@ -323,12 +330,14 @@ fn signals() -> Result<Signals, Failure> {
 
 fn open_log(path: &Path, config: &ProxyConfig, origin: Instant) -> Result<LogHandle, Failure> {
     let names = Names {
-        routings: vec![config.routing.name().to_owned()],
+        routings: vec![config.variant().name().to_owned()],
         backends: config.backends.iter().map(|backend| backend.url.clone()).collect(),
     };
-    LogWriter::start(path, names, origin).map_err(|error| {
-        Failure::Usage(format!("--log {}: {error}; name a file that can be written, or none", path.display()))
-    })
+    LogWriter::start(path, names, origin).map_err(|error| cannot_log("--log", path, &error))
+}
+
+fn cannot_log(flag: &str, path: &Path, error: &std::io::Error) -> Failure {
+    Failure::Usage(format!("{flag} {}: {error}; name a file that can be written, or none", path.display()))
 }
 
 /// Every client may need a backend connection too; raising the soft limit to the hard one is what it is for.
