@@ -251,7 +251,7 @@ impl Exchange {
 
     /// Bytes its text buffers hold on to between exchanges.
     pub fn held(&self) -> usize {
-        self.request.out.capacity() + self.response.out.capacity() + self.line.capacity()
+        self.request.out.capacity() + self.response.out.capacity() + self.line.capacity() + self.note.held()
     }
 
     /// Method as received.

@@ -274,8 +274,10 @@ fn write_head<N: Net>(
     };
     let flow = &mut exchange.response;
     rewrite::response(&world.response_head, flow.buffer.raw(), &context, &mut flow.out);
-    if exchange.note.asked && (upgrade || world.response_head.facts().status >= 200) {
-        rewrite::add_field(EXPLAIN_FIELD, exchange.note.header.as_bytes(), &mut flow.out);
+    if let Some(explanation) = exchange.note.field()
+        && (upgrade || world.response_head.facts().status >= 200)
+    {
+        rewrite::add_field(EXPLAIN_FIELD, explanation, &mut flow.out);
     }
     flow.buffer.drop_raw(len);
 }
