@@ -23,6 +23,7 @@ use crate::proxy::{Inbox, Proxy, Setup, World};
 use crate::reactor::{Control, DrainTimes, Reactor};
 use crate::record::console::Console;
 use crate::record::row::Names;
+use crate::record::shadow_log::ShadowLog;
 use crate::record::stats::Snapshot;
 use crate::record::writer::{LogHandle, LogWriter};
 use crate::report::ReportConfig;
@@ -121,11 +122,16 @@ fn start_on(
         true => Some(Console::start().map_err(|error| runtime("console thread", &error))?),
         false => None,
     };
+    let shadow_log = match &config.shadow_log {
+        Some(path) => Some(ShadowLog::start(path).map_err(|error| cannot_log("--shadow-log", path, &error))?),
+        None => None,
+    };
     let inbox = Inbox::default();
     let admin_address = config.admin;
     let setup = Setup {
         config: Arc::new(config),
         log,
+        shadow_log,
         console,
         inbox: inbox.clone(),
         clients_max,
@@ -292,12 +298,14 @@ fn signals() -> Result<Signals, Failure> {
 
 fn open_log(path: &Path, config: &ProxyConfig, origin: Instant) -> Result<LogHandle, Failure> {
     let names = Names {
-        routings: vec![config.routing.name().to_owned()],
+        routings: vec![config.variant().name().to_owned()],
         backends: config.backends.iter().map(|backend| backend.url.clone()).collect(),
     };
-    LogWriter::start(path, names, origin).map_err(|error| {
-        Failure::Usage(format!("--log {}: {error}; name a file that can be written, or none", path.display()))
-    })
+    LogWriter::start(path, names, origin).map_err(|error| cannot_log("--log", path, &error))
+}
+
+fn cannot_log(flag: &str, path: &Path, error: &std::io::Error) -> Failure {
+    Failure::Usage(format!("{flag} {}: {error}; name a file that can be written, or none", path.display()))
 }
 
 /// Every client may need a backend connection too; raising the soft limit to the hard one is what it is for.
