@@ -3,7 +3,7 @@
 //! The usual one is split in one look at each byte (scan.rs). Any other, good or bad, is for httparse, whose verdict is
 //! then made strict: it takes a bare LF as a line end, this does not. Which fields are allowed where is decided elsewhere.
 
-use super::grammar::members;
+use super::grammar::{self, members};
 use super::{Parsed, Span, scan};
 use httparse::{EMPTY_HEADER, Error, Header, Status};
 
@@ -91,7 +91,8 @@ fn split_usual(bytes: &[u8], start: usize, max: usize, fields: &mut Vec<Field>) 
         }
         let name = Span { start: at as u16, end: line.name_end as u16 };
         let value = Span { start: line.value_start as u16, end: line.value_end as u16 };
-        fields.push(Field { name, value, kind: classify(&bytes[at..line.name_end]) });
+        let kind = classify_token(&bytes[at..line.name_end])?;
+        fields.push(Field { name, value, kind });
         at = line.next;
     }
     (bytes.get(at..at + 2)? == b"\r\n").then_some(at + 2)
@@ -144,6 +145,22 @@ fn record(head: &[u8], headers: &[Header<'_>], fields: &mut Vec<Field>) -> Resul
         Field { name, value, kind: classify(header.name.as_bytes()) }
     }));
     if is_crlf { Ok(Parsed::Complete(head.len())) } else { Err(Fault::Malformed("bare LF in the head")) }
+}
+
+/// What the name means, if it is a token. Of those we know no byte need be looked at again.
+#[inline(always)]
+fn classify_token(name: &[u8]) -> Option<FieldKind> {
+    use FieldKind::*;
+    if name.is_empty() {
+        return None;
+    }
+    let kind = classify(name);
+    let is_known = match kind {
+        Other => matches!(name, b"Server" | b"Content-Type" | b"User-Agent" | b"Accept"),
+        XForwardedOther | LookAlike => false,
+        _ => true,
+    };
+    (is_known || grammar::all(name, grammar::TOKEN)).then_some(kind)
 }
 
 /// Length and first letter tell all names that matter apart, so one comparison settles each field.
@@ -313,7 +330,7 @@ pub(super) fn protocols<'b>(fields: &'b [Field], bytes: &'b [u8]) -> impl Iterat
         .filter(|field| field.kind == FieldKind::Upgrade)
         .flat_map(|field| members(field.value.of(bytes)))
         .filter(|protocol| !protocol.eq_ignore_ascii_case(b"h2c"))
-        .map(|protocol| super::grammar::is_protocol(protocol).then_some(protocol))
+        .map(|protocol| grammar::is_protocol(protocol).then_some(protocol))
 }
 
 /// Whether the Upgrade fields name at least one protocol we would tunnel, and nothing malformed.

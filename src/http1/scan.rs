@@ -4,12 +4,12 @@
 //! says yes: whatever is not plainly well-formed and whole is left to httparse and the checks behind it (fields.rs),
 //! which name what is wrong. Nothing here knows what a field means, or how many there may be.
 
-use super::grammar::{TEXT, TOKEN, is};
+use super::grammar::{TEXT, is};
 
 /// Where the parts of a field line are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Line {
-    /// The name begins where the line does.
+    /// The name begins where the line does; whether it is a token is not known.
     pub(super) name_end: usize,
     /// The value, without the blanks around it.
     pub(super) value_start: usize,
@@ -18,15 +18,17 @@ pub(super) struct Line {
     pub(super) next: usize,
 }
 
-/// The field line at `start`; `None` for the empty line, for one that is not all there and for one not to be sent on.
+/// The field line at `start`; `None` for the empty line, for one that is not all there and for one with a control
+/// character behind its colon.
 #[inline(always)]
 pub(super) fn line(bytes: &[u8], start: usize) -> Option<Line> {
-    let name_end = name_end(bytes, start);
-    if name_end == start || *bytes.get(name_end)? != b':' {
-        return None;
+    if bytes.get(start) == Some(&b'\r') {
+        return None; // behind the empty line may be a body, in which a colon would be sought far and wide
     }
+    let name_end = name_end(bytes, start)?;
     let mut value_start = name_end + 1;
-    while matches!(bytes.get(value_start), Some(b' ' | b'\t')) {
+    value_start += usize::from(bytes.get(value_start) == Some(&b' '));
+    while bytes.get(value_start).is_some_and(|byte| is_blank(*byte)) {
         value_start += 1;
     }
     let line_end = text_end(bytes, value_start);
@@ -34,10 +36,15 @@ pub(super) fn line(bytes: &[u8], start: usize) -> Option<Line> {
         return None;
     }
     let mut value_end = line_end;
-    while value_end > value_start && matches!(bytes[value_end - 1], b' ' | b'\t') {
+    while value_end > value_start && is_blank(bytes[value_end - 1]) {
         value_end -= 1;
     }
     Some(Line { name_end, value_start, value_end, next: line_end + 2 })
+}
+
+#[inline(always)]
+fn is_blank(byte: u8) -> bool {
+    byte <= b' ' && (byte == b' ' || byte == b'\t')
 }
 
 /// A byte in every place of a word.
@@ -53,33 +60,30 @@ fn word(bytes: &[u8], at: usize) -> Option<u64> {
     bytes.get(at..)?.first_chunk().map(|eight| u64::from_le_bytes(*eight))
 }
 
+/// High bits where `word` has a zero byte. Above the first one there may be more than that.
+#[inline(always)]
+fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(each(1)) & !word & HIGH
+}
+
 /// The place of the first high bit set in `marks`, of which there is one.
 #[inline(always)]
 fn first(marks: u64) -> usize {
     marks.trailing_zeros() as usize / 8
 }
 
-/// Where the token at `start` ends. Letters and hyphens go by the word, the rest of them one by one.
+/// Where the first colon from `start` on is.
 #[inline(always)]
-fn name_end(bytes: &[u8], start: usize) -> usize {
+fn name_end(bytes: &[u8], start: usize) -> Option<usize> {
     let mut at = start;
     while let Some(word) = word(bytes, at) {
-        // Sums stay below 256 in every byte, so no carry reaches the next.
-        let seven = word & !HIGH;
-        let lower = seven | each(0x20);
-        let is_letter = (lower + each(0x80 - b'a')) & !(lower + each(0x80 - b'z' - 1));
-        let is_hyphen = !((seven ^ each(b'-')) + each(0x7f));
-        let others = !(is_letter | is_hyphen) | word;
-        if others & HIGH != 0 {
-            at += first(others & HIGH);
-            break;
+        let marks = zeros(word ^ each(b':'));
+        if marks != 0 {
+            return Some(at + first(marks));
         }
         at += 8;
     }
-    while bytes.get(at).is_some_and(|byte| is(*byte, TOKEN)) {
-        at += 1;
-    }
-    at
+    bytes.get(at..)?.iter().position(|byte| *byte == b':').map(|place| at + place)
 }
 
 /// Where the first byte from `start` on is that no field value may hold, or the end of `bytes`.
@@ -87,10 +91,9 @@ fn name_end(bytes: &[u8], start: usize) -> usize {
 pub(super) fn text_end(bytes: &[u8], start: usize) -> usize {
     let mut at = start;
     while let Some(word) = word(bytes, at) {
-        // Bytes above 0x7f are allowed; of the others, those below a blank and DEL are looked at.
-        let seven = word & !HIGH;
-        let is_control = !(seven + each(0x80 - b' '));
-        let is_delete = !((seven ^ each(0x7f)) + each(0x7f));
+        // A borrow that runs into the next byte may mark too much, but never before the first that is meant.
+        let is_control = word.wrapping_sub(each(b' '));
+        let is_delete = (word ^ each(0x7f)).wrapping_sub(each(1));
         let marks = (is_control | is_delete) & !word & HIGH;
         if marks == 0 {
             at += 8;
@@ -120,9 +123,10 @@ mod tests {
                 for len in [place + 1, 20, 40] {
                     let mut bytes = vec![b'a'; len];
                     bytes[place] = byte;
-                    let end = |class| if is(byte, class) { len } else { place };
-                    assert_eq!(name_end(&bytes, 0), end(TOKEN), "name {byte:#x} at {place} of {len}");
-                    assert_eq!(text_end(&bytes, 0), end(TEXT), "text {byte:#x} at {place} of {len}");
+                    let text = if is(byte, TEXT) { len } else { place };
+                    assert_eq!(text_end(&bytes, 0), text, "text {byte:#x} at {place} of {len}");
+                    let name = (byte == b':').then_some(place);
+                    assert_eq!(name_end(&bytes, 0), name, "name {byte:#x} at {place} of {len}");
                 }
             }
         }

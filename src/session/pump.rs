@@ -112,6 +112,7 @@ pub(super) fn drain<N: Net>(world: &mut World<N>, flow: &mut Flow, sink: ConnKey
 }
 
 /// A few body bytes go behind the head, while none of it has been sent: one stretch is cheaper to send than two.
+#[inline(always)]
 fn coalesce(flow: &mut Flow) {
     let ready = flow.buffer.ready();
     if flow.out_sent < flow.out.len() && !ready.is_empty() && ready.len() <= COALESCE_MAX {
