@@ -205,6 +205,7 @@ impl Session {
     }
 
     /// 101: only to a client that asked, and only for what it asked.
+    #[cold]
     fn take_switch<N: Net>(
         &self,
         exchange: &mut Exchange,
@@ -228,6 +229,7 @@ impl Session {
     }
 
     /// Which wait it was that the deadline ended.
+    #[cold]
     pub(super) fn relay_expired<N: Net>(&mut self, world: &mut World<N>) -> Step {
         let fault = match self.exchange.as_ref() {
             Some(exchange) => waiting_for(exchange),
@@ -237,6 +239,7 @@ impl Session {
     }
 }
 
+#[cold]
 fn take_interim<N: Net>(
     exchange: &mut Exchange,
     len: usize,
