@@ -18,6 +18,7 @@ use tidegate::config::{BackendConfig, ProxyConfig};
 use tidegate::record::stats::Snapshot;
 use tidegate::run::{RunningProxy, start_proxy};
 
+#[allow(unused_imports)] // as above
 pub use origin::{Origin, OriginConn};
 
 /// How long anything may take; long, since other work may share the machine.
@@ -79,6 +80,11 @@ impl ProxyUnderTest {
     /// Its log, if it was asked for one.
     pub fn log_path(&self) -> PathBuf {
         self.log.as_ref().unwrap().1.clone()
+    }
+
+    /// Where it shows what it does.
+    pub fn board(&self) -> &tidegate::dashboard::Board {
+        &self.running.as_ref().unwrap().board
     }
 
     /// Begins a graceful stop.
