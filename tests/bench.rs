@@ -254,7 +254,11 @@ fn what_cannot_be_meant_is_refused_in_a_line() {
     };
     let good = "[[scenario]]\nname = \"x\"\n";
     let rows: &[(&str, &[&str], &str)] = &[
-        ("[[scenario]]\nname = \"x\"\nclient-keepaliv = true\n", &[], "scenario.toml:3:1: unknown key 'client-keepaliv'"),
+        (
+            "[[scenario]]\nname = \"x\"\nclient-keepaliv = true\n",
+            &[],
+            "scenario.toml:3:1: unknown key 'client-keepaliv'",
+        ),
         ("[load]\nrounds = 2\n[[scenario]\n", &[], "scenario.toml:3:"),
         ("[[scenario]]\nname = \"x\"\nupstream = \"both\"\n", &[], "scenario.toml:3:12: upstream 'both'"),
         (good, &["--rounds", "0"], "--rounds '0': must be from 1"),
