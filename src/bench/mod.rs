@@ -39,7 +39,9 @@ mod wrk;
 
 use plan::Plan;
 use screen::Screen;
-use turn::{Seeds, Stage};
+use turn::Stage;
+
+pub(crate) use turn::Seeds;
 
 /// Where the children's complaints go, in the run directory.
 const MESSAGES: &str = "children.log";
@@ -159,7 +161,7 @@ fn all_turns(
 }
 
 /// The run before its first round.
-fn blank(config: &BenchConfig) -> RunFile {
+pub(crate) fn blank(config: &BenchConfig) -> RunFile {
     let with_wrk = config.load.driver == Driver::Wrk;
     let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
     RunFile {
@@ -181,7 +183,8 @@ fn named(plan: &Plan, ports: &[u16]) -> Vec<Named> {
     pairs.map(|(one, port)| Named { id: one.id.clone(), address: format!("127.0.0.1:{port}") }).collect()
 }
 
-fn scenario(plan: &Plan, load: &LoadPlan) -> Scenario {
+/// The scenario before its first round.
+pub(crate) fn scenario(plan: &Plan, load: &LoadPlan) -> Scenario {
     Scenario {
         name: plan.name.clone(),
         routing: plan.routing.name().to_owned(),

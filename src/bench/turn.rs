@@ -15,6 +15,7 @@ use super::drive::{self, Driven};
 use super::plan::{BackendPlan, Plan};
 use super::screen::Screen;
 use super::{LoadPlan, MESSAGES};
+use crate::balance::Average;
 use crate::cli::Failure;
 use crate::config::value::Value as _;
 use crate::report::run::Round;
@@ -36,7 +37,7 @@ pub(super) struct Stage<'a> {
 
 /// What is drawn from what in a round, the same for all its scenarios.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Seeds {
+pub(crate) struct Seeds {
     round: u64,
 }
 
@@ -48,18 +49,30 @@ pub(super) struct Done {
 }
 
 impl Seeds {
-    pub(super) fn of_round(seed: u64, round: u32) -> Seeds {
+    pub(crate) fn of_round(seed: u64, round: u32) -> Seeds {
         // The generator mixes: neighbouring rounds have nothing in common.
         Seeds { round: fastrand::Rng::with_seed(seed ^ (u64::from(round) << 32)).u64(..) }
     }
 
     /// Of the arrivals.
-    pub(super) fn load(self) -> u64 {
+    pub(crate) fn load(self) -> u64 {
         self.round
     }
 
-    fn backend(self, place: usize) -> u64 {
-        self.round.wrapping_add(1 + place as u64)
+    /// Of the policy's own choices, where it is not a process that seeds itself.
+    pub(crate) fn policy(self) -> u64 {
+        self.drawn(0)
+    }
+
+    /// Drawn once rather than next to each other: the generator's sequences of neighbouring seeds go together so far that
+    /// a queue fed by one and served by the other is a tenth longer than it ought to be.
+    fn drawn(self, stream: u64) -> u64 {
+        fastrand::Rng::with_seed(self.round.wrapping_add(stream)).u64(..)
+    }
+
+    /// Of the backend in this place.
+    pub(crate) fn backend(self, place: usize) -> u64 {
+        self.drawn(1 + place as u64)
     }
 }
 
@@ -143,7 +156,14 @@ impl Stage<'_> {
                 .to_vec();
         let mut say = |flag: &str, value: &OsStr| words.push(flag_with(flag, value));
         say("backend", listed.join(",").as_ref());
-        say("routing", plan.routing.name().as_ref());
+        say("routing", plan.routing.routing.name().as_ref());
+        let options = plan.routing.options();
+        if options.tail {
+            say("objective", "tail".as_ref());
+        }
+        if options.average == Average::Sma {
+            say("least-time-average", "sma".as_ref());
+        }
         say("upstream", plan.upstream.to_string().as_ref());
         say("client-keepalive", plan.client_keepalive.show().as_ref());
         say("log", csv.as_os_str());

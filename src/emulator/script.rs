@@ -114,6 +114,11 @@ impl Script {
         (self.begins.iter().filter(|at| **at >= life).count(), self.begins.len())
     }
 
+    /// Since when, from its start, it listens or does not, by time; it does at first.
+    pub(crate) fn listens(&self) -> &[(Duration, bool)] {
+        &self.listens
+    }
+
     fn add(&mut self, table: Table) -> Result<(), String> {
         let times = match (&table.every, &table.times) {
             (None, None) => 1,

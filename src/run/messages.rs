@@ -45,7 +45,7 @@ pub(super) fn tell(running: &RunningProxy, config: &ProxyConfig, settings: &Sett
     tracing::info!(
         "balancing over {} with {}, {} upstream connections",
         backends.join(", "),
-        config.routing,
+        config.variant(),
         config.upstream
     );
     match &config.log {
@@ -67,7 +67,9 @@ pub(super) fn tell_what_stays(started: &ProxyConfig, wanted: &ProxyConfig) {
     let stays = [
         ("listen", started.listen != wanted.listen),
         ("admin", started.admin != wanted.admin),
+        ("admin-host", started.admin_hosts != wanted.admin_hosts),
         ("log", started.log != wanted.log),
+        ("shadow-log", started.shadow_log != wanted.shadow_log),
         ("log-decisions", started.log_decisions != wanted.log_decisions),
         ("max-clients", started.max_clients != wanted.max_clients),
         ("drain-delay", started.drain_delay != wanted.drain_delay),
