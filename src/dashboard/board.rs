@@ -6,19 +6,25 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::decisions::{DecisionView, Decisions};
 use crate::record::stats::Snapshot;
 
 /// The latest figures, and whether the proxy takes new work.
 #[derive(Debug)]
 pub struct Board {
     latest: Mutex<Arc<Snapshot>>,
+    decisions: Mutex<Arc<Decisions>>,
     ready: AtomicBool,
 }
 
 impl Board {
     /// A board that shows `first`, of a proxy that is ready.
     pub fn new(first: Snapshot) -> Board {
-        Board { latest: Mutex::new(Arc::new(first)), ready: AtomicBool::new(true) }
+        Board {
+            latest: Mutex::new(Arc::new(first)),
+            decisions: Mutex::default(),
+            ready: AtomicBool::new(true),
+        }
     }
 
     /// Shows `snapshot` from now on.
@@ -32,6 +38,18 @@ impl Board {
         self.lock().clone()
     }
 
+    /// Shows these decisions from now on.
+    pub fn set_decisions(&self, decisions: Decisions) {
+        let before = std::mem::replace(&mut *self.lock_decisions(), Arc::new(decisions));
+        drop(before); // after the lock is given up
+    }
+
+    /// The decisions shown last, newest first, put into words by whoever asks.
+    pub fn decisions(&self) -> Vec<DecisionView> {
+        let decisions = self.lock_decisions().clone();
+        decisions.views()
+    }
+
     /// Says whether new work is welcome.
     pub fn set_ready(&self, ready: bool) {
         self.ready.store(ready, Ordering::Relaxed);
@@ -40,6 +58,10 @@ impl Board {
     /// Whether new work is welcome.
     pub fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Relaxed)
+    }
+
+    fn lock_decisions(&self) -> MutexGuard<'_, Arc<Decisions>> {
+        self.decisions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Arc<Snapshot>> {

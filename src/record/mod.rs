@@ -8,6 +8,7 @@
 pub mod batch;
 pub mod console;
 pub mod row;
+pub mod shadow_log;
 mod sink;
 pub mod stats;
 pub mod trace;
