@@ -257,7 +257,7 @@ fn each_bad_input_gets_one_line() {
         (&["simulate", "--seeds", "0"], &["--seeds", "'0'", "from 1"]),
         (&["simulate", "--seeds", "x"], &["--seeds", "'x'"]),
         (&["simulate", "--routing", "p2c,p2c"], &["--routing", "'p2c'", "twice"]),
-        (&["simulate", "--objective", "best"], &["--objective", "'best'", "mean, tail"]),
+        (&["simulate", "--routing", "elastic:best"], &["--routing", "'elastic:best'", "elastic:tail"]),
         (&["simulate", "--network", "1m"], &["--network", "10s"]),
         (&["simulate", "--duration", "0s"], &["--duration", "'0s'"]),
         (&["simulate", "--arrivals", "poisson"], &["--arrivals", "--rate"]),
@@ -286,7 +286,7 @@ fn each_bad_input_gets_one_line() {
 #[test]
 fn a_slowed_backend_loses_its_share_at_once_and_has_it_back_in_five_seconds() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench-scripts/scenarios/step.toml");
-    let found = summary(&["simulate", file.to_str().unwrap(), "--routing", "elastic", "--seeds", "10"]);
+    let found = summary(&["simulate", file.to_str().unwrap(), "--routing", "elastic", "--seeds", "20"]);
     let row = row(&found, "elastic");
     let slows = row["backends"].as_array().unwrap().iter().position(|it| it["name"] == "slows").unwrap();
     assert_eq!(row["series_step_s"], 1.0);
