@@ -14,7 +14,7 @@ use signal_hook::iterator::Signals;
 use crate::bench::child::announce;
 use crate::cli::Failure;
 use crate::config::{DemoConfig, EmulatorConfig, ProxyConfig, Settings};
-use crate::dashboard::{self, Board};
+use crate::dashboard::{self, Access, Board, Delays};
 use crate::demo;
 use crate::emulator;
 use crate::emulator::script::{self, Script};
@@ -51,6 +51,7 @@ pub struct RunningProxy {
     pub board: Arc<Board>,
     /// The admin address at work, if there is one.
     pub admin: Option<Running>,
+    access: Option<Arc<Access>>,
     inbox: Inbox,
     thread: JoinHandle<Result<Snapshot, Failure>>,
 }
@@ -71,6 +72,15 @@ impl RunningProxy {
         self.control.reload();
     }
 
+    /// Reads the token of its admin address anew; the old one stays when that fails.
+    pub fn reload_token(&self, config: &ProxyConfig) {
+        let (Some(access), Some(path)) = (&self.access, &config.admin_token_file) else { return };
+        match dashboard::open::read_token(path) {
+            Ok(token) => access.set_token(token),
+            Err(complaint) => tracing::error!("the token stays as it was: {complaint}"),
+        }
+    }
+
     /// Waits until it has ended by an order from elsewhere.
     ///
     /// # Errors
@@ -85,24 +95,37 @@ impl RunningProxy {
     }
 }
 
-/// Opens everything a proxy needs and starts its thread. `ended` runs on that thread when the proxy has stopped,
-/// whatever the reason.
+/// Opens everything a proxy needs and starts its thread: [`start_demo_proxy`] without backends of this process.
 ///
 /// # Errors
-/// One line: what cannot be opened and which flag names it.
+/// As there.
 pub fn start_proxy(
     config: ProxyConfig,
     ended: impl FnOnce() + Send + 'static,
 ) -> Result<RunningProxy, Failure> {
+    start_demo_proxy(config, None, ended)
+}
+
+/// Opens everything a proxy needs and starts its thread. `delays` are those of backends in this process. `ended` runs on
+/// that thread when the proxy has stopped, whatever the reason.
+///
+/// # Errors
+/// One line: what cannot be opened and which flag names it.
+pub fn start_demo_proxy(
+    config: ProxyConfig,
+    delays: Option<Delays>,
+    ended: impl FnOnce() + Send + 'static,
+) -> Result<RunningProxy, Failure> {
     let listener =
         net::listen(config.listen).map_err(|error| cannot_listen("--listen", config.listen, &error))?;
-    start_on(listener, config, ended)
+    start_on(listener, config, delays, ended)
 }
 
 /// The same on a listener that is there already; `config.listen` does not count.
 fn start_on(
     listener: TcpListener,
     mut config: ProxyConfig,
+    delays: Option<Delays>,
     ended: impl FnOnce() + Send + 'static,
 ) -> Result<RunningProxy, Failure> {
     let clients_max = clients_max(&config);
@@ -110,6 +133,7 @@ fn start_on(
     config.listen = address; // with the port found, when any would do
     let drain = DrainTimes { delay: config.drain_delay, timeout: config.drain_timeout };
     let reactor = Reactor::new(listener, drain).map_err(|error| runtime("event loop", &error))?;
+    let token = dashboard::open::token(&config).map_err(Failure::Usage)?;
     if let Some(admin) = config.admin {
         // Before the last log is overwritten for nothing.
         drop(net::listen(admin).map_err(|error| cannot_listen("--admin", admin, &error))?);
@@ -138,12 +162,15 @@ fn start_on(
         seed: fastrand::u64(..),
     };
     let sockets = Sockets::new(reactor.registry().map_err(|error| runtime("event loop", &error))?);
-    let mut world =
-        World::new(sockets, setup).map_err(|error| Failure::Runtime(format!("histograms: {error}")))?;
-    let board = world.show();
+    let mut world = World::new(sockets, setup);
+    let board = world.show(reactor.wall(), admin_address.is_some());
+    let mut access = None;
     let admin = match admin_address {
         Some(address) => {
-            let started = dashboard::start(address, board.clone());
+            let (board, control) = (board.clone(), reactor.control());
+            let view = dashboard::open::view(&world.config, address, board, token, control, delays);
+            access = Some(view.access.clone());
+            let started = dashboard::start(address, view);
             Some(started.map_err(|error| cannot_listen("--admin", address, &error))?)
         }
         None => None,
@@ -154,12 +181,13 @@ fn start_on(
         .spawn(move || {
             let mut proxy = Proxy::new(world);
             let result = reactor.run(&mut proxy).map_err(|error| runtime("event loop", &error));
-            let figures = proxy.world.snapshot(proxy.world.now);
+            let wall = proxy.world.wall();
+            let figures = proxy.world.snapshot(wall, true);
             ended();
             result.map(|()| figures)
         })
         .map_err(|error| runtime("reactor thread", &error))?;
-    Ok(RunningProxy { address, control, board, admin, inbox, thread })
+    Ok(RunningProxy { address, control, board, admin, access, inbox, thread })
 }
 
 /// `tidegate proxy`, until told to stop.
@@ -172,7 +200,7 @@ pub fn proxy(settings: &Settings) -> Result<(), Failure> {
     let handle = signals.handle();
     let handed_over = systemd::listener().map_err(|error| runtime("LISTEN_FDS", &error))?;
     let running = match handed_over {
-        Some(listener) => start_on(listener, config.clone(), move || handle.close())?,
+        Some(listener) => start_on(listener, config.clone(), None, move || handle.close())?,
         None => start_proxy(config.clone(), move || handle.close())?,
     };
     tell(&running, &config, settings);
@@ -182,11 +210,15 @@ pub fn proxy(settings: &Settings) -> Result<(), Failure> {
     for signal in &mut signals {
         match signal {
             SIGUSR1 => running.control.reopen_log(),
-            SIGHUP if settings.file.is_none() => tracing::warn!("nothing to reload: there is no --config"),
+            SIGHUP if settings.file.is_none() => {
+                running.reload_token(&config);
+                tracing::warn!("nothing to reload but a token: there is no --config");
+            }
             SIGHUP => match settings.load() {
                 Ok(loaded) => {
                     systemd::reloading();
                     tell_what_stays(&config, &loaded.config);
+                    running.reload_token(&loaded.config);
                     running.reload(loaded.config);
                     systemd::ready(running.address);
                 }
@@ -237,19 +269,21 @@ pub fn demo(config: &DemoConfig) -> Result<(), Failure> {
 #[derive(Default)]
 struct InProcess {
     backends: Vec<Running>,
+    delays: Delays,
     proxy: Option<RunningProxy>,
 }
 
 impl demo::Stage for InProcess {
     fn start_backend(&mut self, config: &EmulatorConfig) -> std::io::Result<SocketAddr> {
-        let running = emulator::start(config)?;
+        let (running, delay_us) = emulator::start_delayed(config)?;
         let address = running.address;
+        self.delays.push((format!("http://{address}"), delay_us));
         self.backends.push(running);
         Ok(address)
     }
 
     fn start_proxy(&mut self, config: ProxyConfig) -> Result<SocketAddr, Failure> {
-        let running = start_proxy(config, || {})?;
+        let running = start_demo_proxy(config, Some(self.delays.clone()), || {})?;
         let address = running.address;
         self.proxy = Some(running);
         Ok(address)
