@@ -1,0 +1,183 @@
+// What has been heard from the proxy: one hour of seconds, the latest requests, decisions and events, and a cut of
+// it all into as many bins as a chart has pixels. Nothing here touches the page or the network.
+
+const SECONDS_MAX = 3600;
+const ROWS_MAX = 200;
+const EVENTS_MAX = 500;
+const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400];
+
+export class Model {
+  constructor() { this.reset(); }
+
+  reset() {
+    this.stats = null;
+    this.bounds = []; // upper bounds of the heat buckets, ms
+    this.seconds = [];
+    this.series = []; // URLs of every backend seen, in order of first sight: the identity of a line
+    this.ids = []; // of the backends of the second heard last, in its order
+    this.requests = []; // newest first
+    this.decisions = []; // newest first
+    this.decisionsEnabled = null;
+    this.events = []; // oldest first
+    this.lastSeq = 0;
+  }
+
+  seriesOf(url) {
+    const at = this.series.indexOf(url);
+    return at >= 0 ? at : this.series.push(url) - 1;
+  }
+
+  // True when another process answers now: its numbers start again.
+  setStats(stats) {
+    const other = this.stats && this.stats.started !== stats.started;
+    if (other) this.reset();
+    this.stats = stats;
+    for (const backend of stats.backends) this.seriesOf(backend.url);
+    return Boolean(other);
+  }
+
+  addHistory(history) {
+    this.bounds = history.bounds_us.map((bound) => bound / 1000);
+    for (const second of history.seconds) this.addSecond(second);
+  }
+
+  addSecond(second) {
+    if (second.seq <= this.lastSeq) return false;
+    this.lastSeq = second.seq;
+    if (second.urls) this.ids = second.urls.map((url) => this.seriesOf(url));
+    else if (this.ids.length !== second.backends.length && this.stats) this.ids = this.stats.backends.map((backend) => this.seriesOf(backend.url));
+    second.ids = this.ids;
+    this.seconds.push(second);
+    if (this.seconds.length > SECONDS_MAX && this.stats?.live !== false) this.seconds.splice(0, this.seconds.length - SECONDS_MAX);
+    return true;
+  }
+
+  addRequests(rows) { this.requests = newest(this.requests, rows, ROWS_MAX); }
+
+  setDecisions(answer) {
+    this.decisionsEnabled = answer.enabled;
+    this.decisions = answer.decisions.slice(0, ROWS_MAX);
+  }
+
+  addEvents(events) {
+    const seen = new Set(this.events.map((event) => event.seq));
+    this.events.push(...events.filter((event) => !seen.has(event.seq)));
+    this.events.sort((a, b) => a.seq - b.seq);
+    if (this.events.length > EVENTS_MAX) this.events.splice(0, this.events.length - EVENTS_MAX);
+  }
+
+  first() { return this.seconds[0]?.t ?? null; }
+  last() { return this.seconds.at(-1)?.t ?? null; }
+
+  // Index of the first second later than t.
+  after(t) {
+    let [low, high] = [0, this.seconds.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.seconds[middle].t <= t) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  at(t) { return this.seconds[Math.min(this.after(t + 500), this.seconds.length) - 1] ?? this.seconds[0] ?? null; }
+
+  // The seconds in (t0, t1] in at most `most` bins of a round number of seconds each.
+  frame(t0, t1, most) {
+    const span = Math.max(1, Math.round((t1 - t0) / 1000));
+    const step = STEPS_S.find((seconds) => span / seconds <= most) ?? STEPS_S.at(-1);
+    const origin = this.first() ?? t1;
+    const slot = (t) => Math.floor(Math.round((t - origin) / 1000) / step); // rounds away a late tick
+    const [low, high] = [this.after(t0), this.after(t1)];
+    const begin = slot(t0 + 1000);
+    const n = Math.max(1, slot(t1) - begin + 1);
+    const frame = emptyFrame(n, this.series.length, this.bounds.length);
+    Object.assign(frame, { t0, t1, step, low, high, time: (bin) => origin + ((begin + bin) * step + (step - 1) / 2) * 1000 });
+    for (let at = low; at < high; at++) {
+      const bin = slot(this.seconds[at].t) - begin;
+      if (bin >= 0 && bin < n) addToFrame(frame, this.seconds[at], bin);
+    }
+    finishFrame(frame);
+    frame.events = this.events.filter((event) => event.t > t0 && event.t <= t1);
+    return frame;
+  }
+
+  // Counts per heat bucket over (t0, t1].
+  heat(t0, t1) {
+    const counts = new Float64Array(this.bounds.length);
+    for (let at = this.after(t0), end = this.after(t1); at < end; at++) for (const [bucket, count] of this.seconds[at].heat) counts[bucket] += count;
+    return counts;
+  }
+
+  // The latency below which a share `q` lies, interpolated within its bucket; null without any.
+  quantile(counts, q) {
+    const total = counts.reduce((sum, count) => sum + count, 0);
+    if (!total) return null;
+    let left = q * total;
+    for (let at = 0; at < counts.length; at++) {
+      if (left <= counts[at] && counts[at] > 0) {
+        const top = this.bounds[at];
+        const bottom = at ? this.bounds[at - 1] : top / 2;
+        return bottom * (top / bottom) ** (left / counts[at]);
+      }
+      left -= counts[at];
+    }
+    return this.bounds.at(-1);
+  }
+}
+
+function newest(rows, more, most) {
+  const seen = new Set(rows.map((row) => row.seq));
+  return [...more.filter((row) => !seen.has(row.seq)), ...rows].sort((a, b) => b.seq - a.seq).slice(0, most);
+}
+
+const SUMS = ['requests', 'errors', 'retries', 'ejections'];
+const MEANS = ['p50_ms', 'p95_ms', 'p99_ms', 'mean_ms', 'overhead_us'];
+const OF_BACKEND = ['p50_ms', 'p95_ms', 'mean_ms', 'score'];
+
+function emptyFrame(n, series, buckets) {
+  const frame = { n, buckets, seconds: new Uint32Array(n), in_flight: new Float64Array(n), heat: new Float64Array(n * buckets), heatMax: 0 };
+  for (const name of SUMS) frame[name] = new Float64Array(n);
+  for (const name of MEANS) { frame[name] = new Float64Array(n); frame[`${name}#`] = new Float64Array(n); }
+  frame.series = Array.from({ length: series }, () => {
+    const one = { requests: new Float64Array(n), errors: new Float64Array(n), total: 0, failed: 0, seen: false };
+    for (const name of OF_BACKEND) { one[name] = new Float64Array(n); one[`${name}#`] = new Float64Array(n); }
+    return one;
+  });
+  return frame;
+}
+
+const isNumber = (value) => value !== null && value !== undefined;
+
+function addToFrame(frame, second, bin) {
+  frame.seconds[bin] += 1;
+  for (const name of SUMS) frame[name][bin] += second[name];
+  frame.in_flight[bin] = Math.max(frame.in_flight[bin], second.in_flight);
+  const weight = Math.max(second.requests, 1);
+  for (const name of MEANS) if (isNumber(second[name])) { frame[name][bin] += second[name] * weight; frame[`${name}#`][bin] += weight; }
+  for (const [bucket, count] of second.heat) frame.heat[bin * frame.buckets + bucket] += count;
+  second.backends.forEach((backend, at) => {
+    const one = frame.series[second.ids[at]];
+    if (!one) return;
+    one.seen = true;
+    one.requests[bin] += backend.requests;
+    one.errors[bin] += backend.errors;
+    one.total += backend.requests;
+    one.failed += backend.errors;
+    const share = Math.max(backend.requests, 1);
+    for (const name of OF_BACKEND) if (isNumber(backend[name])) { one[name][bin] += backend[name] * share; one[`${name}#`][bin] += share; }
+  });
+}
+
+// Sums to means, weighted by requests; NaN where there was nothing to average.
+function finishFrame(frame) {
+  const divide = (holder, names) => {
+    for (const name of names) for (let bin = 0; bin < frame.n; bin++) holder[name][bin] /= holder[`${name}#`][bin];
+  };
+  divide(frame, MEANS);
+  for (const one of frame.series) divide(one, OF_BACKEND);
+  for (const count of frame.heat) if (count > frame.heatMax) frame.heatMax = count;
+  const sum = (values) => values.reduce((total, value) => total + value, 0);
+  frame.total = Object.fromEntries(SUMS.map((name) => [name, sum(frame[name])]));
+  frame.total.seconds = sum(frame.seconds);
+}
