@@ -15,7 +15,7 @@ use tracing_subscriber::filter::LevelFilter;
 use crate::bench::child::announce;
 use crate::cli::Failure;
 use crate::config::{DemoConfig, EmulatorConfig, ProxyConfig, Settings};
-use crate::dashboard::{self, Board};
+use crate::dashboard::{self, About, Board, View};
 use crate::demo;
 use crate::emulator;
 use crate::emulator::script::{self, Script};
@@ -119,12 +119,19 @@ pub fn start_proxy(
         seed: fastrand::u64(..),
     };
     let sockets = Sockets::new(reactor.registry().map_err(|error| runtime("event loop", &error))?);
-    let mut world =
-        World::new(sockets, setup).map_err(|error| Failure::Runtime(format!("histograms: {error}")))?;
-    let board = world.show();
+    let mut world = World::new(sockets, setup);
+    let board = world.show(reactor.wall(), admin_address.is_some());
     let admin = match admin_address {
         Some(address) => {
-            let started = dashboard::start(address, board.clone());
+            let about = About {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                upstream: Some(world.config.upstream.to_string()),
+                listen: Some(world.config.listen.to_string()),
+                workers: 1,
+                ..About::default()
+            };
+            let view = View { about, ..View::of(board.clone()) };
+            let started = dashboard::start(address, view);
             Some(started.map_err(|error| cannot_listen("--admin", address, &error))?)
         }
         None => None,
@@ -135,7 +142,8 @@ pub fn start_proxy(
         .spawn(move || {
             let mut proxy = Proxy::new(world);
             let result = reactor.run(&mut proxy).map_err(|error| runtime("event loop", &error));
-            let figures = proxy.world.snapshot(proxy.world.now);
+            let wall = proxy.world.wall();
+            let figures = proxy.world.snapshot(wall, true);
             ended();
             result.map(|()| figures)
         })

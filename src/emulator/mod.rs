@@ -91,10 +91,10 @@ impl Handler for Emulator {
         self.change(now);
         let latency = self.sampler.draw();
         let delay = self.delay(now, latency);
-        let reply = Reply { status: 200, fields: TEXT_FIELDS, content: Content::Text, delay };
+        let reply = Reply { status: 200, fields: TEXT_FIELDS.into(), content: Content::Text, delay };
         let fails = self.fail_rate > 0.0 && self.failures.f64() < self.fail_rate;
         if !fails && request.path() == b"/echo" {
-            return Reply { fields: ECHO_FIELDS, content: Content::Echo, ..reply };
+            return Reply { fields: ECHO_FIELDS.into(), content: Content::Echo, ..reply };
         }
         if !fails && let Some(count) = self.body_bytes {
             return Reply { content: Content::Fill(count), ..reply };

@@ -8,6 +8,7 @@ use super::World;
 use super::world::table_limits;
 use crate::balance::{Options, Policy};
 use crate::config::ProxyConfig;
+use crate::dashboard::Kind;
 use crate::net::Net;
 use crate::record::row::Names;
 use crate::upstream::budget::RetryBudget;
@@ -17,7 +18,7 @@ impl<N: Net> World<N> {
     /// of it. Addresses listened on and the log's path stay as they were at start.
     pub fn adopt(&mut self, config: Arc<ProxyConfig>) {
         let holds = self.upstreams.adopt(&config.backends, table_limits(&config), self.now);
-        if config.routing == self.config.routing {
+        if config.routing == self.policy.routing() {
             let keep: Vec<Option<usize>> =
                 holds.iter().enumerate().map(|(index, holds)| holds.then_some(index)).collect();
             self.policy.rebuild(&keep);
@@ -29,9 +30,7 @@ impl<N: Net> World<N> {
             self.close(conn, true);
         }
         self.urls = (0..self.upstreams.len()).map(|index| self.upstreams.url(index).to_owned()).collect();
-        if let Err(error) = self.stats.set_backends(&self.urls) {
-            tracing::error!(%error, "statistics keep the old list of backends");
-        }
+        self.stats.set_backends(&self.urls);
         if let Some(log) = &mut self.log {
             log.set_names(Names {
                 routings: vec![config.routing.name().to_owned()],
@@ -47,6 +46,10 @@ impl<N: Net> World<N> {
         self.wake_waiting(); // there may be more places now
         let budget = config.retry_budget;
         self.retry_budget = RetryBudget::new(budget.percent, budget.per_second, self.now);
+        self.tell(Kind::Reload, None, || {
+            let count = config.backends.len();
+            format!("{count} backends with {}; what was ordered on the page no longer holds", config.routing)
+        });
         tracing::info!(
             backends = config.backends.len(),
             routing = config.routing.name(),

@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::probe::Probes;
+use super::show::Showing;
 use crate::balance::{AnyPolicy, Observation, Options, Outcome, Pick, Policy, Stage};
 use crate::buffer::Pool;
 use crate::clock::Time;
 use crate::config::{ProxyConfig, UpstreamMode};
-use crate::dashboard::Board;
+use crate::dashboard::Kind;
 use crate::fault::Fault;
 use crate::http1::date::DateCache;
 use crate::http1::request::RequestHead;
@@ -18,7 +19,7 @@ use crate::http1::response::ResponseHead;
 use crate::net::{Conn, ConnKey, Net, Ready, Role, SessionKey};
 use crate::record::console::Console;
 use crate::record::row::Row;
-use crate::record::stats::{Live, Snapshot, Stats};
+use crate::record::stats::Stats;
 use crate::record::writer::LogHandle;
 use crate::session::Exchange;
 use crate::slab::Slab;
@@ -104,7 +105,7 @@ pub struct World<N: Net> {
     /// Counters and histograms.
     pub stats: Stats,
     pub(super) log: Option<LogHandle>,
-    board: Option<Arc<Board>>,
+    pub(super) showing: Showing,
     #[allow(clippy::vec_box, reason = "an exchange moves between sessions by its address")]
     exchanges: Vec<Box<Exchange>>,
     decision: String,
@@ -115,13 +116,10 @@ pub struct World<N: Net> {
 
 impl<N: Net> World<N> {
     /// A world in which nothing has happened.
-    ///
-    /// # Errors
-    /// When the histograms cannot be made; with their fixed bounds they always can.
-    pub fn new(net: N, setup: Setup) -> Result<World<N>, hdrhistogram::CreationError> {
+    pub fn new(net: N, setup: Setup) -> World<N> {
         let config = setup.config;
         let urls: Vec<String> = config.backends.iter().map(|backend| backend.url.clone()).collect();
-        Ok(World {
+        World {
             now: Time::ZERO,
             net,
             conns: Slab::new(),
@@ -145,8 +143,8 @@ impl<N: Net> World<N> {
             draining: false,
             wants_descriptors: false,
             clients_max: setup.clients_max,
-            board: None,
-            stats: Stats::new(Time::ZERO, &urls)?,
+            showing: Showing::default(),
+            stats: Stats::new(Time::ZERO, &urls),
             inbox: setup.inbox,
             log: setup.log,
             exchanges: Vec::new(),
@@ -155,7 +153,7 @@ impl<N: Net> World<N> {
             urls,
             console: setup.console,
             config,
-        })
+        }
     }
 
     /// An exchange to work with, used or new.
@@ -211,6 +209,15 @@ impl<N: Net> World<N> {
         }
     }
 
+    /// Pays for a retry of what was sent already, if the budget can.
+    pub fn withdraw_retry(&mut self) -> bool {
+        let paid = self.retry_budget.withdraw(self.now);
+        if !paid {
+            self.tell_no_budget();
+        }
+        paid
+    }
+
     /// Whether the configuration allows a failed request to go elsewhere, and there is an elsewhere. The original's
     /// modes retry nothing, unless ejection was asked for.
     pub fn may_go_elsewhere(&self, tried: u64) -> bool {
@@ -245,6 +252,8 @@ impl<N: Net> World<N> {
             Some(Change::Ejected { until, reason }) => {
                 let seconds = until.since(self.now).as_secs_f64();
                 tracing::warn!(backend = self.upstreams.url(backend), %reason, seconds, "backend ejected");
+                self.stats.counters.ejections += 1;
+                self.tell(Kind::Ejected, Some(backend), || format!("{reason}; out for {seconds:.1} s"));
                 self.upstreams.set_unreachable(backend, unreachable);
                 if unreachable {
                     self.revisit(backend);
@@ -252,6 +261,7 @@ impl<N: Net> World<N> {
             }
             Some(Change::Readmitted) => {
                 tracing::info!(backend = self.upstreams.url(backend), "backend readmitted");
+                self.tell(Kind::Readmitted, Some(backend), || "its trial request succeeded".to_owned());
                 self.wake_waiting();
             }
             None => {}
@@ -307,7 +317,7 @@ impl<N: Net> World<N> {
 
     /// Puts a connection into the pool of this backend.
     pub fn check_in(&mut self, backend: usize, conn: ConnKey) {
-        if !self.upstreams.is_configured(backend) {
+        if !self.upstreams.is_open(backend) {
             self.upstreams.closed(backend);
             self.close(conn, true);
             return;
@@ -370,10 +380,15 @@ impl<N: Net> World<N> {
         let facts = exchange.trace.facts(peer, backend, 0, exchange.status);
         let client_gone = matches!(exchange.fault, Some(Fault::ClientGone | Fault::ClientStalled));
         self.stats.record(&facts, client_gone);
-        if let Some(log) = &mut self.log {
-            let reason = exchange.fault.map_or("ok", |fault| fault.reason());
-            log.push(&Row { facts, method: exchange.method(), path: exchange.target(), reason });
+        if self.log.is_none() && !self.stats.is_watched() {
+            return;
         }
+        let reason = exchange.fault.map_or("ok", |fault| fault.reason());
+        let row = Row { facts, method: exchange.method(), path: exchange.target(), reason };
+        if let Some(log) = &mut self.log {
+            log.push(&row);
+        }
+        self.stats.note(&row, reason, client_gone);
     }
 
     /// When rows must be handed over next.
@@ -385,44 +400,6 @@ impl<N: Net> World<N> {
     pub fn flush_log_if_due(&mut self) {
         if let Some(log) = &mut self.log {
             log.flush_if_due(self.now);
-        }
-    }
-
-    /// Begins to show the counts on a board of its own.
-    pub fn show(&mut self) -> Arc<Board> {
-        let board = Arc::new(Board::new(self.snapshot(self.now)));
-        self.board = Some(board.clone());
-        board
-    }
-
-    /// Shows the counts to whoever looks.
-    pub fn publish(&mut self, now: Time) {
-        if let Some(board) = &self.board {
-            board.publish(self.snapshot(now));
-        }
-    }
-
-    /// The counts, and what table and policy know at this moment.
-    pub fn snapshot(&self, now: Time) -> Snapshot {
-        let averages = self.policy.original_averages();
-        let live: Vec<Live> = self
-            .upstreams
-            .candidates()
-            .iter()
-            .enumerate()
-            .map(|(backend, candidate)| Live {
-                in_flight: candidate.in_flight,
-                sma_ms: averages.and_then(|averages| averages.sma(backend)),
-                ewma_ms: averages.and_then(|averages| averages.ewma(backend)),
-            })
-            .collect();
-        self.stats.snapshot(now, self.config.routing.name(), &live)
-    }
-
-    /// Readiness fails from now on.
-    pub fn set_unready(&mut self) {
-        if let Some(board) = &self.board {
-            board.set_ready(false);
         }
     }
 
