@@ -77,7 +77,8 @@ impl Browser {
         };
         let target = browser.call("Target.createTarget", json!({"url": "about:blank"}));
         let attach = json!({"targetId": target["targetId"], "flatten": true});
-        browser.session = browser.call("Target.attachToTarget", attach)["sessionId"].as_str().unwrap().to_owned();
+        browser.session =
+            browser.call("Target.attachToTarget", attach)["sessionId"].as_str().unwrap().to_owned();
         for domain in ["Page", "Runtime", "Log", "Network"] {
             browser.call(&format!("{domain}.enable"), json!({}));
         }
@@ -115,6 +116,8 @@ impl Browser {
     pub fn open(&mut self, url: &str) {
         self.call("Page.navigate", json!({"url": "about:blank"}));
         self.call("Page.navigate", json!({"url": url}));
+        let base = url.split('#').next().unwrap_or(url);
+        self.wait(&format!("location.href.startsWith('{base}') && document.readyState === 'complete'"));
     }
 
     /// The value of an expression; promises are awaited.
@@ -136,9 +139,16 @@ impl Browser {
     /// Waits until an expression is true.
     pub fn wait(&mut self, expression: &str) {
         let deadline = Instant::now() + PATIENCE;
-        let guarded = format!("(() => {{ try {{ return Boolean({expression}) }} catch {{ return false }} }})()");
+        let guarded =
+            format!("(() => {{ try {{ return Boolean({expression}) }} catch {{ return false }} }})()");
         while self.eval(&guarded) != true {
-            assert!(Instant::now() < deadline, "waited in vain for {expression}");
+            if Instant::now() > deadline {
+                let seen = self
+                    .text("location.href + ', focus on ' + document.activeElement?.outerHTML.slice(0, 200)");
+                let told: Vec<_> =
+                    self.events.iter().filter(|(method, _)| method.starts_with("Runtime.e")).collect();
+                panic!("waited in vain for {expression}; at {seen}; {told:?}");
+            }
             std::thread::sleep(LOOK_EVERY);
         }
     }
@@ -154,7 +164,9 @@ impl Browser {
     /// Drags across an element, from one share of its width to another.
     pub fn drag(&mut self, selector: &str, from: f64, to: f64) {
         let (_, y) = self.middle(selector);
-        let bounds = self.eval(&format!("(b => [b.left, b.width])(document.querySelector('{selector}').getBoundingClientRect())"));
+        let bounds = self.eval(&format!(
+            "(b => [b.left, b.width])(document.querySelector({selector:?}).getBoundingClientRect())"
+        ));
         let x = |share: f64| bounds[0].as_f64().unwrap() + share * bounds[1].as_f64().unwrap();
         self.mouse("mouseMoved", x(from), y);
         self.mouse("mousePressed", x(from), y);
@@ -167,7 +179,7 @@ impl Browser {
     fn middle(&mut self, selector: &str) -> (f64, f64) {
         let script = format!(
             "(e => {{ e.scrollIntoView({{block: 'center'}}); const b = e.getBoundingClientRect(); \
-             return [b.left + b.width / 2, b.top + b.height / 2] }})(document.querySelector('{selector}'))"
+             return [b.left + b.width / 2, b.top + b.height / 2] }})(document.querySelector({selector:?}))"
         );
         let at = self.eval(&script);
         (at[0].as_f64().unwrap(), at[1].as_f64().unwrap())
@@ -203,7 +215,8 @@ impl Browser {
             "ArrowDown" => 40,
             _ => 0,
         };
-        let mut params = json!({"type": "keyDown", "key": key, "modifiers": modifiers, "windowsVirtualKeyCode": code});
+        let mut params =
+            json!({"type": "keyDown", "key": key, "modifiers": modifiers, "windowsVirtualKeyCode": code});
         if key.chars().count() == 1 {
             params["text"] = key.into();
         } else if key == "Enter" {
@@ -260,8 +273,11 @@ fn find() -> Option<PathBuf> {
 
 fn base64(text: &str) -> Vec<u8> {
     const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let digits: Vec<u32> =
-        text.bytes().filter_map(|byte| ALPHABET.iter().position(|one| *one == byte)).map(|at| at as u32).collect();
+    let digits: Vec<u32> = text
+        .bytes()
+        .filter_map(|byte| ALPHABET.iter().position(|one| *one == byte))
+        .map(|at| at as u32)
+        .collect();
     let mut bytes = Vec::new();
     for four in digits.chunks(4) {
         let word = four.iter().enumerate().fold(0, |word, (at, digit)| word | digit << (18 - 6 * at));

@@ -21,7 +21,9 @@ export function linear(area, top, bottom = 0) {
   return { y: (value) => area.y + area.h * (1 - (value - bottom) / (high - bottom)), ticks };
 }
 
-export function logarithmic(area, low, high) {
+export function logarithmic(area, lowest, highest) {
+  const high = highest > 0 && Number.isFinite(highest) ? highest : 1;
+  const low = lowest > 0 && lowest <= high ? lowest : high / 10;
   const from = Math.floor(Math.log10(Math.max(low, 1e-6)) * 3) / 3;
   const to = Math.max(Math.ceil(Math.log10(Math.max(high, 1e-6)) * 3) / 3, from + 1 / 3);
   const ticks = [];

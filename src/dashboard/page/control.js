@@ -41,6 +41,7 @@ export function ask({ title, words, fields = [], verb, run }) {
     go.disabled = false;
   });
   dialog.replaceChildren(form);
+  dialog.setAttribute('aria-labelledby', 'control-h');
   dialog.showModal();
   (inputs[0]?.[1].querySelector('input') ?? (secret.value ? go : secret)).focus();
   return new Promise((closed) => { dialog.addEventListener('close', () => closed(), { once: true }); });

@@ -18,6 +18,7 @@ export function openHelp() {
     h('p', { class: 'soft' }, 'Drag on any chart to zoom, double-click to return. A backend in the legend can be switched off; with Alt or Shift held, all others. The address of this page holds the whole view: pass it on.'),
     h('label', { class: 'check', for: 'single-keys' }, keys, 'Single-letter keys'),
     h('div', { class: 'ends' }, h('button', { type: 'button', onclick: () => dialog.close() }, 'Close'))));
+  dialog.setAttribute('aria-labelledby', 'help-h');
   dialog.showModal();
 }
 

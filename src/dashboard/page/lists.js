@@ -23,7 +23,6 @@ export class Requests {
   update() {
     const { shown } = this.app;
     text($('requests-note'), `newest first, at most ${ROWS}; averages in ms right after the request, SMA / EWMA`);
-    if (!isNear($('requests'))) return;
     const urls = shown.stats.backends.map((backend) => backend.url);
     const each = urls.length <= AVERAGES_MAX;
     const key = `${urls.join()}`;
@@ -35,6 +34,7 @@ export class Requests {
       const headings = [['Time', true], ['Port', true], ['Latency ms'], ['Status'], ['Request', true], ['Attempts'], ['Outcome', true], ...averages];
       this.head.replaceChildren(...headings.map(([name, left]) => h('th', { scope: 'col', class: left ? 'l' : null }, name)));
     }
+    if (!isNear($('requests'))) return;
     const seen = new Map();
     const elements = shown.requests.map((row) => {
       const element = this.rows.get(row.seq) ?? this.row(row, urls, each);

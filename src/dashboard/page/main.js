@@ -1,7 +1,7 @@
 // Puts the page together: one model, one view, one frame of numbers, and parts that draw themselves from it.
 
 import { $, h, text, announce } from './dom.js';
-import { Model } from './model.js';
+import { Model, isAnother } from './model.js';
 import { Feed } from './feed.js';
 import { view, set, toggle, read, range, onChange, followAddress, isPaused, WINDOWS, WINDOW_NAMES } from './view.js';
 import { refresh, swatch, repaintSwatches } from './palette.js';
@@ -37,7 +37,7 @@ function build() {
   $('curve').append(curve.element);
   parts = [new Tiles(app), ...figures, curve, new Bars(app), new Backends(app), new Shadow(app), new Inspector(app), new Requests(app), new Events(app), new RoutingControl(app)];
   app.overview = h('canvas', { role: 'img', 'aria-label': 'Requests per second over everything kept, with the window marked' });
-  app.scrub = h('input', { type: 'range', id: 'scrub', step: '1000', oninput: () => scrub(Number(app.scrub.value)) });
+  app.scrub = h('input', { type: 'range', id: 'scrub', min: '0', step: '1', oninput: () => scrub(model.first() + 1000 * Number(app.scrub.value)) });
   app.scrubNote = h('output', { for: 'scrub' });
   $('overview').append(app.overview, h('label', { for: 'scrub' }, 'Moment', app.scrub, app.scrubNote));
   fillMenu(app, $('export').querySelector('.menu-in'));
@@ -52,7 +52,7 @@ function schedule() {
 
 function render() {
   if (!model.stats) return;
-  if (!isPaused() || !app.shown || app.shown.stats.started !== model.stats.started) takeShown();
+  if (!isPaused() || !app.shown || isAnother(app.shown.stats, model.stats)) takeShown();
   if (!parts.length) build();
   app.names = shortNames(model.series);
   const [t0, t1] = range(model);
@@ -89,9 +89,10 @@ function bar() {
   text($('theme'), `Theme: ${view.theme}`);
   text($('range'), spanInWords(app.frame));
   const [first, last] = [model.first() ?? 0, model.last() ?? 0];
-  Object.assign(app.scrub, { min: String(first), max: String(last) });
-  app.scrub.value = String(view.zoom?.[1] ?? view.at ?? last);
   const at = view.zoom?.[1] ?? view.at;
+  const steps = (t) => String(Math.max(0, Math.round((t - first) / 1000)));
+  app.scrub.max = steps(last);
+  app.scrub.value = steps(at ?? last);
   text(app.scrubNote, at ? clock(at) : live ? 'now' : 'the end');
   app.scrub.setAttribute('aria-valuetext', at ? clock(at) : live ? 'now' : 'the end');
 }

@@ -29,7 +29,7 @@ export class Model {
 
   // True when another process answers now: its numbers start again.
   setStats(stats) {
-    const other = this.stats && this.stats.started !== stats.started;
+    const other = this.stats && isAnother(this.stats, stats);
     if (other) this.reset();
     this.stats = stats;
     for (const backend of stats.backends) this.seriesOf(backend.url);
@@ -125,6 +125,10 @@ export class Model {
     return this.bounds.at(-1);
   }
 }
+
+// The start may be worked out anew each time, from a clock that is corrected meanwhile.
+const START_MS = 3000;
+export const isAnother = (stats, later) => Math.abs(stats.started - later.started) > START_MS || later.requests < stats.requests;
 
 function newest(rows, more, most) {
   const seen = new Set(rows.map((row) => row.seq));

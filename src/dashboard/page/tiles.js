@@ -2,7 +2,7 @@
 
 import { h, $, text } from './dom.js';
 import { colours } from './palette.js';
-import { number, compact, count, percent, latency, ms, duration } from './format.js';
+import { number, compact, count, percent, latency, ms, duration, host } from './format.js';
 import { view } from './view.js';
 
 const SPARK_S = 60;
@@ -69,8 +69,17 @@ export class Tiles {
       text(tile.below, below);
       if (tile.canvas) sparkline(tile.canvas, thin(last.map(tile.spark)));
     }
-    text($('sentence'), app.shown.stats.sentence ?? 'none yet');
+    text($('sentence'), app.shown.stats.sentence ?? inWords(app));
   }
+}
+
+// Of proxies that do not explain themselves: what became of the last request.
+function inWords(app) {
+  const [last] = app.shown.requests;
+  const url = app.shown.stats.backends[last?.backend]?.url;
+  if (!url) return 'none yet';
+  const average = last.averages?.[last.backend];
+  return `Chose ${host(url)} for ${[last.method, last.path].filter(Boolean).join(' ') || 'a request'}: ${last.status || 'no answer'} in ${ms(last.latency_ms)}${average ? `; its averages are now ${ms(average.sma_ms)} (SMA) and ${ms(average.ewma_ms)} (EWMA)` : ''}.`;
 }
 
 // At most so many points as can be told apart: means of neighbours.

@@ -2,6 +2,7 @@
 
 export const WINDOWS = { '1m': 60, '5m': 300, '15m': 900, '1h': 3600, all: null };
 export const WINDOW_NAMES = { '1m': '1 min', '5m': '5 min', '15m': '15 min', '1h': '1 h', all: 'All' };
+const YOUNG_MS = 60000;
 const DEFAULTS = { w: '5m', at: null, zoom: null, sort: '', log: false, rate: false, theme: 'auto', open: [], hide: [], q: '', why: '', keys: true };
 
 export const view = { ...DEFAULTS };
@@ -72,5 +73,7 @@ export function range(model) {
   if (view.w === 'all') return [first, Math.max(last, first + 1000)];
   const span = WINDOWS[view.w] * 1000;
   const end = view.at ?? last;
-  return model.stats?.live === false ? [Math.max(end - span, first), Math.max(end, Math.min(first + span, last))] : [end - span, end];
+  if (model.stats?.live === false) return [Math.max(end - span, first), Math.max(end, Math.min(first + span, last))];
+  // A young proxy is not shown as an empty window with a sliver at its end.
+  return [Math.max(end - span, Math.min(first, end - YOUNG_MS)), end];
 }
