@@ -237,40 +237,30 @@ export function drawOverview(app, canvas) {
   const ctx = canvas.getContext('2d');
   ctx.scale(scale, scale);
   const theme = colours();
-  const first = model.first() - 1000;
-  const span = Math.max(model.last() - first, 1000);
-  const all = model.frame(first, model.last(), width);
-  const area = { x: 0, y: 2, w: width, h: height - 4, width, height };
-  const rate = (bin) => all.requests[bin] / Math.max(1, all.seconds[bin]);
-  const top = all.requests.reduce((most, _, bin) => Math.max(most, rate(bin)), 1);
-  ctx.fillStyle = theme.grid;
-  ctx.beginPath();
-  for (let bin = 0; bin < all.n; bin++) {
-    const [left, right] = binEdges(area, all, bin);
-    const tall = (rate(bin) / top) * area.h;
-    ctx.rect(left, height - tall, right - left, tall);
-  }
-  ctx.fill();
-  const [from, to] = [frame.t0, frame.t1].map((t) => Math.min(Math.max(((t - first) / span) * width, 0), width));
+  const { first, span, rates, top } = model.overview(Math.round(width / 2));
+  const bars = () => {
+    ctx.beginPath();
+    rates.forEach((rate, bin) => {
+      const left = Math.round((bin / rates.length) * width);
+      const tall = (rate / top) * (height - 4);
+      ctx.rect(left, height - tall, Math.round(((bin + 1) / rates.length) * width) - left, tall);
+    });
+    ctx.fill();
+  };
+  ctx.fillStyle = theme.line;
+  bars();
+  const place = (t) => Math.min(Math.max(((t - first) / span) * width, 0), width);
+  const [from, to] = [place(frame.t0), place(frame.t1)];
   ctx.save();
   ctx.beginPath();
   ctx.rect(from, 0, to - from, height);
   ctx.clip();
   ctx.fillStyle = theme.accent;
   ctx.globalAlpha = 0.55;
-  ctx.beginPath();
-  for (let bin = 0; bin < all.n; bin++) {
-    const [left, right] = binEdges(area, all, bin);
-    const tall = (rate(bin) / top) * area.h;
-    ctx.rect(left, height - tall, right - left, tall);
-  }
-  ctx.fill();
+  bars();
   ctx.restore();
   ctx.strokeStyle = theme.accent;
   ctx.strokeRect(Math.max(from, 0.5), 0.5, Math.max(Math.min(to, width - 0.5) - Math.max(from, 0.5), 2), height - 1);
-  for (const event of model.events) {
-    const x = ((event.t - first) / span) * width;
-    ctx.strokeStyle = theme.soft;
-    if (x >= 0) line(ctx, x, 0, x, 5);
-  }
+  ctx.strokeStyle = theme.soft;
+  for (const event of model.events) if (event.t >= first) line(ctx, place(event.t), 0, place(event.t), 5);
 }

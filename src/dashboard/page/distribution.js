@@ -36,7 +36,7 @@ export function heatChart(app) {
           const many = frame.heat[bin * frame.buckets + bucket];
           if (!many) continue;
           const [left, right] = binEdges(area, frame, bin);
-          ctx.fillStyle = `rgb(${ramp[Math.round(40 + (215 * Math.log1p(many)) / most)].join(' ')})`;
+          ctx.fillStyle = ramp[Math.round(40 + (215 * Math.log1p(many)) / most)];
           ctx.fillRect(left, top, right - left, tall);
         }
       }
@@ -45,7 +45,7 @@ export function heatChart(app) {
     },
     summary() {
       const { model, frame } = app;
-      const heat = model.heat(frame.t0, frame.t1);
+      const heat = frame.counts;
       const total = heat.reduce((sum, many) => sum + many, 0);
       if (!total) return 'Nothing measured in this window.';
       const peak = heat.indexOf(Math.max(...heat));
@@ -53,7 +53,7 @@ export function heatChart(app) {
     },
     table() {
       const { model, frame } = app;
-      const heat = model.heat(frame.t0, frame.t1);
+      const heat = frame.counts;
       const total = heat.reduce((sum, many) => sum + many, 0);
       let sum = 0;
       const rows = [...heat.keys()].filter((bucket) => heat[bucket]).map((bucket) => { sum += heat[bucket]; return [rangeOf(model.bounds, bucket), count(heat[bucket]), percent(heat[bucket] / total), percent(sum / total)]; });
@@ -75,8 +75,8 @@ const POINTS = 160;
 export function curveChart(app) {
   const windows = () => {
     const { frame, model } = app;
-    const length = frame.t1 - frame.t0;
-    return [model.heat(frame.t0, frame.t1), model.heat(frame.t0 - length, frame.t0)];
+    frame.before ??= model.heat(2 * frame.t0 - frame.t1, frame.t0);
+    return [frame.counts, frame.before];
   };
   const total = (heat) => heat.reduce((sum, many) => sum + many, 0);
   return new Figure(app, {

@@ -102,6 +102,23 @@ export class Model {
     return frame;
   }
 
+  // Requests per second over everything kept, in `n` bins, and the most of any.
+  overview(n) {
+    const key = `${n}/${this.lastSeq}/${this.seconds.length}`;
+    if (this.strip?.key === key) return this.strip;
+    const [first, span] = [this.first() - 1000, Math.max(this.last() - this.first() + 1000, 1000)];
+    const bins = Math.max(1, Math.min(n, Math.round(span / 1000)));
+    const [sums, seconds] = [new Float64Array(bins), new Uint32Array(bins)];
+    for (const second of this.seconds) {
+      const bin = Math.min(bins - 1, Math.floor(((second.t - first - 1) / span) * bins));
+      sums[bin] += second.requests;
+      seconds[bin] += 1;
+    }
+    const rates = sums.map((value, bin) => value / Math.max(1, seconds[bin]));
+    this.strip = { key, first, span, rates, top: rates.reduce((most, rate) => Math.max(most, rate), 1) };
+    return this.strip;
+  }
+
   // Counts per heat bucket over (t0, t1].
   heat(t0, t1) {
     const counts = new Float64Array(this.bounds.length);
@@ -139,47 +156,65 @@ const SUMS = ['requests', 'errors', 'retries', 'ejections'];
 const MEANS = ['p50_ms', 'p95_ms', 'p99_ms', 'mean_ms', 'overhead_us'];
 const OF_BACKEND = ['p50_ms', 'p95_ms', 'mean_ms', 'score'];
 
-function emptyFrame(n, series, buckets) {
-  const frame = { n, buckets, seconds: new Uint32Array(n), in_flight: new Float64Array(n), heat: new Float64Array(n * buckets), heatMax: 0 };
-  for (const name of SUMS) frame[name] = new Float64Array(n);
-  for (const name of MEANS) { frame[name] = new Float64Array(n); frame[`${name}#`] = new Float64Array(n); }
-  frame.series = Array.from({ length: series }, () => {
-    const one = { requests: new Float64Array(n), errors: new Float64Array(n), total: 0, failed: 0, seen: false };
-    for (const name of OF_BACKEND) { one[name] = new Float64Array(n); one[`${name}#`] = new Float64Array(n); }
-    return one;
+// Sums by name, and the means of `names` with their weights beside them. An hour of 64 backends goes through here every
+// second, so arrays are looked up once, not by name for every number.
+function averages(holder, names, n) {
+  holder.parts = names.map((name) => {
+    holder[name] = new Float64Array(n);
+    return { name, values: holder[name], weights: new Float64Array(n) };
   });
+  return holder;
+}
+
+function emptyFrame(n, series, buckets) {
+  const frame = { n, buckets, seconds: new Uint32Array(n), in_flight: new Float64Array(n), heat: new Float64Array(n * buckets), counts: new Float64Array(buckets), heatMax: 0 };
+  for (const name of SUMS) frame[name] = new Float64Array(n);
+  averages(frame, MEANS, n);
+  frame.series = Array.from({ length: series }, () => averages({ requests: new Float64Array(n), errors: new Float64Array(n), total: 0, failed: 0, seen: false }, OF_BACKEND, n));
   return frame;
 }
 
-const isNumber = (value) => value !== null && value !== undefined;
+function addAverages(parts, from, bin, weight) {
+  for (let at = 0; at < parts.length; at++) {
+    const part = parts[at];
+    const value = from[part.name];
+    if (value === null || value === undefined) continue;
+    part.values[bin] += value * weight;
+    part.weights[bin] += weight;
+  }
+}
 
 function addToFrame(frame, second, bin) {
   frame.seconds[bin] += 1;
-  for (const name of SUMS) frame[name][bin] += second[name];
+  frame.requests[bin] += second.requests;
+  frame.errors[bin] += second.errors;
+  frame.retries[bin] += second.retries;
+  frame.ejections[bin] += second.ejections;
   frame.in_flight[bin] = Math.max(frame.in_flight[bin], second.in_flight);
-  const weight = Math.max(second.requests, 1);
-  for (const name of MEANS) if (isNumber(second[name])) { frame[name][bin] += second[name] * weight; frame[`${name}#`][bin] += weight; }
-  for (const [bucket, count] of second.heat) frame.heat[bin * frame.buckets + bucket] += count;
-  second.backends.forEach((backend, at) => {
-    const one = frame.series[second.ids[at]];
-    if (!one) return;
+  addAverages(frame.parts, second, bin, Math.max(second.requests, 1));
+  for (const [bucket, count] of second.heat) {
+    frame.heat[bin * frame.buckets + bucket] += count;
+    frame.counts[bucket] += count;
+  }
+  const { backends, ids } = second;
+  for (let at = 0; at < backends.length; at++) {
+    const one = frame.series[ids[at]];
+    if (!one) continue;
+    const backend = backends[at];
     one.seen = true;
     one.requests[bin] += backend.requests;
     one.errors[bin] += backend.errors;
     one.total += backend.requests;
     one.failed += backend.errors;
-    const share = Math.max(backend.requests, 1);
-    for (const name of OF_BACKEND) if (isNumber(backend[name])) { one[name][bin] += backend[name] * share; one[`${name}#`][bin] += share; }
-  });
+    addAverages(one.parts, backend, bin, Math.max(backend.requests, 1));
+  }
 }
 
 // Sums to means, weighted by requests; NaN where there was nothing to average.
 function finishFrame(frame) {
-  const divide = (holder, names) => {
-    for (const name of names) for (let bin = 0; bin < frame.n; bin++) holder[name][bin] /= holder[`${name}#`][bin];
-  };
-  divide(frame, MEANS);
-  for (const one of frame.series) divide(one, OF_BACKEND);
+  for (const holder of [frame, ...frame.series]) {
+    for (const { values, weights } of holder.parts) for (let bin = 0; bin < frame.n; bin++) values[bin] /= weights[bin];
+  }
   for (const count of frame.heat) if (count > frame.heatMax) frame.heatMax = count;
   const sum = (values) => values.reduce((total, value) => total + value, 0);
   frame.total = Object.fromEntries(SUMS.map((name) => [name, sum(frame[name])]));

@@ -22,7 +22,7 @@ function ramp(stops) {
   return Array.from({ length: 256 }, (_, at) => {
     const place = (at / 255) * (rgb.length - 1);
     const low = Math.min(Math.floor(place), rgb.length - 2);
-    return rgb[low].map((from, channel) => Math.round(from + (rgb[low + 1][channel] - from) * (place - low)));
+    return `rgb(${rgb[low].map((from, channel) => Math.round(from + (rgb[low + 1][channel] - from) * (place - low))).join(' ')})`;
   });
 }
 

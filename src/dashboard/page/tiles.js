@@ -18,8 +18,7 @@ function subject(app) {
 
 function quantiles(app, seconds) {
   if (seconds.length === 1) return [seconds[0].p50_ms, seconds[0].p95_ms, seconds[0].p99_ms];
-  const heat = app.model.heat(app.frame.t0, app.frame.t1);
-  return [0.5, 0.95, 0.99].map((q) => app.model.quantile(heat, q));
+  return [0.5, 0.95, 0.99].map((q) => app.model.quantile(app.frame.counts, q));
 }
 
 const mean = (seconds, name) => {
