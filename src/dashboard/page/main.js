@@ -56,7 +56,7 @@ function render() {
   if (!parts.length) build();
   app.names = shortNames(model.series);
   const [t0, t1] = range(model);
-  app.frame = model.frame(t0, t1, Math.max(60, ($('charts').clientWidth - 90) / 4));
+  app.frame = model.frame(t0, t1, Math.max(60, ($('charts').clientWidth - 90) / 3.6));
   bar();
   legend();
   for (const part of parts) part.update();
