@@ -14,13 +14,14 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::bench::BenchConfig;
 use crate::config::origin::{Origin, Origins, variable};
 use crate::config::settings::defaults;
-use crate::config::{DemoConfig, EmulatorConfig, Settings};
+use crate::config::{DashboardConfig, DemoConfig, EmulatorConfig, Settings};
 use crate::emulator::script::Script;
 use crate::report::ReportConfig;
 
 mod backend;
 mod bench;
 mod complaint;
+mod dashboard;
 mod demo;
 mod failure;
 mod proxy;
@@ -43,6 +44,8 @@ pub enum Asked {
     Bench(BenchConfig),
     /// `tidegate report`.
     Report(ReportConfig),
+    /// `tidegate dashboard`.
+    Dashboard(DashboardConfig),
     /// Something to read, for stdout: help, version, a completion script, a manual page, the effective configuration.
     Text(String),
 }
@@ -73,6 +76,8 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Make tables and plots of a run or of logs, or compare two
     Report(report::ReportArgs),
+    /// Show a log on the live page
+    Dashboard(dashboard::DashboardArgs),
     /// Check a configuration file and print what a proxy would make of it
     Check(Box<Check>),
     /// Print a completion script
@@ -83,7 +88,7 @@ enum Command {
     /// Print a manual page
     Man {
         /// Of this command; of tidegate itself if left out
-        #[arg(value_parser = clap::builder::PossibleValuesParser::new(["proxy", "backend", "demo", "bench", "report", "check"]))]
+        #[arg(value_parser = clap::builder::PossibleValuesParser::new(["proxy", "backend", "demo", "bench", "report", "dashboard", "check"]))]
         command: Option<String>,
     },
 }
@@ -132,6 +137,7 @@ fn asked(command: Command, origins: Origins) -> Result<Asked, String> {
         Command::Demo(args) => args.config().map(Asked::Demo),
         Command::Bench(args) => args.config().map(Asked::Bench),
         Command::Report(args) => args.config().map(Asked::Report),
+        Command::Dashboard(args) => Ok(Asked::Dashboard(args.config())),
         Command::Check(check) => {
             let file_named = "FILE".to_owned();
             let settings = Settings { flags: check.settings, origins, file: Some(check.file), file_named };

@@ -25,6 +25,7 @@ fn run(asked: Asked) -> Result<(), Failure> {
         Asked::Demo(config) => run::demo(&config),
         Asked::Bench(config) => bench::run(&config),
         Asked::Report(config) => run::report(&config),
+        Asked::Dashboard(config) => run::dashboard(&config),
         Asked::Text(text) => match io::stdout().write_all(text.as_bytes()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 Err(Failure::Runtime(format!("stdout: {error}")))

@@ -14,8 +14,8 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::bench::child::announce;
 use crate::cli::Failure;
-use crate::config::{DemoConfig, EmulatorConfig, ProxyConfig, Settings};
-use crate::dashboard::{self, About, Board, View};
+use crate::config::{DashboardConfig, DemoConfig, EmulatorConfig, ProxyConfig, Settings};
+use crate::dashboard::{self, Access, Board, Delays, LogReader};
 use crate::demo;
 use crate::emulator;
 use crate::emulator::script::{self, Script};
@@ -46,6 +46,7 @@ pub struct RunningProxy {
     pub board: Arc<Board>,
     /// The admin address at work, if there is one.
     pub admin: Option<Running>,
+    access: Option<Arc<Access>>,
     inbox: Inbox,
     thread: JoinHandle<Result<Snapshot, Failure>>,
 }
@@ -66,6 +67,15 @@ impl RunningProxy {
         self.control.reload();
     }
 
+    /// Reads the token of its admin address anew; the old one stays when that fails.
+    pub fn reload_token(&self, config: &ProxyConfig) {
+        let (Some(access), Some(path)) = (&self.access, &config.admin_token_file) else { return };
+        match dashboard::open::read_token(path) {
+            Ok(token) => access.set_token(token),
+            Err(complaint) => tracing::error!("the token stays as it was: {complaint}"),
+        }
+    }
+
     /// Waits until it has ended by an order from elsewhere.
     ///
     /// # Errors
@@ -80,13 +90,25 @@ impl RunningProxy {
     }
 }
 
-/// Opens everything a proxy needs and starts its thread. `ended` runs on that thread when the proxy has stopped,
+/// Opens everything a proxy needs and starts its thread: [`start_demo_proxy`] without backends of this process.
+///
+/// # Errors
+/// As there.
+pub fn start_proxy(
+    config: ProxyConfig,
+    ended: impl FnOnce() + Send + 'static,
+) -> Result<RunningProxy, Failure> {
+    start_demo_proxy(config, None, ended)
+}
+
+/// Opens everything a proxy needs and starts its thread. `delays` are those of backends in this process. `ended` runs on that thread when the proxy has stopped,
 /// whatever the reason.
 ///
 /// # Errors
 /// One line: what cannot be opened and which flag names it.
-pub fn start_proxy(
+pub fn start_demo_proxy(
     mut config: ProxyConfig,
+    delays: Option<Delays>,
     ended: impl FnOnce() + Send + 'static,
 ) -> Result<RunningProxy, Failure> {
     let clients_max = clients_max(&config);
@@ -96,6 +118,7 @@ pub fn start_proxy(
     config.listen = address; // with the port found, when any would do
     let drain = DrainTimes { delay: config.drain_delay, timeout: config.drain_timeout };
     let reactor = Reactor::new(listener, drain).map_err(|error| runtime("event loop", &error))?;
+    let token = dashboard::open::token(&config).map_err(Failure::Usage)?;
     if let Some(admin) = config.admin {
         // Before the last log is overwritten for nothing.
         drop(net::listen(admin).map_err(|error| cannot_listen("--admin", admin, &error))?);
@@ -121,16 +144,12 @@ pub fn start_proxy(
     let sockets = Sockets::new(reactor.registry().map_err(|error| runtime("event loop", &error))?);
     let mut world = World::new(sockets, setup);
     let board = world.show(reactor.wall(), admin_address.is_some());
+    let mut access = None;
     let admin = match admin_address {
         Some(address) => {
-            let about = About {
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                upstream: Some(world.config.upstream.to_string()),
-                listen: Some(world.config.listen.to_string()),
-                workers: 1,
-                ..About::default()
-            };
-            let view = View { about, ..View::of(board.clone()) };
+            let (board, control) = (board.clone(), reactor.control());
+            let view = dashboard::open::view(&world.config, address, board, token, control, delays);
+            access = Some(view.access.clone());
             let started = dashboard::start(address, view);
             Some(started.map_err(|error| cannot_listen("--admin", address, &error))?)
         }
@@ -148,7 +167,7 @@ pub fn start_proxy(
             result.map(|()| figures)
         })
         .map_err(|error| runtime("reactor thread", &error))?;
-    Ok(RunningProxy { address, control, board, admin, inbox, thread })
+    Ok(RunningProxy { address, control, board, admin, access, inbox, thread })
 }
 
 /// `tidegate proxy`, until told to stop.
@@ -165,10 +184,14 @@ pub fn proxy(settings: &Settings) -> Result<(), Failure> {
     for signal in &mut signals {
         match signal {
             SIGUSR1 => running.control.reopen_log(),
-            SIGHUP if settings.file.is_none() => tracing::warn!("nothing to reload: there is no --config"),
+            SIGHUP if settings.file.is_none() => {
+                running.reload_token(&config);
+                tracing::warn!("nothing to reload but a token: there is no --config");
+            }
             SIGHUP => match settings.load() {
                 Ok(loaded) => {
                     tell_what_stays(&config, &loaded.config);
+                    running.reload_token(&loaded.config);
                     running.reload(loaded.config);
                 }
                 Err(complaint) => tracing::error!("not reloaded, nothing changed: {complaint}"),
@@ -217,19 +240,21 @@ pub fn demo(config: &DemoConfig) -> Result<(), Failure> {
 #[derive(Default)]
 struct InProcess {
     backends: Vec<Running>,
+    delays: Delays,
     proxy: Option<RunningProxy>,
 }
 
 impl demo::Stage for InProcess {
     fn start_backend(&mut self, config: &EmulatorConfig) -> std::io::Result<SocketAddr> {
-        let running = emulator::start(config)?;
+        let (running, delay_us) = emulator::start_delayed(config)?;
         let address = running.address;
+        self.delays.push((format!("http://{address}"), delay_us));
         self.backends.push(running);
         Ok(address)
     }
 
     fn start_proxy(&mut self, config: ProxyConfig) -> Result<SocketAddr, Failure> {
-        let running = start_proxy(config, || {})?;
+        let running = start_demo_proxy(config, Some(self.delays.clone()), || {})?;
         let address = running.address;
         self.proxy = Some(running);
         Ok(address)
@@ -280,6 +305,7 @@ fn tell_what_stays(started: &ProxyConfig, wanted: &ProxyConfig) {
     let stays = [
         ("listen", started.listen != wanted.listen),
         ("admin", started.admin != wanted.admin),
+        ("admin-host", started.admin_hosts != wanted.admin_hosts),
         ("log", started.log != wanted.log),
         ("log-decisions", started.log_decisions != wanted.log_decisions),
         ("max-clients", started.max_clients != wanted.max_clients),
@@ -305,8 +331,26 @@ fn tell(running: &RunningProxy, config: &ProxyConfig) {
         tracing::info!("a row per request goes to {}", log.display());
     }
     if let Some(admin) = &running.admin {
-        tracing::info!("figures at http://{}/api/stats", admin.address);
+        let control = if config.admin_token_file.is_some() { ", with control" } else { "" };
+        tracing::info!("live page and figures at http://{}/{control}", admin.address);
     }
+}
+
+/// `tidegate dashboard`, until told to stop.
+///
+/// # Errors
+/// One line: a log that cannot be read, or an address that cannot be had.
+pub fn dashboard(config: &DashboardConfig) -> Result<(), Failure> {
+    let mut signals = signals()?;
+    let reader = LogReader::open(&config.log)
+        .map_err(|why| Failure::Usage(format!("--log {}: {why}", config.log.display())))?;
+    let page = dashboard::start(config.listen, reader.view(config))
+        .map_err(|error| cannot_listen("--port", config.listen, &error))?;
+    reader.follow().map_err(|error| runtime("log thread", &error))?;
+    let line = format!("http://{}/ shows {}; Ctrl-C ends it\n", page.address, config.log.display());
+    std::io::stdout().write_all(line.as_bytes()).map_err(|error| runtime("stdout", &error))?;
+    let _ = signals.forever().find(|signal| matches!(*signal, SIGTERM | SIGINT));
+    page.stop().map_err(|error| runtime("page", &error))
 }
 
 /// `tidegate report`, to its last file.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::address::{Address, BackendSpec};
 use crate::config::given::Given;
-use crate::config::value::{Bytes, OrNone, Percent, Switch};
+use crate::config::value::{Bytes, HostName, OrNone, Percent, Switch};
 use crate::config::{Cidr, Routing, UpstreamMode};
 
 /// One optional value per flag and per key of the file.
@@ -26,9 +26,17 @@ pub struct ProxyArgs {
     #[arg(long, value_name = "HOST:PORT", help_heading = "Listening")]
     pub listen: Option<Given<Address>>,
 
-    /// Where health endpoints and figures are served
+    /// Where the live page, metrics and health endpoints are served
     #[arg(long, value_name = "HOST:PORT|none", help_heading = "Listening")]
     pub admin: Option<Given<OrNone<Address>>>,
+
+    /// File with a token of 16 characters or more: who shows it may drain backends, change weights and routing there
+    #[arg(long, value_name = "FILE|none", help_heading = "Listening")]
+    pub admin_token_file: Option<Given<OrNone<PathBuf>>>,
+
+    /// Further names --admin may go by, besides localhost and its address (repeat, or separate with commas)
+    #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Listening")]
+    pub admin_host: Option<Vec<Given<HostName>>>,
 
     /// How the backend of each request is chosen
     #[arg(long, value_name = "NAME", help_heading = "Backends")]
@@ -224,7 +232,7 @@ impl ProxyArgs {
             ($($field:ident)*) => { ProxyArgs { $($field: self.$field.or(other.$field)),* } };
         }
         each! {
-            listen admin routing upstream max_connections_per_backend queue_max queue_timeout client_keepalive
+            listen admin admin_token_file admin_host routing upstream max_connections_per_backend queue_max queue_timeout client_keepalive
             max_clients trusted_proxies request_id request_line_max request_head_max response_head_max fields_max
             request_body_max request_head_timeout request_body_timeout request_body_rate client_write_timeout
             client_idle_timeout connect_timeout upstream_timeout response_body_timeout upstream_idle_timeout

@@ -8,7 +8,7 @@ use super::address::{Address, BackendSpec};
 use super::file;
 use super::given::Given;
 use super::origin::{Origin, Origins};
-use super::value::{Bytes, OrNone, Percent, Switch, Value};
+use super::value::{Bytes, HostName, OrNone, Percent, Switch, Value};
 use super::{
     BackendConfig, Ejector, HealthCheck, ProxyConfig, Queue, RetryBudget, Timeouts, ejects_by_default,
     log_default,
@@ -74,6 +74,8 @@ pub fn defaults() -> ProxyArgs {
     ProxyArgs {
         listen: given(config.listen.into()),
         admin: given(OrNone(config.admin.map(Address::from))),
+        admin_token_file: given(OrNone(config.admin_token_file)),
+        admin_host: Some(config.admin_hosts.into_iter().map(|host| Given(HostName(host))).collect()),
         routing: given(config.routing),
         upstream: given(config.upstream),
         max_connections_per_backend: given(count(config.max_connections_per_backend)),
@@ -144,7 +146,9 @@ fn meant(args: &ProxyArgs, origins: &Origins) -> Result<ProxyConfig, String> {
         routing,
         log: args.log.as_ref().map_or_else(|| Some(log_default(routing, upstream)), |log| log.0.0.clone()),
         log_decisions: or(&args.log_decisions, default.log_decisions),
-        admin: check.admin(or(&args.admin, OrNone(None)), listen)?,
+        admin: check.admin(args, listen)?,
+        admin_token_file: or(&args.admin_token_file, OrNone(None)).0,
+        admin_hosts: args.admin_host.iter().flatten().map(|host| host.0.0.clone()).collect(),
         ejection: match or(&args.ejection, Switch::Auto) {
             Switch::On => true,
             Switch::Off => false,
@@ -220,11 +224,15 @@ impl Check<'_> {
         Ok(backends)
     }
 
-    fn admin(&self, admin: OrNone<Address>, listen: SocketAddr) -> Result<Option<SocketAddr>, String> {
-        let Some(address) = admin.0 else { return Ok(None) };
+    fn admin(&self, args: &ProxyArgs, listen: SocketAddr) -> Result<Option<SocketAddr>, String> {
+        let Some(address) = or(&args.admin, OrNone(None)).0 else { return Ok(None) };
         let resolved = self.resolve("admin", &address)?;
         if same_place(resolved, listen) {
             let why = "is where clients connect: give it a port of its own, or none";
+            return Err(self.origins.refuse("admin", address.show(), why));
+        }
+        if !resolved.ip().is_loopback() && or(&args.admin_token_file, OrNone(None)).0.is_none() {
+            let why = "is open to others: name a --admin-token-file, or an address on loopback";
             return Err(self.origins.refuse("admin", address.show(), why));
         }
         Ok(Some(resolved))

@@ -15,8 +15,9 @@ use super::assets::Assets;
 use super::control::Control;
 use super::events::{self, Hello, News, REQUESTS_MAX};
 use super::history::{self, History, Named};
+use super::metrics::{self, Scrape};
 use super::reply::{EVENTS, json, plain, plain_with, reply};
-use super::{Board, Event, metrics};
+use super::{Board, Event};
 use crate::clock::Time;
 use crate::http1::Method;
 use crate::record::latencies::BOUNDS_US;
@@ -145,7 +146,14 @@ impl Admin {
                 json(request, text, &serde_json::json!({ "enabled": false, "decisions": [] }))
             }
             b"/metrics" => {
-                metrics::write(&board.latest(), &self.view.about, self.watch.busy_share, self.streams, text);
+                let scrape = Scrape {
+                    snapshot: board.fresh(), // for it is of one moment
+                    about: self.view.about.clone(),
+                    ready: board.is_ready(),
+                    busy_share: self.watch.busy_share,
+                    streams: self.streams,
+                };
+                metrics::write(scrape, text);
                 reply(200, metrics::FIELDS, Content::Text)
             }
             _ => return self.assets.answer(request),

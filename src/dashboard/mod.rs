@@ -17,8 +17,11 @@ mod board;
 mod control;
 mod events;
 pub mod history;
+mod log;
 mod metrics;
+pub mod open;
 mod reply;
+mod seconds;
 
 use std::io;
 use std::net::SocketAddr;
@@ -30,6 +33,7 @@ pub use admin::{Admin, LogView, View};
 pub use api::About;
 pub use board::{Board, Event, Kind};
 pub use control::{Control, Delays};
+pub use log::LogReader;
 
 use crate::serve::{self, Running, Settings};
 

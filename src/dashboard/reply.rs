@@ -19,6 +19,8 @@ macro_rules! guards {
     };
 }
 
+pub(super) use guards;
+
 /// On every answer: the page loads nothing from elsewhere, is framed nowhere, and nothing is taken for a script that is
 /// none.
 pub(super) const GUARDS: &str = guards!();

@@ -89,6 +89,7 @@ fn config() -> DemoConfig {
         client_keepalive: true,
         serve: false,
         listen: "127.0.0.1:0".parse().unwrap(),
+        admin_token_file: None,
         admin: None,
         backend_ports: vec![0, 0, 0],
         log_dir: PathBuf::from("logs"),

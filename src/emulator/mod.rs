@@ -10,6 +10,8 @@ pub mod script;
 mod service;
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::clock::Time;
@@ -36,6 +38,8 @@ pub struct Emulator {
     seed: u64,
     /// Of a backend that changes while it runs.
     timeline: Option<Timeline>,
+    /// Microseconds more than its profile says, by order from elsewhere in this process.
+    delay_us: Arc<AtomicU64>,
 }
 
 impl Emulator {
@@ -58,6 +62,7 @@ impl Emulator {
             failures: fastrand::Rng::with_seed(seed ^ FAILURE_SEED),
             seed,
             timeline: None,
+            delay_us: Arc::default(),
         })
     }
 
@@ -89,7 +94,7 @@ impl Emulator {
 impl Handler for Emulator {
     fn request(&mut self, request: &Request<'_>, text: &mut Vec<u8>, now: Time) -> Reply {
         self.change(now);
-        let latency = self.sampler.draw();
+        let latency = self.sampler.draw() + Duration::from_micros(self.delay_us.load(Ordering::Relaxed));
         let delay = self.delay(now, latency);
         let reply = Reply { status: 200, fields: TEXT_FIELDS.into(), content: Content::Text, delay };
         let fails = self.fail_rate > 0.0 && self.failures.f64() < self.fail_rate;
@@ -130,6 +135,17 @@ pub fn start(config: &EmulatorConfig) -> io::Result<Running> {
     start_scripted(config, &Script::default(), Duration::ZERO)
 }
 
+/// The same, and what makes it slower while it runs: microseconds on top of what its profile says.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_delayed(config: &EmulatorConfig) -> io::Result<(Running, Arc<AtomicU64>)> {
+    let emulator =
+        Emulator::new(config).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    let delay_us = emulator.delay_us.clone();
+    Ok((serve_on(config, emulator)?, delay_us))
+}
+
 /// The same, changing by `script`, of which the first `age` is over. That it goes and comes back is not for it to do:
 /// see [`script::play`].
 ///
@@ -141,6 +157,10 @@ pub fn start_scripted(config: &EmulatorConfig, script: &Script, age: Duration) -
     if *script != Script::default() {
         emulator.timeline = Some(Timeline::new(script.clone(), age));
     }
+    serve_on(config, emulator)
+}
+
+fn serve_on(config: &EmulatorConfig, emulator: Emulator) -> io::Result<Running> {
     serve::start(&format!("backend-{}", config.id), config.listen, Settings::default(), emulator)
 }
 
