@@ -12,6 +12,8 @@ mod support;
 mod browser;
 #[path = "support/child.rs"]
 mod child;
+#[path = "dashboard/log.rs"]
+mod log;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -26,7 +28,7 @@ use tidegate::config::EmulatorConfig;
 use tidegate::load::{self, LoadConfig, Progress};
 
 const ACCESSIBILITY: &str = include_str!("support/accessibility.js");
-const TOKEN: &str = "a token for this test only";
+const TOKEN: &str = "a-token-for-this-test-only";
 
 /// Backends, a proxy before them and clients that keep asking.
 struct Scene {

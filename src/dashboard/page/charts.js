@@ -163,12 +163,14 @@ function band(ctx, area, frame, one, at, y) {
   ctx.globalAlpha = 1;
 }
 
+const noScore = (app) => (app.model.stats.live === false ? 'A log holds no scores' : `${app.shown.stats.routing} keeps no score`);
+
 function scoreChart(app) {
   return new TimeFigure(app, {
     id: 'score', title: 'Score the policy sees', note: 'lowest is chosen', height: 150,
     draw(ctx, area) {
       const shown = visible(app);
-      if (!measured(shown, 'score')) nothing(ctx, area, `${app.shown.stats.routing} keeps no score`);
+      if (!measured(shown, 'score')) nothing(ctx, area, noScore(app));
       const scale = scaleFor(area, shown, ['score'], 'score');
       if (measured(shown, 'score')) yAxis(ctx, area, scale, compact);
       for (const [at, one] of shown) seriesLine(ctx, area, app.frame, one.score, at, scale.y);
@@ -177,7 +179,7 @@ function scoreChart(app) {
     },
     summary() {
       const all = visible(app).map(([at, one]) => [app.names[at], one.score.findLast((value) => !Number.isNaN(value))]).filter(([, score]) => score !== undefined).sort((a, b) => a[1] - b[1]);
-      return all.length ? `At the end: ${all.slice(0, 4).map(([name, score]) => `${name} ${number(score)}`).join(', ')}${all.length > 4 ? `, … ${all.at(-1)[0]} ${number(all.at(-1)[1])}` : ''}.` : `${app.shown.stats.routing} keeps no score: it has nothing to compare backends by.`;
+      return all.length ? `At the end: ${all.slice(0, 4).map(([name, score]) => `${name} ${number(score)}`).join(', ')}${all.length > 4 ? `, … ${all.at(-1)[0]} ${number(all.at(-1)[1])}` : ''}.` : `${noScore(app)}.`;
     },
     table: () => seriesTable(app, '', (one, bin) => number(one.score[bin])),
     tip: (_, bin) => visible(app).filter(([, one]) => !Number.isNaN(one.score[bin])).map(([at, one]) => [app.names[at], number(one.score[bin]), at]),

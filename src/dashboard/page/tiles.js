@@ -8,6 +8,9 @@ import { view } from './view.js';
 const SPARK_S = 60;
 const sum = (seconds, name) => seconds.reduce((total, second) => total + (second[name] ?? 0), 0);
 
+// Of several seconds there are only the heat's buckets, good to a quarter of the value.
+const bucketed = (app, seconds) => (seconds.length > 1 && !(seconds.length === app.model.seconds.length && app.shown.stats.live === false) ? 'from buckets; ' : '');
+
 // The seconds the numbers are about.
 function subject(app) {
   const { model, frame } = app;
@@ -18,6 +21,8 @@ function subject(app) {
 
 function quantiles(app, seconds) {
   if (seconds.length === 1) return [seconds[0].p50_ms, seconds[0].p95_ms, seconds[0].p99_ms];
+  const { stats } = app.shown;
+  if (seconds.length === app.model.seconds.length && stats.live === false) return [stats.p50_ms, stats.p95_ms, stats.p99_ms];
   return [0.5, 0.95, 0.99].map((q) => app.model.quantile(app.frame.counts, q));
 }
 
@@ -29,13 +34,13 @@ const mean = (seconds, name) => {
 // id, title, value(app, seconds) -> [big, unit, below], spark(second)
 const TILES = [
   ['rate', 'Requests per second', (app, s) => [compact(sum(s, 'requests') / Math.max(1, s.length)), '/s', `${count(app.shown.stats.requests)} in all`], (second) => second.requests],
-  ['p50', 'p50', (app, s) => [...latency(quantiles(app, s)[0]), `${ms(app.shown.stats.p50_ms)} since start`], (second) => second.p50_ms],
-  ['p95', 'p95', (app, s) => [...latency(quantiles(app, s)[1]), `${ms(app.shown.stats.p95_ms)} since start`], (second) => second.p95_ms],
-  ['p99', 'p99', (app, s) => [...latency(quantiles(app, s)[2]), `${ms(app.shown.stats.p99_ms)} since start`], (second) => second.p99_ms],
+  ['p50', 'p50', (app, s) => [...latency(quantiles(app, s)[0]), `${bucketed(app, s)}${ms(app.shown.stats.p50_ms)} since start`], (second) => second.p50_ms],
+  ['p95', 'p95', (app, s) => [...latency(quantiles(app, s)[1]), `${bucketed(app, s)}${ms(app.shown.stats.p95_ms)} since start`], (second) => second.p95_ms],
+  ['p99', 'p99', (app, s) => [...latency(quantiles(app, s)[2]), `${bucketed(app, s)}${ms(app.shown.stats.p99_ms)} since start`], (second) => second.p99_ms],
   ['recent', 'Average latency of the last 200', (app) => [...latency(app.shown.stats.recent_mean_ms), `${ms(app.shown.stats.mean_ms)} since start`], (second) => second.mean_ms],
   ['errors', 'Errors per second', (app, s) => [number(sum(s, 'errors') / Math.max(1, s.length)), '/s', `${count(app.shown.stats.responses?.[5])} answers of 5xx in all`], (second) => second.errors],
-  ['inflight', 'In flight', (app, s) => [s.length === 1 ? count(s[0].in_flight) : number(mean(s, 'in_flight')), '', `${count(app.shown.stats.clients_active)} client connections`], (second) => second.in_flight],
-  ['reuse', 'Connection reuse', (app) => { const { reused, dispatched } = app.shown.stats; return [dispatched ? percent(reused / dispatched).replace(' %', '') : '–', dispatched ? '%' : '', `${count(dispatched - reused)} dialled`]; }, null],
+  ['inflight', 'In flight', (app, s) => (app.shown.stats.live === false ? ['–', '', 'not known'] : [s.length === 1 ? count(s[0].in_flight) : number(mean(s, 'in_flight')), '', `${count(app.shown.stats.clients_active)} client connections`]), (second) => second.in_flight],
+  ['reuse', 'Connection reuse', (app) => { const { reused, dispatched } = app.shown.stats; return [dispatched ? percent(reused / dispatched).replace(' %', '') : '–', dispatched ? '%' : '', dispatched ? `${count(dispatched - reused)} dialled` : 'not known']; }, null],
   ['retries', 'Retries', (app) => [count(app.shown.stats.retries), '', `${count(app.shown.stats.ejections)} ejections`], (second) => second.retries],
   ['overhead', "Proxy's own time", (app, s) => { const own = app.shown.stats.overhead_us; const now = mean(s, 'overhead_us') ?? own?.mean; return [number(now), now === null || now === undefined ? '' : 'µs', own ? `p50 ${number(own.p50)}, p99 ${number(own.p99)} µs` : 'not known']; }, (second) => second.overhead_us],
 ];
