@@ -107,7 +107,7 @@ export class Model {
     const key = `${n}/${this.lastSeq}/${this.seconds.length}`;
     if (this.strip?.key === key) return this.strip;
     const [first, span] = [this.first() - 1000, Math.max(this.last() - this.first() + 1000, 1000)];
-    const bins = Math.max(1, Math.min(n, Math.round(span / 1000)));
+    const bins = Math.max(1, Math.min(n, Math.round(span / 2000)));
     const [sums, seconds] = [new Float64Array(bins), new Uint32Array(bins)];
     for (const second of this.seconds) {
       const bin = Math.min(bins - 1, Math.floor(((second.t - first - 1) / span) * bins));
