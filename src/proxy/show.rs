@@ -43,11 +43,11 @@ impl<N: Net> World<N> {
         board
     }
 
-    /// Shows the counts to whoever looks.
-    pub fn publish(&mut self, pulse: Pulse) {
+    /// Shows the counts to whoever looks; whether with all that is copied anew only now and then.
+    pub fn publish(&mut self, pulse: Pulse) -> bool {
         (self.showing.wall, self.showing.busy) = (pulse.wall, pulse.busy);
         self.tell_drops();
-        let Some(board) = self.showing.board.clone() else { return };
+        let Some(board) = self.showing.board.clone() else { return true };
         let now = pulse.wall.at;
         // A tick that comes a little early counts too, or every other one would be missed.
         let fresh = self.draining || self.showing.fresh_due <= now;
@@ -56,6 +56,7 @@ impl<N: Net> World<N> {
             self.showing.fresh_due = if due > now { due } else { now.plus(FRESH_EVERY) };
         }
         board.publish(self.snapshot(pulse.wall, fresh));
+        fresh
     }
 
     /// The counts, and what table and policy know at this moment.
