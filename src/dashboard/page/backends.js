@@ -172,7 +172,7 @@ export class Bars {
 export class Shadow {
   constructor(app) {
     this.app = app;
-    this.headings = [['Policy', true], ['Decisions'], ['Agreed'], ['Agreed, share'], ['Mean where agreed'], ['Mean, estimated for all']];
+    this.headings = [['Policy', true], ['Decisions'], ['Agreed'], ['Agreed, share'], ['Mean where agreed'], ['Mean of all']];
     $('shadow').append(this.box = tableBox('Shadow policies', this.headings));
   }
 
