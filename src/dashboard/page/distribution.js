@@ -92,11 +92,16 @@ export function curveChart(app) {
       yAxis(ctx, area, scale, axisMs);
       ctx.textBaseline = 'alphabetic';
       ctx.textAlign = 'center';
+      let end = -Infinity; // of the last label: narrow charts leave some out
       for (const [q, name] of NINES.filter(([at]) => -Math.log10(1 - at) <= nines)) {
         ctx.strokeStyle = colours().grid;
         line(ctx, Math.round(x(q)) + 0.5, area.y, Math.round(x(q)) + 0.5, area.y + area.h);
         ctx.fillStyle = colours().soft;
-        ctx.fillText(`${name} %`, Math.min(x(q), area.width - 18), area.height - 3);
+        const half = ctx.measureText(`${name} %`).width / 2;
+        const at = Math.min(x(q), area.width - half);
+        if (at - half < end + 6) continue;
+        ctx.fillText(`${name} %`, at, area.height - 3);
+        end = at + half;
       }
       for (const [heat, look] of [[before, 5], [now, 0]]) {
         if (!total(heat)) continue;

@@ -6,6 +6,7 @@ import { swatch } from './palette.js';
 import { number, percent, ms, clock, host } from './format.js';
 import { view, set } from './view.js';
 
+const OUTCOME_MS = 300;
 const REASONS = {
   best: 'the best score', probe: 'asked to keep its estimate fresh', young: 'new here, being tried out', 'round-robin': 'its turn', fallback: 'the better ones could not be had',
   panic: 'too few were healthy, so all were asked', trial: 'on trial after an ejection', only: 'the only one to ask', unmeasured: 'not measured yet', drawn: 'drawn by lot',
@@ -46,6 +47,7 @@ export class Inspector {
     if (!on) return;
     if (this.filter.value !== view.q) this.filter.value = view.q;
     if (this.why.value !== view.why) this.why.value = view.why;
+    if (this.held) this.complete();
     const newer = this.held ? shown.decisions.filter((one) => one.seq > this.held[0].seq).length : 0;
     this.news.hidden = !newer;
     text(this.news, `${newer}${newer === 200 ? ' or more' : ''} newer: close and show`);
@@ -98,8 +100,16 @@ export class Inspector {
 
   toggle(seq) {
     this.opened = this.opened === seq ? null : seq;
+    const opening = !this.held && this.opened !== null;
     this.held = this.opened === null ? null : this.held ?? this.app.shown.decisions;
+    if (opening) setTimeout(this.app.lookAgain, OUTCOME_MS); // for the outcomes of those under way
     this.update();
+  }
+
+  // What has ended since the list was held.
+  complete() {
+    const ended = new Map(this.app.model.decisions.filter((one) => one.outcome).map((one) => [one.seq, one]));
+    this.held = this.held.map((one) => (one.outcome ? one : ended.get(one.seq) ?? one));
   }
 
   close() {

@@ -20,7 +20,7 @@ import { showTip } from './tip.js';
 const DECISIONS_EVERY = 2; // seconds between two looks at them
 
 const model = new Model();
-const app = { model, frame: null, shown: null, names: [], pointer: null, point, pause, unzoom, nextTheme, setWindow, binAt };
+const app = { model, frame: null, shown: null, names: [], pointer: null, point, pause, unzoom, nextTheme, setWindow, binAt, lookAgain };
 let parts = [];
 let figures = [];
 let seconds = 0;
@@ -139,6 +139,11 @@ function scrub(t) {
   set({ at: t >= (model.last() ?? 0) - 999 ? null : t, zoom: null });
 }
 
+// At the decisions; a failure is the feed's to tell.
+function lookAgain() {
+  feed.decisions().then(schedule, () => {});
+}
+
 function unzoom() {
   set({ zoom: null });
   announce('Zoom reset');
@@ -180,7 +185,7 @@ const feed = new Feed(model, {
   },
   second() {
     seconds += 1;
-    if (seconds % DECISIONS_EVERY === 0 && model.stats.explain && !isPaused() && !document.hidden) feed.decisions().then(schedule, () => {});
+    if (seconds % DECISIONS_EVERY === 0 && model.stats.explain && !isPaused() && !document.hidden) lookAgain();
     if (!document.hidden) schedule();
   },
   refused: (status) => (status === 401 ? askToRead() : notice('The proxy refuses to show its figures at this address.', true)),
