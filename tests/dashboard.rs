@@ -443,3 +443,25 @@ fn control_asks_first_and_wants_a_token() {
     seconds(&mut browser, 1);
     assert_quiet(&mut browser, &url);
 }
+
+#[test]
+fn a_lost_feed_is_taken_up_again() {
+    let Some(mut browser) = Browser::launch() else { return };
+    let backend = format!("http://{}", emulate("constant:1ms"));
+    let admin = format!("127.0.0.1:{}", child::unused_port());
+    let start = |routing| Process::start(&["--backend", &backend, "--admin", &admin, "--routing", routing]);
+    let first = start("round-robin");
+    browser.open(&format!("http://{admin}/"));
+    seconds(&mut browser, 3);
+    drop(first);
+    browser.wait("document.getElementById('feed').textContent.includes('lost')");
+    browser.wait("document.getElementById('announce').textContent.includes('lost')");
+    // Another process: its numbers start again, and the page says who it is.
+    let _second = start("least-time");
+    browser.wait("document.getElementById('feed').textContent.includes('live')");
+    browser.wait("document.getElementById('mode').textContent === 'least-time'");
+    browser.wait("Number(document.documentElement.dataset.seq) >= 2");
+    for (method, params) in browser.take_events() {
+        assert_ne!(method, "Runtime.exceptionThrown", "{params}");
+    }
+}
