@@ -111,7 +111,8 @@ const STOP: u8 = 1;
 const DRAIN: u8 = 2;
 const REOPEN_LOG: u8 = 4;
 const RELOAD: u8 = 8;
-const COMMANDS: u8 = 16;
+const NUDGE: u8 = 16; // asks for nothing but to be taken
+const COMMANDS: u8 = 32;
 
 /// Carries orders to a reactor from any thread.
 #[derive(Clone, Debug)]
@@ -140,6 +141,13 @@ impl Control {
     /// Says that a new configuration lies ready where the service looks for it.
     pub fn reload(&self) {
         self.give(RELOAD);
+    }
+
+    /// Whether the loop has turned since this was last asked; wakes it so that it can.
+    pub fn turns(&self) -> bool {
+        let is_taken = self.orders.load(Ordering::SeqCst) & NUDGE == 0;
+        self.give(NUDGE);
+        is_taken
     }
 
     /// Says that commands lie ready where the service looks for them.

@@ -17,7 +17,7 @@ use super::events::{self, Hello, News, REQUESTS_MAX};
 use super::history::{self, History, Named};
 use super::metrics::{self, Scrape};
 use super::reply::{EVENTS, json, plain, plain_with, reply};
-use super::{Board, Event};
+use super::{Board, DecisionView, Event};
 use crate::clock::Time;
 use crate::http1::Method;
 use crate::record::latencies::BOUNDS_US;
@@ -104,6 +104,12 @@ struct Log {
 }
 
 #[derive(Serialize)]
+struct Explained {
+    enabled: bool,
+    decisions: Vec<DecisionView>,
+}
+
+#[derive(Serialize)]
 struct Requests {
     requests: Vec<Recent>,
 }
@@ -143,7 +149,8 @@ impl Admin {
                 json(request, text, &Requests { requests: api::requests(&board.fresh(), 0, RECENT) })
             }
             b"/api/decisions" => {
-                json(request, text, &serde_json::json!({ "enabled": false, "decisions": [] }))
+                let enabled = board.latest().explain;
+                json(request, text, &Explained { enabled, decisions: board.decisions() })
             }
             b"/metrics" => {
                 let scrape = Scrape {

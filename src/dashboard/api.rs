@@ -5,6 +5,7 @@
 use serde::Serialize;
 
 use super::history::overall;
+use crate::balance::shadow::ShadowFigures;
 use crate::record::latencies::Summary;
 use crate::record::recent::RecentRow;
 use crate::record::snapshot::{BackendSnapshot, Counters, Snapshot, State};
@@ -19,7 +20,6 @@ pub struct About {
     pub version: String,
     pub upstream: Option<String>,
     pub listen: Option<String>,
-    pub explain: bool,
     pub control: bool,
     pub workers: u32,
     pub demo: bool,
@@ -59,7 +59,8 @@ pub struct Stats<'s> {
     pub overhead_us: Option<Overhead>,
     pub busy_share: Option<f64>,
     pub sentence: Option<&'s str>,
-    pub shadow: [(); 0],
+    pub explain: bool,
+    pub shadow: &'s [ShadowFigures],
     pub backends: Vec<Backend<'s>>,
 }
 
@@ -154,7 +155,8 @@ pub fn stats<'s>(snapshot: &'s Snapshot, about: &'s About, moment: Moment) -> St
         }),
         busy_share: moment.busy_share.map(rounded),
         sentence: snapshot.sentence.as_deref(),
-        shadow: [],
+        explain: snapshot.explain,
+        shadow: &snapshot.shadow,
         backends: snapshot.backends.iter().map(|one| backend(one, snapshot)).collect(),
     }
 }

@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Serialize, Serializer};
 
+use super::decisions::{DecisionView, Decisions};
+
 use crate::proxy::Command;
 use crate::record::snapshot::Snapshot;
 
@@ -93,6 +95,7 @@ pub struct Board {
     shown: Mutex<Shown>,
     events: Mutex<Events>,
     commands: Mutex<Vec<Command>>,
+    decisions: Mutex<Arc<Decisions>>,
     ready: AtomicBool,
 }
 
@@ -104,6 +107,7 @@ impl Board {
             shown: Mutex::new(Shown { latest: first.clone(), fresh: first }),
             events: Mutex::default(),
             commands: Mutex::default(),
+            decisions: Mutex::default(),
             ready: AtomicBool::new(true),
         }
     }
@@ -157,6 +161,18 @@ impl Board {
     /// Takes the orders that wait.
     pub fn take_commands(&self) -> Vec<Command> {
         std::mem::take(&mut *lock(&self.commands))
+    }
+
+    /// Shows these decisions from now on.
+    pub fn set_decisions(&self, decisions: Decisions) {
+        let before = std::mem::replace(&mut *lock(&self.decisions), Arc::new(decisions));
+        drop(before); // after the lock is given up
+    }
+
+    /// The decisions shown last, newest first, put into words by whoever asks.
+    pub fn decisions(&self) -> Vec<DecisionView> {
+        let decisions = lock(&self.decisions).clone();
+        decisions.views()
     }
 
     /// Says whether new work is welcome.

@@ -15,6 +15,7 @@ pub mod api;
 mod assets;
 mod board;
 mod control;
+mod decisions;
 mod events;
 pub mod history;
 mod log;
@@ -33,6 +34,7 @@ pub use admin::{Admin, LogView, View};
 pub use api::About;
 pub use board::{Board, Event, Kind};
 pub use control::{Control, Delays};
+pub use decisions::{DecisionView, Decisions};
 pub use log::LogReader;
 
 use crate::serve::{self, Running, Settings};

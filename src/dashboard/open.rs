@@ -34,10 +34,9 @@ pub fn view(
     delays: Option<Delays>,
 ) -> View {
     let about = About {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        version: crate::VERSION.to_owned(),
         upstream: Some(config.upstream.to_string()),
         listen: Some(config.listen.to_string()),
-        explain: false,
         control: token.is_some(),
         workers: 1,
         demo: delays.is_some(),

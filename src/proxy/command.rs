@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::World;
-use crate::balance::{Options, Routing};
+use crate::balance::Routing;
 use crate::dashboard::Kind;
 use crate::net::Net;
 use crate::record::row::Names;
@@ -83,12 +83,13 @@ impl<N: Net> World<N> {
         if self.policy.routing() == routing {
             return self.tell(Kind::Control, None, || format!("routing is {routing} already"));
         }
-        self.policy = routing.build(self.upstreams.len(), Options::default());
         let mut config = (*self.config).clone();
         config.routing = routing;
+        self.policy = config.variant().build(self.upstreams.len());
+        let name = config.variant().name().to_owned();
         self.config = Arc::new(config);
         if let Some(log) = &mut self.log {
-            log.set_names(Names { routings: vec![routing.name().to_owned()], backends: self.urls.clone() });
+            log.set_names(Names { routings: vec![name], backends: self.urls.clone() });
         }
         tracing::info!(%routing, "routing switched on the admin page");
         self.tell(Kind::Control, None, || format!("routing switched to {routing}"));

@@ -5,6 +5,7 @@
 //! and real sockets (reactor.rs, net/), so a seeded simulation can drive the very same code.
 
 mod command;
+mod decide;
 mod descriptors;
 mod probe;
 mod reload;

@@ -47,8 +47,12 @@ impl<N: Net> World<N> {
     pub fn publish(&mut self, pulse: Pulse) -> bool {
         (self.showing.wall, self.showing.busy) = (pulse.wall, pulse.busy);
         self.tell_drops();
-        let Some(board) = self.showing.board.clone() else { return true };
         let now = pulse.wall.at;
+        self.log_shadows(now);
+        let Some(board) = self.showing.board.clone() else { return true };
+        if let Some(decisions) = self.take_decisions(pulse.wall.unix_ms(Time::ZERO)) {
+            board.set_decisions(decisions);
+        }
         // A tick that comes a little early counts too, or every other one would be missed.
         let fresh = self.draining || self.showing.fresh_due <= now;
         if fresh {
@@ -65,8 +69,11 @@ impl<N: Net> World<N> {
             self.stats.counters.log_drops = log.counters().rows_dropped();
         }
         let live = (0..self.upstreams.len()).map(|backend| self.live(backend, wall.at)).collect();
-        let routing = self.policy.routing().name();
+        let routing = self.variant().name();
         let mut snapshot = self.stats.snapshot(wall, routing, live, fresh);
+        snapshot.sentence = self.sentence();
+        snapshot.explain = self.explainer.is_on();
+        snapshot.shadow = self.shadow_figures();
         snapshot.busy_us = u64::try_from(self.showing.busy.as_micros()).unwrap_or(u64::MAX);
         snapshot
     }

@@ -10,6 +10,7 @@ pub mod console;
 pub mod latencies;
 pub mod recent;
 pub mod row;
+pub mod shadow_log;
 mod sink;
 pub mod snapshot;
 pub mod stats;

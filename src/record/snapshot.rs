@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::latencies::{Distribution, Summary, merged};
 use super::recent::RecentRow;
+use crate::balance::shadow::ShadowFigures;
 use crate::clock::{Time, Wall};
 
 /// Plain counts since the start. The owner adds to the fields it alone knows about.
@@ -163,8 +164,12 @@ pub struct Snapshot {
     pub busy_us: u64,
     /// Whether latencies and requests were copied anew, so that all its figures are of one moment.
     pub fresh: bool,
-    /// The last decision in words.
+    /// A decision of late in words.
     pub sentence: Option<String>,
+    /// Whether every decision is kept.
+    pub explain: bool,
+    /// The shadow policies, in configured order.
+    pub shadow: Vec<ShadowFigures>,
 }
 
 impl Snapshot {

@@ -210,6 +210,8 @@ impl Stats {
             busy_us: 0,
             fresh,
             sentence: None,
+            explain: false,
+            shadow: Vec::new(),
         }
     }
 }

@@ -87,11 +87,13 @@ impl LogWriter {
         let (full, full_end) = sync_channel(BATCHES_QUEUED_MAX);
         let (emptied_end, emptied) = sync_channel(BATCHES_SPARE_MAX);
         let (alive, ended) = channel();
+        let names = Arc::new(names);
         let writer = Writer {
             sink: Sink::create(path, closing.clone())?,
             path: path.display().to_string(),
             origin,
-            encoder: RowEncoder::default(),
+            encoder: RowEncoder::new(&names),
+            names: names.clone(),
             text: Vec::new(),
             row_ends: Vec::new(),
             counters: counters.clone(),
@@ -100,7 +102,7 @@ impl LogWriter {
         };
         let run = move || writer.run(&full_end, &emptied_end);
         let thread = thread::Builder::new().name("request-log".into()).spawn(run)?;
-        let batch = Batch::new(Arc::new(names));
+        let batch = Batch::new(names);
         Ok(LogHandle { batch, first_row_at: Time::ZERO, full, emptied, ended, counters, closing, thread })
     }
 }
@@ -203,6 +205,8 @@ struct Writer {
     path: String,
     origin: Instant,
     encoder: RowEncoder,
+    /// What the encoder was told.
+    names: Arc<Names>,
     text: Vec<u8>,
     row_ends: Vec<usize>,
     counters: Arc<LogCounters>,
@@ -253,9 +257,13 @@ impl Writer {
     fn encode(&mut self, batch: &Batch, offset: i64) {
         self.row_ends.clear();
         self.text.clear();
+        if !Arc::ptr_eq(&self.names, &batch.names) {
+            self.names = batch.names.clone();
+            self.encoder.set_names(&self.names);
+        }
         for row in batch.rows() {
             let unix_micros = (row.facts.at.as_nanos() / 1_000) as i64;
-            self.encoder.encode(&row, &batch.names, unix_micros.saturating_add(offset), &mut self.text);
+            self.encoder.encode(&row, unix_micros.saturating_add(offset), &mut self.text);
             self.row_ends.push(self.text.len());
         }
     }

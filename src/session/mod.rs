@@ -32,7 +32,7 @@ mod tunnel;
 
 use std::net::SocketAddr;
 
-pub use exchange::{Exchange, Flow};
+pub use exchange::{Dispatch, Exchange, Flow};
 
 use crate::clock::Time;
 use crate::fault::Fault;
@@ -182,6 +182,7 @@ impl Session {
     }
 
     /// The deadline of the phase has passed.
+    #[cold]
     fn expire<N: Net>(&mut self, world: &mut World<N>) -> Step {
         self.deadline = Time::NEVER;
         match self.phase {
