@@ -54,6 +54,7 @@ pub mod fault;
 pub mod http1;
 pub mod net;
 pub mod upstream;
+pub mod bulletin;
 pub mod balance;
 pub mod record;
 pub mod serve;

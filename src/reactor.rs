@@ -87,6 +87,8 @@ pub enum Order {
     Unready,
     /// Finish what is under way, take nothing new.
     Drain,
+    /// Another worker needs room for a client: let go of those that will hardly notice.
+    MakeRoom,
     /// End now.
     Stop,
     /// Reopen the log.
@@ -99,10 +101,17 @@ const STOP: u8 = 1;
 const DRAIN: u8 = 2;
 const REOPEN_LOG: u8 = 4;
 const RELOAD: u8 = 8;
+const MAKE_ROOM: u8 = 32;
 
-/// Carries orders to a reactor from any thread.
+/// Carries orders to a reactor from any thread, or to several at once.
 #[derive(Clone, Debug)]
 pub struct Control {
+    ends: Vec<End>,
+}
+
+/// One reactor's letter box.
+#[derive(Clone, Debug)]
+struct End {
     orders: Arc<AtomicU8>,
     waker: Arc<Waker>,
 }
@@ -110,8 +119,10 @@ pub struct Control {
 impl Control {
     /// Asks for a drain; asked a second time, for a stop.
     pub fn drain_or_stop(&self) {
-        let before = self.orders.fetch_or(DRAIN, Ordering::SeqCst);
-        self.give(if before & DRAIN != 0 { STOP } else { 0 });
+        for end in &self.ends {
+            let before = end.orders.fetch_or(DRAIN, Ordering::SeqCst);
+            end.give(if before & DRAIN != 0 { STOP } else { 0 });
+        }
     }
 
     /// Asks for a stop.
@@ -129,6 +140,22 @@ impl Control {
         self.give(RELOAD);
     }
 
+    /// Asks for idle clients to be let go.
+    pub fn make_room(&self) {
+        self.give(MAKE_ROOM);
+    }
+
+    /// One that reaches all that these reach.
+    pub fn all(controls: impl IntoIterator<Item = Control>) -> Control {
+        Control { ends: controls.into_iter().flat_map(|control| control.ends).collect() }
+    }
+
+    fn give(&self, order: u8) {
+        self.ends.iter().for_each(|end| end.give(order));
+    }
+}
+
+impl End {
     fn give(&self, order: u8) {
         self.orders.fetch_or(order, Ordering::SeqCst);
         // The only failure is a full eventfd, and then the reactor is about to wake anyway.
@@ -204,12 +231,18 @@ impl Reactor {
 
     /// For orders from other threads.
     pub fn control(&self) -> Control {
-        Control { orders: self.orders.clone(), waker: self.waker.clone() }
+        Control { ends: vec![End { orders: self.orders.clone(), waker: self.waker.clone() }] }
     }
 
     /// The instant from which the service's times count.
     pub fn origin(&self) -> Instant {
         self.clock.origin
+    }
+
+    /// Counts its times from `origin`, as others do that are to compare theirs with them. Before it runs.
+    pub fn count_from(&mut self, origin: Instant) {
+        self.clock.origin = origin;
+        self.clock.look_at_the_wall(self.clock.now());
     }
 
     /// Runs until stopped or drained.
@@ -277,6 +310,9 @@ impl Reactor {
         }
         if orders & RELOAD != 0 {
             service.order(Order::Reload);
+        }
+        if orders & MAKE_ROOM != 0 {
+            service.order(Order::MakeRoom);
         }
         if orders & DRAIN != 0 && matches!(self.state, State::Serving) {
             service.order(Order::Unready);

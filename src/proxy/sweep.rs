@@ -24,9 +24,13 @@ impl<N: Net> Proxy<N> {
             self.sweep_session(session, &mut held);
         }
         let mut conns = self.sessions.len();
-        for (backend, candidate) in world.upstreams.candidates().iter().enumerate() {
+        for backend in 0..backends {
             let (open, idle) = world.upstreams.connections(backend);
-            assert_eq!(candidate.in_flight, held.in_flight[backend], "in flight on backend {backend}");
+            assert_eq!(
+                world.upstreams.in_flight(backend),
+                held.in_flight[backend],
+                "in flight on backend {backend}"
+            );
             assert_eq!(open, idle + held.busy[backend], "open connections to backend {backend}");
             conns += open + world.probes.in_flight(backend);
         }

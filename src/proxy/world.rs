@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::probe::Probes;
+use super::share::Sharing;
 use crate::balance::{AnyPolicy, Observation, Options, Outcome, Pick, Policy, Stage};
 use crate::buffer::Pool;
 use crate::clock::Time;
@@ -103,6 +104,8 @@ pub struct World<N: Net> {
     pub inbox: Inbox,
     /// Counters and histograms.
     pub stats: Stats,
+    /// Dealings with the other workers, if there are any.
+    pub(super) sharing: Option<Box<Sharing>>,
     pub(super) log: Option<LogHandle>,
     board: Option<Arc<Board>>,
     #[allow(clippy::vec_box, reason = "an exchange moves between sessions by its address")]
@@ -146,6 +149,7 @@ impl<N: Net> World<N> {
             wants_descriptors: false,
             clients_max: setup.clients_max,
             board: None,
+            sharing: None,
             stats: Stats::new(Time::ZERO, &urls)?,
             inbox: setup.inbox,
             log: setup.log,
@@ -241,7 +245,11 @@ impl<N: Net> World<N> {
 
     /// Takes the verdict on a dispatch that has ended.
     pub fn judge(&mut self, backend: usize, entered: Entered, verdict: Verdict, unreachable: bool) {
-        match self.upstreams.record(backend, entered, verdict, self.now, &mut self.draw) {
+        let mut change = self.upstreams.record(backend, entered, verdict, self.now, &mut self.draw);
+        if self.sharing.is_some() {
+            change = self.share_verdict(backend, entered, verdict, change);
+        }
+        match change {
             Some(Change::Ejected { until, reason }) => {
                 let seconds = until.since(self.now).as_secs_f64();
                 tracing::warn!(backend = self.upstreams.url(backend), %reason, seconds, "backend ejected");
@@ -284,6 +292,9 @@ impl<N: Net> World<N> {
         };
         dispatch.head_seen |= stage == Stage::Head;
         self.policy.observe(self.upstreams.candidates(), &seen, self.now);
+        if self.sharing.is_some() {
+            self.share_observation(&seen);
+        }
     }
 
     /// A pooled connection to this backend, if one is left alive.
@@ -410,8 +421,8 @@ impl<N: Net> World<N> {
             .candidates()
             .iter()
             .enumerate()
-            .map(|(backend, candidate)| Live {
-                in_flight: candidate.in_flight,
+            .map(|(backend, _)| Live {
+                in_flight: self.upstreams.in_flight(backend),
                 sma_ms: averages.and_then(|averages| averages.sma(backend)),
                 ewma_ms: averages.and_then(|averages| averages.ewma(backend)),
             })

@@ -101,7 +101,12 @@ fn choose<N: Net>(exchange: &mut Exchange, world: &mut World<N>) -> Result<usize
     if !exchange.admitted && !world.waiting.is_empty() {
         return Err(Closed::Full); // others came first
     }
-    let pick = world.pick(exchange.tried, exchange.is_replayable())?;
+    let pick = loop {
+        let pick = world.pick(exchange.tried, exchange.is_replayable())?;
+        if world.may_enter(pick.backend) {
+            break pick;
+        }
+    };
     let entered = world.upstreams.dispatch(pick.backend, world.now);
     exchange.dispatch = Some(Dispatch { pick, entered, head_seen: false });
     if exchange.admitted {

@@ -191,7 +191,7 @@ impl Sim {
         drop(wire);
         match self.rng.u16(..1000) {
             0 => self.proxy.drain(),
-            1 => self.proxy.shed_idle(),
+            1 => drop(self.proxy.shed_idle()),
             _ => {}
         }
         if self.rng.u8(..10) == 0 {
@@ -262,7 +262,7 @@ impl Sim {
             if turned == Turned::Idle {
                 let world = &self.proxy.world;
                 let in_flight: u32 =
-                    world.upstreams.candidates().iter().map(|backend| backend.in_flight).sum();
+                    (0..world.upstreams.len()).map(|backend| world.upstreams.in_flight(backend)).sum();
                 assert!(in_flight > 0 || world.waiting.is_empty(), "a queue that nobody will serve");
                 return;
             }
