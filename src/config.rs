@@ -16,6 +16,7 @@ pub mod given;
 pub mod origin;
 pub mod settings;
 pub mod value;
+pub mod workers;
 
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,8 @@ pub struct ProxyConfig {
     pub upstream: UpstreamMode,
     /// Whether client connections are kept after an answer; independent of `upstream`.
     pub client_keepalive: bool,
+    /// Loops, each on a thread of its own; 1 to [`workers::WORKERS_MAX`].
+    pub workers: usize,
     /// Which policy picks the backend.
     pub routing: Routing,
     /// The CSV with a row per request; none when absent.
@@ -223,6 +226,7 @@ impl Default for ProxyConfig {
             backends: [8081, 8082, 8083].map(|port| BackendConfig::at(loopback(port))).to_vec(),
             upstream: UpstreamMode::Persistent,
             client_keepalive: true,
+            workers: 1,
             routing: ROUTING_DEFAULT,
             log: Some(log_default(ROUTING_DEFAULT, UpstreamMode::Persistent)),
             log_decisions: false,

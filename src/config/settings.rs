@@ -9,6 +9,7 @@ use super::file;
 use super::given::Given;
 use super::origin::{Origin, Origins};
 use super::value::{Bytes, OrNone, Percent, Switch, Value};
+use super::workers::Workers;
 use super::{
     BackendConfig, Ejector, HealthCheck, ProxyConfig, Queue, RetryBudget, Timeouts, ejects_by_default,
     log_default,
@@ -74,6 +75,7 @@ pub fn defaults() -> ProxyArgs {
     ProxyArgs {
         listen: given(config.listen.into()),
         admin: given(OrNone(config.admin.map(Address::from))),
+        workers: given(Workers::Count(config.workers as u32)),
         routing: given(config.routing),
         upstream: given(config.upstream),
         max_connections_per_backend: given(count(config.max_connections_per_backend)),
@@ -136,11 +138,14 @@ fn meant(args: &ProxyArgs, origins: &Origins) -> Result<ProxyConfig, String> {
     let upstream = or(&args.upstream, default.upstream);
     let listen = check.resolve("listen", &or(&args.listen, default.listen.into()))?;
     let count = |key, limit: &Option<Given<OrNone<u32>>>| check.some_count(key, or(limit, OrNone(None)).0);
+    let max_connections_per_backend =
+        count("max-connections-per-backend", &args.max_connections_per_backend)?;
     Ok(ProxyConfig {
         listen,
         backends: check.backends(args.backend.as_deref().unwrap_or_default(), listen)?,
         upstream,
         client_keepalive: or(&args.client_keepalive, default.client_keepalive),
+        workers: check.workers(args, max_connections_per_backend)?,
         routing,
         log: args.log.as_ref().map_or_else(|| Some(log_default(routing, upstream)), |log| log.0.0.clone()),
         log_decisions: or(&args.log_decisions, default.log_decisions),
@@ -163,7 +168,7 @@ fn meant(args: &ProxyArgs, origins: &Origins) -> Result<ProxyConfig, String> {
         request_body_max: or(&args.request_body_max, OrNone(None)).0.map(|bytes| bytes.0),
         timeouts: check.timeouts(args)?,
         max_clients: count("max-clients", &args.max_clients)?,
-        max_connections_per_backend: count("max-connections-per-backend", &args.max_connections_per_backend)?,
+        max_connections_per_backend,
         queue: Queue {
             max: or(&args.queue_max, 0) as usize,
             timeout: check.above_zero("queue-timeout", &args.queue_timeout, default.queue.timeout)?,
@@ -307,6 +312,17 @@ impl Check<'_> {
             path: default.path,
         };
         Ok(or(&args.health_path, OrNone(None)).0.map(|path| HealthCheck { path, ..check }))
+    }
+
+    fn workers(&self, args: &ProxyArgs, connections_max: Option<usize>) -> Result<usize, String> {
+        let workers = or(&args.workers, Workers::Count(1)).resolve(connections_max);
+        match connections_max.filter(|max| *max < workers) {
+            Some(max) => {
+                let why = format!("must be at least --workers, {workers}: each has a share of them");
+                Err(self.origins.refuse("max-connections-per-backend", max, why))
+            }
+            None => Ok(workers),
+        }
     }
 
     fn above_zero(
