@@ -13,6 +13,8 @@ use crate::emulator::profile::Profile;
 pub mod address;
 pub mod file;
 pub mod given;
+pub(crate) mod human;
+pub mod messages;
 pub mod origin;
 pub mod settings;
 pub mod value;

@@ -101,6 +101,7 @@ const STOP: u8 = 1;
 const DRAIN: u8 = 2;
 const REOPEN_LOG: u8 = 4;
 const RELOAD: u8 = 8;
+const NUDGE: u8 = 16; // asks for nothing but to be taken
 const MAKE_ROOM: u8 = 32;
 
 /// Carries orders to a reactor from any thread, or to several at once.
@@ -143,6 +144,13 @@ impl Control {
     /// Asks for idle clients to be let go.
     pub fn make_room(&self) {
         self.give(MAKE_ROOM);
+    }
+
+    /// Whether every loop has turned since this was last asked; wakes them so that they can.
+    pub fn turns(&self) -> bool {
+        let is_taken = self.ends.iter().all(|end| end.orders.load(Ordering::SeqCst) & NUDGE == 0);
+        self.give(NUDGE);
+        is_taken
     }
 
     /// One that reaches all that these reach.

@@ -1,16 +1,15 @@
 //! Running what was asked for: opens what the configuration names, starts the threads, waits for signals.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, mpsc};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use mio::net::TcpListener;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
-use tracing_appender::non_blocking::WorkerGuard;
-use tracing_subscriber::filter::LevelFilter;
 
 use crate::bench::child::announce;
 use crate::cli::Failure;
@@ -29,11 +28,16 @@ use crate::record::writer::{LogHandle, LogWriter};
 use crate::report::ReportConfig;
 use crate::serve::Running;
 
+mod messages;
+mod systemd;
+
+pub use self::messages::start_messages;
+use self::messages::{tell, tell_what_stays};
+
 /// File descriptors kept back for listeners, logs and the admin page.
 const DESCRIPTORS_RESERVED: u64 = 64;
-
-/// What `TIDEGATE_LOG_LEVEL` may say.
-const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+/// From the end of a drain to the end of the process: the last rows of the log.
+const STOP_MARGIN: Duration = Duration::from_secs(5);
 
 /// A proxy on its thread.
 #[derive(Debug)]
@@ -86,12 +90,21 @@ impl RunningProxy {
 /// # Errors
 /// One line: what cannot be opened and which flag names it.
 pub fn start_proxy(
+    config: ProxyConfig,
+    ended: impl FnOnce() + Send + 'static,
+) -> Result<RunningProxy, Failure> {
+    let listener =
+        net::listen(config.listen).map_err(|error| cannot_listen("--listen", config.listen, &error))?;
+    start_on(listener, config, ended)
+}
+
+/// The same on a listener that is there already; `config.listen` does not count.
+fn start_on(
+    listener: TcpListener,
     mut config: ProxyConfig,
     ended: impl FnOnce() + Send + 'static,
 ) -> Result<RunningProxy, Failure> {
     let clients_max = clients_max(&config);
-    let listener =
-        net::listen(config.listen).map_err(|error| cannot_listen("--listen", config.listen, &error))?;
     let address = listener.local_addr().map_err(|error| cannot_listen("--listen", config.listen, &error))?;
     config.listen = address; // with the port found, when any would do
     let drain = DrainTimes { delay: config.drain_delay, timeout: config.drain_timeout };
@@ -151,22 +164,31 @@ pub fn proxy(settings: &Settings) -> Result<(), Failure> {
     let config = settings.load().map_err(Failure::Usage)?.config;
     let mut signals = signals()?;
     let handle = signals.handle();
-    let running = start_proxy(config.clone(), move || handle.close())?;
-    tell(&running, &config);
+    let handed_over = systemd::listener().map_err(|error| runtime("LISTEN_FDS", &error))?;
+    let running = match handed_over {
+        Some(listener) => start_on(listener, config.clone(), move || handle.close())?,
+        None => start_proxy(config.clone(), move || handle.close())?,
+    };
+    tell(&running, &config, settings);
     announce(running.address).map_err(|error| runtime("stdout", &error))?;
+    systemd::ready(running.address);
+    systemd::watch(running.control.clone());
     for signal in &mut signals {
         match signal {
             SIGUSR1 => running.control.reopen_log(),
             SIGHUP if settings.file.is_none() => tracing::warn!("nothing to reload: there is no --config"),
             SIGHUP => match settings.load() {
                 Ok(loaded) => {
+                    systemd::reloading();
                     tell_what_stays(&config, &loaded.config);
                     running.reload(loaded.config);
+                    systemd::ready(running.address);
                 }
                 Err(complaint) => tracing::error!("not reloaded, nothing changed: {complaint}"),
             },
             _ => {
                 tracing::info!("stopping when what is under way has ended; a second signal stops at once");
+                systemd::stopping(config.drain_delay + config.drain_timeout + STOP_MARGIN);
                 running.control.drain_or_stop();
             }
         }
@@ -239,68 +261,6 @@ impl demo::Stage for InProcess {
     }
 }
 
-/// Operational messages, on standard error: `TIDEGATE_LOG_LEVEL` says from which level on. They leave from a thread of
-/// their own, because a reader of standard error that stops reading must not stop the proxy; those that do not fit are
-/// dropped. What is under way is written when the guard is dropped.
-///
-/// # Errors
-/// One line: a level nobody knows.
-pub fn start_messages() -> Result<WorkerGuard, Failure> {
-    let level = match std::env::var("TIDEGATE_LOG_LEVEL") {
-        Ok(name) => match (LEVELS.contains(&name.as_str()), name.parse::<LevelFilter>()) {
-            (true, Ok(level)) => level,
-            _ => {
-                let line = format!("TIDEGATE_LOG_LEVEL '{name}': must be one of {}", LEVELS.join(", "));
-                return Err(Failure::Usage(line));
-            }
-        },
-        Err(_) => LevelFilter::INFO,
-    };
-    let (stderr, guard) = tracing_appender::non_blocking(std::io::stderr());
-    // It fails only when a subscriber is set already, and then messages have somewhere to go.
-    let _ = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_target(false)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(stderr)
-        .try_init();
-    Ok(guard)
-}
-
-/// Says which settings a reload cannot change: what was opened at start stays open.
-fn tell_what_stays(started: &ProxyConfig, wanted: &ProxyConfig) {
-    let stays = [
-        ("listen", started.listen != wanted.listen),
-        ("admin", started.admin != wanted.admin),
-        ("log", started.log != wanted.log),
-        ("log-decisions", started.log_decisions != wanted.log_decisions),
-        ("max-clients", started.max_clients != wanted.max_clients),
-        ("drain-delay", started.drain_delay != wanted.drain_delay),
-        ("drain-timeout", started.drain_timeout != wanted.drain_timeout),
-    ];
-    for (key, _) in stays.iter().filter(|(_, differs)| *differs) {
-        tracing::warn!("{key} stays as it was at the start: a reload cannot change it, a restart does");
-    }
-}
-
-/// Says where everything is.
-fn tell(running: &RunningProxy, config: &ProxyConfig) {
-    let backends: Vec<&str> = config.backends.iter().map(|backend| backend.url.as_str()).collect();
-    tracing::info!("listening on http://{}", running.address);
-    tracing::info!(
-        "balancing over {} with {}, {} upstream connections",
-        backends.join(", "),
-        config.routing,
-        config.upstream
-    );
-    if let Some(log) = &config.log {
-        tracing::info!("a row per request goes to {}", log.display());
-    }
-    if let Some(admin) = &running.admin {
-        tracing::info!("figures at http://{}/api/stats", admin.address);
-    }
-}
-
 /// `tidegate report`, to its last file.
 ///
 /// # Errors
@@ -311,9 +271,18 @@ pub fn report(config: &ReportConfig) -> Result<(), Failure> {
         Err(Failure::Worse { line, table }) => (table.clone(), Some(Failure::Worse { line, table })),
         Err(failure) => return Err(failure),
     };
+    print(&text)?;
+    failure.map_or(Ok(()), Err)
+}
+
+/// Writes a text on stdout. A reader that has seen enough is no failure.
+///
+/// # Errors
+/// One line: stdout cannot be written to.
+pub fn print(text: &str) -> Result<(), Failure> {
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(runtime("stdout", &error)),
-        _ => failure.map_or(Ok(()), Err),
+        _ => Ok(()),
     }
 }
 

@@ -257,7 +257,7 @@ fn the_scenarios_that_come_with_it_can_be_read() {
     let mut count = 0;
     for entry in fs::read_dir(dir).unwrap().flatten().filter(|entry| entry.path().is_file()) {
         let words = ["tidegate".into(), "bench".into(), entry.path().into_os_string()];
-        let asked = cli::parse(words.into_iter().map(|word: OsString| word)).unwrap();
+        let asked = cli::parse(words.into_iter().map(|word: OsString| word)).unwrap().asked;
         let Asked::Bench(config) = asked else { panic!("{asked:?}") };
         let stem = entry.path().file_stem().unwrap().to_string_lossy().into_owned();
         assert!(config.plans.iter().all(|plan| plan.profile == stem), "{stem}");

@@ -29,7 +29,7 @@ use toml::Spanned;
 
 use super::plan::{BackendPlan, ORIGINAL, Plan, ROUTINGS, keepalive_default, original_backends};
 use crate::cli::LoadArgs;
-use crate::config::file::{key_of_line, place};
+use crate::config::file::{key_of_line, of_key, place};
 use crate::config::given::Given;
 use crate::config::value::{Fraction, Value};
 use crate::config::{Routing, UpstreamMode};
@@ -96,9 +96,7 @@ type Wrong = (usize, String);
 fn parse(text: &str, beside: &Path, over: &Over) -> Result<Read, Wrong> {
     let file: File = toml::from_str(text).map_err(|error| {
         let at = error.span().map_or(0, |span: Range<usize>| span.start);
-        let message = error.message();
-        let key = key_of_line(text, place(text, at).0);
-        (at, if message.starts_with('\'') { format!("{key} {message}") } else { message.to_owned() })
+        (at, of_key(key_of_line(text, place(text, at).0), error.message()))
     })?;
     if file.scenario.is_empty() {
         return Err((0, "there is no [[scenario]]".to_owned()));
@@ -268,10 +266,10 @@ mod tests {
     fn complaints_have_line_and_column() {
         let scenario = "[[scenario]]\nname = \"a\"\n";
         let rows = [
-            ("", "1:1: missing field `scenario`"),
+            ("", "1:1: 'scenario' is missing"),
             ("scenario = []\n", "1:1: there is no [[scenario]]"),
-            ("[[scenario]]\nnom = 1\n", "2:1: unknown field `nom`"),
-            ("[lode]\n", "1:2: unknown field `lode`"),
+            ("[[scenario]]\nnom = 1\n", "2:1: unknown key 'nom': did you mean 'name'?"),
+            ("[lode]\n", "1:2: unknown key 'lode': did you mean 'load'?"),
             ("[load]\nrate = -1\n", "2:8: rate '-1': must be a number of requests a second above 0"),
             ("[load]\nduration = \"3\"\n", "2:12: duration '3': a duration needs a unit"),
             ("[[scenario]]\nname = \"a/b\"\n", "2:8: name 'a/b': it starts file names"),

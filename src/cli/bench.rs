@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::bench::plan::{Plan, ROUTINGS, UPSTREAMS, matrix, with_control};
 use crate::bench::{BenchConfig, Driver, LoadPlan, file};
 use crate::config::given::Given;
-use crate::config::value::Value;
+use crate::config::value::{Value, choose};
 use crate::config::{Routing, UpstreamMode};
 use crate::load::Spacing;
 
@@ -103,11 +103,7 @@ impl Value for Rate {
 
 impl Value for Spacing {
     fn parse(text: &str) -> Result<Spacing, String> {
-        match text {
-            "poisson" => Ok(Spacing::Poisson),
-            "constant" => Ok(Spacing::Constant),
-            _ => Err("must be one of poisson, constant".to_owned()),
-        }
+        choose(text, &[("poisson", Spacing::Poisson), ("constant", Spacing::Constant)])
     }
 
     fn show(&self) -> String {
@@ -125,11 +121,7 @@ impl Value for Spacing {
 
 impl Value for Driver {
     fn parse(text: &str) -> Result<Driver, String> {
-        match text {
-            "built-in" => Ok(Driver::BuiltIn),
-            "wrk" => Ok(Driver::Wrk),
-            _ => Err("must be one of built-in, wrk".to_owned()),
-        }
+        choose(text, &[("built-in", Driver::BuiltIn), ("wrk", Driver::Wrk)])
     }
 
     fn show(&self) -> String {

@@ -28,7 +28,7 @@ pub struct ProxyArgs {
     pub listen: Option<Given<Address>>,
 
     /// Where health endpoints and figures are served
-    #[arg(long, value_name = "HOST:PORT|none", help_heading = "Listening")]
+    #[arg(long, value_name = "HOST:PORT|none", help_heading = "Admin page")]
     pub admin: Option<Given<OrNone<Address>>>,
 
     /// Threads that serve, each its own share of the clients, all knowing what the others learn of the backends; auto: as
@@ -37,7 +37,7 @@ pub struct ProxyArgs {
     pub workers: Option<Given<Workers>>,
 
     /// How the backend of each request is chosen
-    #[arg(long, value_name = "NAME", help_heading = "Backends")]
+    #[arg(long, value_name = "NAME", help_heading = "Routing")]
     pub routing: Option<Given<Routing>>,
 
     /// Keep connections to backends for reuse, or dial one per request
@@ -137,55 +137,55 @@ pub struct ProxyArgs {
     pub linger_timeout: Option<Given<Duration>>,
 
     /// Further attempts a request may have, elsewhere if possible
-    #[arg(long, value_name = "N", help_heading = "Faults")]
+    #[arg(long, value_name = "N", help_heading = "Retries")]
     pub retries: Option<Given<u32>>,
 
     /// Share of all requests that may be retried
-    #[arg(long, value_name = "PERCENT", help_heading = "Faults")]
+    #[arg(long, value_name = "PERCENT", help_heading = "Retries")]
     pub retry_budget: Option<Given<Percent>>,
 
     /// Retries a second that are allowed whatever the share
-    #[arg(long, value_name = "N", help_heading = "Faults")]
+    #[arg(long, value_name = "N", help_heading = "Retries")]
     pub retry_budget_floor: Option<Given<u32>>,
 
     /// Take failing backends out for a while; auto: unless --routing is round-robin, adaptive_sma or adaptive_ewma
-    #[arg(long, value_name = "on|off|auto", help_heading = "Faults")]
+    #[arg(long, value_name = "on|off|auto", help_heading = "Health and ejection")]
     pub ejection: Option<Given<Switch>>,
 
     /// Failures in a row that take a backend out
-    #[arg(long, value_name = "N", help_heading = "Faults")]
+    #[arg(long, value_name = "N", help_heading = "Health and ejection")]
     pub ejection_failures: Option<Given<u32>>,
 
     /// How long it is out the first time; doubled with each further one
-    #[arg(long, value_name = "DURATION", help_heading = "Faults")]
+    #[arg(long, value_name = "DURATION", help_heading = "Health and ejection")]
     pub ejection_time: Option<Given<Duration>>,
 
     /// How long it is out at most
-    #[arg(long, value_name = "DURATION", help_heading = "Faults")]
+    #[arg(long, value_name = "DURATION", help_heading = "Health and ejection")]
     pub ejection_time_max: Option<Given<Duration>>,
 
     /// Share of the backends that may be out; when more fail, all are used
-    #[arg(long, value_name = "PERCENT", help_heading = "Faults")]
+    #[arg(long, value_name = "PERCENT", help_heading = "Health and ejection")]
     pub ejection_share_max: Option<Given<Percent>>,
 
     /// GET this path of each backend regularly to learn whether it is well
-    #[arg(long, value_name = "PATH|none", help_heading = "Faults")]
+    #[arg(long, value_name = "PATH|none", help_heading = "Health and ejection")]
     pub health_path: Option<Given<OrNone<String>>>,
 
     /// Between two checks of one backend
-    #[arg(long, value_name = "DURATION", help_heading = "Faults")]
+    #[arg(long, value_name = "DURATION", help_heading = "Health and ejection")]
     pub health_interval: Option<Given<Duration>>,
 
     /// For one check
-    #[arg(long, value_name = "DURATION", help_heading = "Faults")]
+    #[arg(long, value_name = "DURATION", help_heading = "Health and ejection")]
     pub health_timeout: Option<Given<Duration>>,
 
     /// Failed checks in a row that take a backend out
-    #[arg(long, value_name = "N", help_heading = "Faults")]
+    #[arg(long, value_name = "N", help_heading = "Health and ejection")]
     pub health_fall: Option<Given<u32>>,
 
     /// Good checks in a row that bring it back
-    #[arg(long, value_name = "N", help_heading = "Faults")]
+    #[arg(long, value_name = "N", help_heading = "Health and ejection")]
     pub health_rise: Option<Given<u32>>,
 
     /// From failing readiness to refusing connections, on SIGTERM or SIGINT
@@ -197,7 +197,7 @@ pub struct ProxyArgs {
     pub drain_timeout: Option<Given<Duration>>,
 
     /// CSV with a row per request, begun anew at each start
-    #[arg(long, value_name = "FILE|none", help_heading = "Log")]
+    #[arg(long, value_name = "FILE|none", help_heading = "Logging")]
     pub log: Option<Given<OrNone<PathBuf>>>,
 
     /// Tell each decision on the console
@@ -207,7 +207,7 @@ pub struct ProxyArgs {
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "on",
-        help_heading = "Log"
+        help_heading = "Logging"
     )]
     pub log_decisions: Option<Given<bool>>,
 

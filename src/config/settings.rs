@@ -56,7 +56,7 @@ impl Settings {
             for (key, (line, column)) in file.places {
                 origins.by_key.entry(key).or_insert(Origin::File(line, column));
             }
-            origins.file = Some(path.clone());
+            (origins.file, origins.backends) = (Some(path.clone()), file.backends);
             args = args.or(file.args);
         }
         let mut effective = args.or(defaults());
@@ -199,12 +199,14 @@ impl Check<'_> {
     }
 
     fn backends(&self, specs: &[BackendSpec], listen: SocketAddr) -> Result<Vec<BackendConfig>, String> {
-        let refuse = |spec: &BackendSpec, why: String| Err(self.origins.refuse("backend", spec, why));
         if specs.is_empty() {
             return Err(self.origins.refuse("backend", "[]", "must name at least one, like 127.0.0.1:8081"));
         }
         let mut backends: Vec<BackendConfig> = Vec::with_capacity(specs.len());
-        for spec in specs {
+        for (index, spec) in specs.iter().enumerate() {
+            let refuse = |spec: &BackendSpec, why: String| {
+                Err(self.origins.of_backend(index).refuse("backend", spec, why))
+            };
             let backend = match spec.resolve() {
                 Ok(backend) => backend,
                 Err(why) => return refuse(spec, why),

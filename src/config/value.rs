@@ -336,7 +336,7 @@ impl<T: Value> Value for OrNone<T> {
 }
 
 /// The value that goes by a name, hyphens and underscores being one.
-fn choose<T: Copy>(text: &str, named: &[(&'static str, T)]) -> Result<T, String> {
+pub(crate) fn choose<T: Copy>(text: &str, named: &[(&'static str, T)]) -> Result<T, String> {
     let plain = text.replace('_', "-");
     named.iter().find(|(name, _)| *name == plain).map(|(_, value)| *value).ok_or_else(|| {
         let names: Vec<&str> = named.iter().map(|(name, _)| *name).collect();

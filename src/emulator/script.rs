@@ -32,7 +32,7 @@ use toml::Spanned;
 use super::profile::Profile;
 use crate::clock::Time;
 use crate::config::EmulatorConfig;
-use crate::config::file::{key_of_line, place};
+use crate::config::file::{key_of_line, of_key, place};
 use crate::config::given::Given;
 use crate::config::value::Fraction;
 
@@ -91,9 +91,7 @@ impl Script {
     pub fn parse(text: &str) -> Result<Script, (usize, String)> {
         let file: File = toml::from_str(text).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
-            let message = error.message();
-            let key = key_of_line(text, place(text, at).0);
-            (at, if message.starts_with('\'') { format!("{key} {message}") } else { message.to_owned() })
+            (at, of_key(key_of_line(text, place(text, at).0), error.message()))
         })?;
         let mut script = Script::default();
         for table in file.change {
@@ -266,9 +264,9 @@ mod tests {
     fn complaints_say_where() {
         let rows = [
             ("[[change]]\nat = \"1s\"\n", 0, "nothing changes here"),
-            ("[[change]]\nlatency = \"5ms\"\n", 0, "missing field `at`"),
+            ("[[change]]\nlatency = \"5ms\"\n", 0, "'at' is missing"),
             ("[[change]]\nat = \"1\"\n", 16, "at '1': a duration needs a unit"),
-            ("[[change]]\nat = \"1s\"\nslow = 1\n", 21, "unknown field `slow`"),
+            ("[[change]]\nat = \"1s\"\nslow = 1\n", 21, "unknown key 'slow'"),
             (
                 "[[change]]\nat = \"1s\"\npause = \"2s\"\nevery = \"1s\"\n",
                 0,

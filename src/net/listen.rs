@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 
 use mio::net::TcpListener;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -49,4 +50,33 @@ fn bind(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     Ok(socket)
+}
+
+/// So many listeners that are one socket: who is quickest has the client. For a socket that somebody else has opened
+/// without SO_REUSEPORT.
+///
+/// # Errors
+/// When there are no file descriptors left.
+pub fn share(listener: TcpListener, listeners: usize) -> io::Result<Vec<TcpListener>> {
+    let socket = Socket::from(OwnedFd::from(listener));
+    let mut all = Vec::with_capacity(listeners);
+    for _ in 1..listeners {
+        all.push(TcpListener::from_std(socket.try_clone()?.into()));
+    }
+    all.push(TcpListener::from_std(socket.into()));
+    Ok(all)
+}
+
+/// Makes a listener of a socket that somebody else has opened.
+///
+/// # Errors
+/// It is no TCP socket that listens.
+pub fn adopt(fd: OwnedFd) -> io::Result<TcpListener> {
+    let socket = Socket::from(fd);
+    if !socket.is_listener()? || socket.local_addr()?.as_socket().is_none() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a TCP socket that listens"));
+    }
+    socket.set_nonblocking(true)?;
+    socket.set_tcp_nodelay(true)?;
+    Ok(TcpListener::from_std(socket.into()))
 }

@@ -18,6 +18,7 @@ use tidegate::config::{BackendConfig, ProxyConfig};
 use tidegate::record::stats::Snapshot;
 use tidegate::run::{RunningProxy, start_proxy};
 
+#[allow(unused_imports)] // as above
 pub use origin::{Origin, OriginConn};
 
 /// How long anything may take; long, since other work may share the machine.
