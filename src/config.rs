@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::balance::Options;
 use crate::emulator::profile::Profile;
 
 pub mod address;
@@ -24,7 +25,7 @@ pub mod workers;
 mod tests;
 
 pub use self::settings::{Loaded, Settings};
-pub use crate::balance::Routing;
+pub use crate::balance::{Average, Objective, Routing, Variant};
 pub use ipnet::IpNet as Cidr;
 
 /// The policy of a proxy that was not told which. One constant, for it is bound to change.
@@ -45,6 +46,14 @@ pub struct ProxyConfig {
     pub workers: usize,
     /// Which policy picks the backend.
     pub routing: Routing,
+    /// What it is told; those options that it does not heed change nothing.
+    pub policy_options: Options,
+    /// Policies that are asked and told everything and decide nothing.
+    pub shadow: Vec<Variant>,
+    /// The CSV with their figures; none when absent.
+    pub shadow_log: Option<PathBuf>,
+    /// Whether every decision is kept and explained.
+    pub explain: bool,
     /// The CSV with a row per request; none when absent.
     pub log: Option<PathBuf>,
     /// Whether each decision is told on the console, in the original's words.
@@ -230,7 +239,11 @@ impl Default for ProxyConfig {
             client_keepalive: true,
             workers: 1,
             routing: ROUTING_DEFAULT,
-            log: Some(log_default(ROUTING_DEFAULT, UpstreamMode::Persistent)),
+            policy_options: Options::default(),
+            shadow: Vec::new(),
+            shadow_log: None,
+            explain: false,
+            log: Some(log_default(ROUTING_DEFAULT.into(), UpstreamMode::Persistent)),
             log_decisions: false,
             admin: Some(loopback(5002)),
             ejection: ejects_by_default(ROUTING_DEFAULT),
@@ -249,6 +262,13 @@ impl Default for ProxyConfig {
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
         }
+    }
+}
+
+impl ProxyConfig {
+    /// The policy and what it is told, under one name.
+    pub fn variant(&self) -> Variant {
+        Variant::new(self.routing, self.policy_options)
     }
 }
 
@@ -308,8 +328,8 @@ impl Default for Queue {
 }
 
 /// Where the log goes unless told: a name of its own for each of the scenarios one compares.
-pub fn log_default(routing: Routing, upstream: UpstreamMode) -> PathBuf {
-    PathBuf::from(format!("logs/{routing}_{upstream}.csv"))
+pub fn log_default(policy: Variant, upstream: UpstreamMode) -> PathBuf {
+    PathBuf::from(format!("logs/{}_{upstream}.csv", policy.file_name()))
 }
 
 /// The original's three routings never ejected; being exact, they do not unless asked.

@@ -4,7 +4,6 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, mpsc};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use mio::net::TcpListener;
@@ -12,6 +11,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
 use crate::bench::child::announce;
+use crate::bulletin;
 use crate::cli::Failure;
 use crate::config::{DemoConfig, EmulatorConfig, ProxyConfig, Settings};
 use crate::dashboard::{self, Board};
@@ -19,27 +19,32 @@ use crate::demo;
 use crate::emulator;
 use crate::emulator::script::{self, Script};
 use crate::net::{self, Sockets};
-use crate::proxy::{Inbox, Proxy, Setup, World};
+use crate::proxy::{Inbox, Setup, World};
 use crate::reactor::{Control, DrainTimes, Reactor};
 use crate::record::console::Console;
 use crate::record::row::Names;
+use crate::record::shadow_log::ShadowLog;
 use crate::record::stats::Snapshot;
 use crate::record::writer::{LogHandle, LogWriter};
 use crate::report::ReportConfig;
 use crate::serve::Running;
 
+mod crew;
 mod messages;
 mod systemd;
 
+use self::crew::Crew;
 pub use self::messages::start_messages;
 use self::messages::{tell, tell_what_stays};
 
 /// File descriptors kept back for listeners, logs and the admin page.
 const DESCRIPTORS_RESERVED: u64 = 64;
+/// And for each worker after the first: its poll, its waker, its listener and a copy of its poll.
+const DESCRIPTORS_PER_WORKER: u64 = 4;
 /// From the end of a drain to the end of the process: the last rows of the log.
 const STOP_MARGIN: Duration = Duration::from_secs(5);
 
-/// A proxy on its thread.
+/// A proxy on its thread, or threads.
 #[derive(Debug)]
 pub struct RunningProxy {
     /// Where it listens.
@@ -50,8 +55,8 @@ pub struct RunningProxy {
     pub board: Arc<Board>,
     /// The admin address at work, if there is one.
     pub admin: Option<Running>,
-    inbox: Inbox,
-    thread: JoinHandle<Result<Snapshot, Failure>>,
+    inboxes: Vec<Inbox>,
+    crew: Crew,
 }
 
 impl RunningProxy {
@@ -66,7 +71,10 @@ impl RunningProxy {
 
     /// Has it adopt another configuration, without losing a request.
     pub fn reload(&self, config: ProxyConfig) {
-        *self.inbox.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(config));
+        for (worker, inbox) in self.inboxes.iter().enumerate() {
+            let share = config.share_of(worker, self.inboxes.len());
+            *inbox.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(share));
+        }
         self.control.reload();
     }
 
@@ -75,17 +83,17 @@ impl RunningProxy {
     /// # Errors
     /// When its loop failed.
     pub fn wait(self) -> Result<Snapshot, Failure> {
-        let ended = self.thread.join();
+        let figures = self.crew.wait();
         if let Some(admin) = self.admin {
             // It has nothing to lose.
             let _ = admin.stop();
         }
-        ended.unwrap_or_else(|_| Err(Failure::Runtime("the proxy's thread has panicked".to_owned())))
+        figures
     }
 }
 
-/// Opens everything a proxy needs and starts its thread. `ended` runs on that thread when the proxy has stopped,
-/// whatever the reason.
+/// Opens everything a proxy needs and starts its threads, one per worker. `ended` runs on the last of them when the proxy
+/// has stopped, whatever the reason.
 ///
 /// # Errors
 /// One line: what cannot be opened and which flag names it.
@@ -93,67 +101,98 @@ pub fn start_proxy(
     config: ProxyConfig,
     ended: impl FnOnce() + Send + 'static,
 ) -> Result<RunningProxy, Failure> {
-    let listener =
-        net::listen(config.listen).map_err(|error| cannot_listen("--listen", config.listen, &error))?;
-    start_on(listener, config, ended)
+    let listeners = net::listen_together(config.listen, config.workers);
+    let listeners = listeners.map_err(|error| cannot_listen("--listen", config.listen, &error))?;
+    start_on(listeners, config, ended)
 }
 
-/// The same on a listener that is there already; `config.listen` does not count.
+/// The same on listeners that are there already, one per worker; `config.listen` does not count.
 fn start_on(
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     mut config: ProxyConfig,
     ended: impl FnOnce() + Send + 'static,
 ) -> Result<RunningProxy, Failure> {
     let clients_max = clients_max(&config);
-    let address = listener.local_addr().map_err(|error| cannot_listen("--listen", config.listen, &error))?;
+    let address = listeners.first().map_or(Ok(config.listen), TcpListener::local_addr);
+    let address = address.map_err(|error| cannot_listen("--listen", config.listen, &error))?;
     config.listen = address; // with the port found, when any would do
     let drain = DrainTimes { delay: config.drain_delay, timeout: config.drain_timeout };
-    let reactor = Reactor::new(listener, drain).map_err(|error| runtime("event loop", &error))?;
+    let reactors = crew::reactors(listeners, drain).map_err(|error| runtime("event loop", &error))?;
     if let Some(admin) = config.admin {
         // Before the last log is overwritten for nothing.
         drop(net::listen(admin).map_err(|error| cannot_listen("--admin", admin, &error))?);
     }
-    let log = match &config.log {
-        Some(path) => Some(open_log(path, &config, reactor.origin())?),
-        None => None,
-    };
-    let console = match config.log_decisions {
-        true => Some(Console::start().map_err(|error| runtime("console thread", &error))?),
-        false => None,
-    };
-    let inbox = Inbox::default();
-    let admin_address = config.admin;
-    let setup = Setup {
-        config: Arc::new(config),
-        log,
-        console,
-        inbox: inbox.clone(),
-        clients_max,
-        seed: fastrand::u64(..),
-    };
-    let sockets = Sockets::new(reactor.registry().map_err(|error| runtime("event loop", &error))?);
-    let mut world =
-        World::new(sockets, setup).map_err(|error| Failure::Runtime(format!("histograms: {error}")))?;
-    let board = world.show();
-    let admin = match admin_address {
+    let controls: Vec<Control> = reactors.iter().map(Reactor::control).collect();
+    let control = Control::all(controls.clone());
+    let inboxes: Vec<Inbox> = reactors.iter().map(|_| Inbox::default()).collect();
+    let worlds = worlds(&config, &reactors, &controls, &inboxes, clients_max)?;
+    let (worlds, board) = show_together(worlds)?;
+    let admin = match config.admin {
         Some(address) => {
             let started = dashboard::start(address, board.clone());
             Some(started.map_err(|error| cannot_listen("--admin", address, &error))?)
         }
         None => None,
     };
-    let control = reactor.control();
-    let thread = std::thread::Builder::new()
-        .name("reactor".to_owned())
-        .spawn(move || {
-            let mut proxy = Proxy::new(world);
-            let result = reactor.run(&mut proxy).map_err(|error| runtime("event loop", &error));
-            let figures = proxy.world.snapshot(proxy.world.now);
-            ended();
-            result.map(|()| figures)
-        })
-        .map_err(|error| runtime("reactor thread", &error))?;
-    Ok(RunningProxy { address, control, board, admin, inbox, thread })
+    let workers = reactors.into_iter().zip(worlds).collect();
+    let crew = Crew::start(workers, &control, ended).map_err(|error| runtime("reactor thread", &error))?;
+    Ok(RunningProxy { address, control, board, admin, inboxes, crew })
+}
+
+/// What each worker works on, with what is opened for all of them.
+fn worlds(
+    config: &ProxyConfig,
+    reactors: &[Reactor],
+    controls: &[Control],
+    inboxes: &[Inbox],
+    clients_max: usize,
+) -> Result<Vec<World<Sockets>>, Failure> {
+    let count = reactors.len();
+    let mut logs = match (&config.log, reactors.first()) {
+        (Some(path), Some(first)) => open_logs(path, config, first.origin(), count)?.into_iter(),
+        _ => Vec::new().into_iter(),
+    };
+    let console = match config.log_decisions {
+        true => Some(Console::start().map_err(|error| runtime("console thread", &error))?),
+        false => None,
+    };
+    let mut shadow_log = match &config.shadow_log {
+        Some(path) => Some(ShadowLog::start(path).map_err(|error| cannot_log("--shadow-log", path, &error))?),
+        None => None,
+    };
+    // Alone, a worker has nobody to tell.
+    let mut members = if count > 1 { bulletin::members(count) } else { Vec::new() }.into_iter();
+    let mut worlds = Vec::with_capacity(count);
+    for (worker, (reactor, inbox)) in reactors.iter().zip(inboxes).enumerate() {
+        let setup = Setup {
+            config: Arc::new(config.share_of(worker, count)),
+            log: logs.next(),
+            shadow_log: shadow_log.take(),
+            console: console.clone(),
+            inbox: inbox.clone(),
+            clients_max,
+            seed: fastrand::u64(..),
+        };
+        let sockets = Sockets::new(reactor.registry().map_err(|error| runtime("event loop", &error))?);
+        let mut world =
+            World::new(sockets, setup).map_err(|error| Failure::Runtime(format!("histograms: {error}")))?;
+        if let Some(member) = members.next() {
+            let peers = controls.iter().enumerate().filter(|(peer, _)| *peer != worker);
+            world.join(member, Some(Control::all(peers.map(|(_, control)| control.clone()))));
+        }
+        worlds.push(world);
+    }
+    Ok(worlds)
+}
+
+/// Has each show its figures, and the first one's board those of all.
+fn show_together(mut worlds: Vec<World<Sockets>>) -> Result<(Vec<World<Sockets>>, Arc<Board>), Failure> {
+    let mut boards = worlds.iter_mut().map(World::show).collect::<Vec<_>>().into_iter();
+    let first = boards.next().ok_or_else(|| Failure::Runtime("a proxy without workers".to_owned()))?;
+    if boards.len() > 0 {
+        first.lead(boards.collect());
+    }
+    Ok((worlds, first))
 }
 
 /// `tidegate proxy`, until told to stop.
@@ -166,7 +205,11 @@ pub fn proxy(settings: &Settings) -> Result<(), Failure> {
     let handle = signals.handle();
     let handed_over = systemd::listener().map_err(|error| runtime("LISTEN_FDS", &error))?;
     let running = match handed_over {
-        Some(listener) => start_on(listener, config.clone(), move || handle.close())?,
+        Some(listener) => {
+            let listeners = net::share(listener, config.workers);
+            let listeners = listeners.map_err(|error| runtime("LISTEN_FDS", &error))?;
+            start_on(listeners, config.clone(), move || handle.close())?
+        }
         None => start_proxy(config.clone(), move || handle.close())?,
     };
     tell(&running, &config, settings);
@@ -290,14 +333,21 @@ fn signals() -> Result<Signals, Failure> {
     Signals::new([SIGHUP, SIGTERM, SIGINT, SIGUSR1]).map_err(|error| runtime("signal handlers", &error))
 }
 
-fn open_log(path: &Path, config: &ProxyConfig, origin: Instant) -> Result<LogHandle, Failure> {
+fn open_logs(
+    path: &Path,
+    config: &ProxyConfig,
+    origin: Instant,
+    workers: usize,
+) -> Result<Vec<LogHandle>, Failure> {
     let names = Names {
-        routings: vec![config.routing.name().to_owned()],
+        routings: vec![config.variant().name().to_owned()],
         backends: config.backends.iter().map(|backend| backend.url.clone()).collect(),
     };
-    LogWriter::start(path, names, origin).map_err(|error| {
-        Failure::Usage(format!("--log {}: {error}; name a file that can be written, or none", path.display()))
-    })
+    LogWriter::start_for(workers, path, names, origin).map_err(|error| cannot_log("--log", path, &error))
+}
+
+fn cannot_log(flag: &str, path: &Path, error: &std::io::Error) -> Failure {
+    Failure::Usage(format!("{flag} {}: {error}; name a file that can be written, or none", path.display()))
 }
 
 /// Every client may need a backend connection too; raising the soft limit to the hard one is what it is for.
@@ -306,7 +356,8 @@ fn clients_max(config: &ProxyConfig) -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     let current = if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };
-    let descriptors = current.unwrap_or(u64::MAX).saturating_sub(DESCRIPTORS_RESERVED) / 2;
+    let reserved = DESCRIPTORS_RESERVED + DESCRIPTORS_PER_WORKER * (config.workers as u64 - 1);
+    let descriptors = current.unwrap_or(u64::MAX).saturating_sub(reserved) / 2;
     let possible = usize::try_from(descriptors).unwrap_or(usize::MAX).max(1);
     config.max_clients.unwrap_or(possible).min(possible)
 }

@@ -7,7 +7,7 @@
 //!
 //! [[scenario]]
 //! name = "queues"
-//! routing = ["round-robin", "elastic"]       # each is a scenario of its own
+//! routing = ["round-robin", "elastic:tail"]  # each is a scenario of its own; options behind a colon
 //! upstream = "persistent"
 //! [[scenario.backend]]                       # without any, the original's A, B and C
 //! id = "small"
@@ -32,14 +32,14 @@ use crate::cli::LoadArgs;
 use crate::config::file::{key_of_line, of_key, place};
 use crate::config::given::Given;
 use crate::config::value::{Fraction, Value};
-use crate::config::{Routing, UpstreamMode};
+use crate::config::{UpstreamMode, Variant};
 use crate::emulator::profile::Profile;
 use crate::emulator::script::Script;
 
 /// What flags say in place of the file.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Over {
-    pub(crate) routings: Option<Vec<Routing>>,
+    pub(crate) routings: Option<Vec<Variant>>,
     pub(crate) upstreams: Option<Vec<UpstreamMode>>,
     pub(crate) keepalive: Option<bool>,
 }
@@ -63,7 +63,7 @@ struct File {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct ScenarioTable {
     name: Spanned<String>,
-    routing: Option<Several<Routing>>,
+    routing: Option<Several<Variant>>,
     upstream: Option<Several<UpstreamMode>>,
     client_keepalive: Option<Given<bool>>,
     #[serde(default)]
@@ -133,13 +133,18 @@ fn scenarios(table: ScenarioTable, beside: &Path, over: &Over, before: &[Plan]) 
         None if backends == original_backends() => ORIGINAL.to_owned(),
         None => name.clone(),
     };
-    let routings = over.routings.clone().or(table.routing.map(|list| list.0)).unwrap_or(ROUTINGS.to_vec());
+    let routings = over
+        .routings
+        .clone()
+        .or(table.routing.map(|list| list.0))
+        .unwrap_or(ROUTINGS.map(Variant::from).to_vec());
     let modes = over.upstreams.clone().or(table.upstream.map(|list| list.0));
     let modes = modes.unwrap_or_else(|| vec![UpstreamMode::Persistent]);
     let mut plans = Vec::new();
     for upstream in &modes {
         for routing in &routings {
-            let by_routing = if routings.len() > 1 { format!("_{routing}") } else { String::new() };
+            let by_routing =
+                if routings.len() > 1 { format!("_{}", routing.file_name()) } else { String::new() };
             let by_mode = if modes.len() > 1 { format!("_{upstream}") } else { String::new() };
             let keepalive = over.keepalive.or(table.client_keepalive.as_ref().map(|keep| keep.0));
             plans.push(Plan {
@@ -225,6 +230,7 @@ impl<'de, T: Value> Visitor<'de> for OneOrList<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::balance::Routing;
 
     fn wrong(text: &str) -> String {
         let (at, why) = parse(text, Path::new(""), &Over::default()).map(|_| ()).unwrap_err();
@@ -256,9 +262,13 @@ mod tests {
         let backend = &small.backends[0];
         assert_eq!((backend.concurrency, backend.weight, backend.fail_rate), (Some(2), 2.0, 0.5));
         assert_eq!(read.load.plan().unwrap().rate, Some(500.0));
-        let over = Over { routings: Some(vec![Routing::Random]), keepalive: Some(false), ..Over::default() };
+        let over = Over {
+            routings: Some(vec![Variant::from(Routing::Random)]),
+            keepalive: Some(false),
+            ..Over::default()
+        };
         let plans = parse(text, Path::new(""), &over).unwrap().plans;
-        assert!(plans.iter().all(|plan| plan.routing == Routing::Random && !plan.client_keepalive));
+        assert!(plans.iter().all(|plan| plan.routing == Routing::Random.into() && !plan.client_keepalive));
         assert_eq!(plans[1].name, "small");
     }
 

@@ -15,6 +15,7 @@ use super::drive::{self, Driven};
 use super::plan::{BackendPlan, Plan};
 use super::screen::Screen;
 use super::{LoadPlan, MESSAGES};
+use crate::balance::Average;
 use crate::cli::Failure;
 use crate::config::value::Value as _;
 use crate::report::run::Round;
@@ -145,7 +146,14 @@ impl Stage<'_> {
                 .to_vec();
         let mut say = |flag: &str, value: &OsStr| words.push(flag_with(flag, value));
         say("backend", listed.join(",").as_ref());
-        say("routing", plan.routing.name().as_ref());
+        say("routing", plan.routing.routing.name().as_ref());
+        let options = plan.routing.options();
+        if options.tail {
+            say("objective", "tail".as_ref());
+        }
+        if options.average == Average::Sma {
+            say("least-time-average", "sma".as_ref());
+        }
         say("upstream", plan.upstream.to_string().as_ref());
         say("client-keepalive", plan.client_keepalive.show().as_ref());
         say("log", csv.as_os_str());

@@ -10,7 +10,7 @@ use crate::bench::plan::{Plan, ROUTINGS, UPSTREAMS, matrix, with_control};
 use crate::bench::{BenchConfig, Driver, LoadPlan, file};
 use crate::config::given::Given;
 use crate::config::value::{Value, choose};
-use crate::config::{Routing, UpstreamMode};
+use crate::config::{UpstreamMode, Variant};
 use crate::load::Spacing;
 
 /// As typed.
@@ -21,10 +21,10 @@ pub(super) struct BenchArgs {
     #[arg(value_name = "SCENARIO.toml")]
     pub scenario: Option<PathBuf>,
 
-    /// Routings to compare (repeat, or separate with commas) [default: the file's, else round-robin, adaptive_sma,
+    /// Routings to compare, with their option behind a colon: elastic:tail (repeat, or separate with commas) [default: the file's, else round-robin, adaptive_sma,
     /// adaptive_ewma]
     #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Scenarios")]
-    pub routing: Option<Vec<Given<Routing>>>,
+    pub routing: Option<Vec<Given<Variant>>>,
 
     /// Modes to compare them in [default: the file's, else both]
     #[arg(long, value_name = "MODE", value_delimiter = ',', help_heading = "Scenarios")]
@@ -222,7 +222,7 @@ impl BenchArgs {
                 (read.plans, self.load.or(read.load))
             }
             None => {
-                let routings = routings.unwrap_or_else(|| ROUTINGS.to_vec());
+                let routings = routings.unwrap_or_else(|| ROUTINGS.map(Variant::from).to_vec());
                 let upstreams = upstreams.unwrap_or_else(|| UPSTREAMS.to_vec());
                 (matrix(&routings, &upstreams, keepalive), self.load)
             }

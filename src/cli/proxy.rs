@@ -16,7 +16,7 @@ use crate::config::address::{Address, BackendSpec};
 use crate::config::given::Given;
 use crate::config::value::{Bytes, OrNone, Percent, Switch};
 use crate::config::workers::Workers;
-use crate::config::{Cidr, Routing, UpstreamMode};
+use crate::config::{Average, Cidr, Objective, Routing, UpstreamMode, Variant};
 
 /// One optional value per flag and per key of the file.
 #[derive(Args, Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -39,6 +39,20 @@ pub struct ProxyArgs {
     /// How the backend of each request is chosen
     #[arg(long, value_name = "NAME", help_heading = "Routing")]
     pub routing: Option<Given<Routing>>,
+
+    /// What elastic makes small: the mean latency, or its slow end
+    #[arg(long, value_name = "mean|tail", help_heading = "Backends")]
+    pub objective: Option<Given<Objective>>,
+
+    /// The average that least-time keeps: exponential, or of the last 100 answers
+    #[arg(long, value_name = "ewma|sma", help_heading = "Backends")]
+    pub least_time_average: Option<Given<Average>>,
+
+    /// Policies that watch, 16 at most: asked and told all that the one in force is, to see where they would have agreed
+    /// and how those requests fared. That says little of the others: nobody sent them elsewhere, and all of it happened
+    /// under the load that the policy in force made (repeat, or separate with commas)
+    #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Backends")]
+    pub shadow: Option<Vec<Given<Variant>>>,
 
     /// Keep connections to backends for reuse, or dial one per request
     #[arg(long, value_name = "MODE", help_heading = "Backends")]
@@ -211,6 +225,23 @@ pub struct ProxyArgs {
     )]
     pub log_decisions: Option<Given<bool>>,
 
+    /// Keep the last 200 decisions, for the admin address; say in the log's reason what each was made from, and in
+    /// X-Tidegate-Explain of the answer when the request has that field with the value 1 and comes from one of
+    /// --trusted-proxies
+    #[arg(
+        long,
+        value_name = "on|off",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "on",
+        help_heading = "Log"
+    )]
+    pub explain: Option<Given<bool>>,
+
+    /// CSV with a row per --shadow every 10 s
+    #[arg(long, value_name = "FILE|none", help_heading = "Log")]
+    pub shadow_log: Option<Given<OrNone<PathBuf>>>,
+
     /// A backend: host:port or http://host:port, with @WEIGHT behind it if not 1 (repeat, or separate with commas)
     #[arg(
         long,
@@ -230,13 +261,14 @@ impl ProxyArgs {
             ($($field:ident)*) => { ProxyArgs { $($field: self.$field.or(other.$field)),* } };
         }
         each! {
-            listen admin workers routing upstream max_connections_per_backend queue_max queue_timeout client_keepalive
+            listen admin workers routing objective least_time_average shadow upstream max_connections_per_backend queue_max
+            queue_timeout client_keepalive
             max_clients trusted_proxies request_id request_line_max request_head_max response_head_max fields_max
             request_body_max request_head_timeout request_body_timeout request_body_rate client_write_timeout
             client_idle_timeout connect_timeout upstream_timeout response_body_timeout upstream_idle_timeout
             tunnel_idle_timeout linger_timeout retries retry_budget retry_budget_floor ejection ejection_failures
             ejection_time ejection_time_max ejection_share_max health_path health_interval health_timeout
-            health_fall health_rise drain_delay drain_timeout log log_decisions backend
+            health_fall health_rise drain_delay drain_timeout log log_decisions explain shadow_log backend
         }
     }
 }

@@ -11,9 +11,10 @@ use super::origin::{Origin, Origins};
 use super::value::{Bytes, OrNone, Percent, Switch, Value};
 use super::workers::Workers;
 use super::{
-    BackendConfig, Ejector, HealthCheck, ProxyConfig, Queue, RetryBudget, Timeouts, ejects_by_default,
-    log_default,
+    Average, BackendConfig, Ejector, HealthCheck, Objective, ProxyConfig, Queue, RetryBudget, Timeouts,
+    Variant, ejects_by_default, log_default,
 };
+use crate::balance::Options;
 use crate::cli::ProxyArgs;
 use crate::http1::Limits;
 
@@ -77,6 +78,9 @@ pub fn defaults() -> ProxyArgs {
         admin: given(OrNone(config.admin.map(Address::from))),
         workers: given(Workers::Count(config.workers as u32)),
         routing: given(config.routing),
+        objective: given(if config.policy_options.tail { Objective::Tail } else { Objective::Mean }),
+        least_time_average: given(config.policy_options.average),
+        shadow: Some(config.shadow.iter().copied().map(Given).collect()),
         upstream: given(config.upstream),
         max_connections_per_backend: given(count(config.max_connections_per_backend)),
         queue_max: given(u32::try_from(config.queue.max).unwrap_or(u32::MAX)),
@@ -118,6 +122,8 @@ pub fn defaults() -> ProxyArgs {
         drain_timeout: given(config.drain_timeout),
         log: None,
         log_decisions: given(config.log_decisions),
+        explain: given(config.explain),
+        shadow_log: given(OrNone(config.shadow_log)),
         backend: Some(config.backends.iter().map(BackendSpec::from).collect()),
     }
 }
@@ -135,6 +141,10 @@ fn meant(args: &ProxyArgs, origins: &Origins) -> Result<ProxyConfig, String> {
     let default = ProxyConfig::default();
     let check = Check { origins };
     let routing = or(&args.routing, default.routing);
+    let policy_options = Options {
+        tail: or(&args.objective, Objective::Mean) == Objective::Tail,
+        average: or(&args.least_time_average, Average::Ewma),
+    };
     let upstream = or(&args.upstream, default.upstream);
     let listen = check.resolve("listen", &or(&args.listen, default.listen.into()))?;
     let count = |key, limit: &Option<Given<OrNone<u32>>>| check.some_count(key, or(limit, OrNone(None)).0);
@@ -147,7 +157,14 @@ fn meant(args: &ProxyArgs, origins: &Origins) -> Result<ProxyConfig, String> {
         client_keepalive: or(&args.client_keepalive, default.client_keepalive),
         workers: check.workers(args, max_connections_per_backend)?,
         routing,
-        log: args.log.as_ref().map_or_else(|| Some(log_default(routing, upstream)), |log| log.0.0.clone()),
+        policy_options,
+        shadow: check.shadow(args)?,
+        shadow_log: or(&args.shadow_log, OrNone(None)).0,
+        explain: or(&args.explain, default.explain),
+        log: args.log.as_ref().map_or_else(
+            || Some(log_default(Variant::new(routing, policy_options), upstream)),
+            |log| log.0.0.clone(),
+        ),
         log_decisions: or(&args.log_decisions, default.log_decisions),
         admin: check.admin(or(&args.admin, OrNone(None)), listen)?,
         ejection: match or(&args.ejection, Switch::Auto) {
@@ -235,6 +252,22 @@ impl Check<'_> {
             return Err(self.origins.refuse("admin", address.show(), why));
         }
         Ok(Some(resolved))
+    }
+
+    /// Named once each; the policy in force among them is allowed and tells how much is chance.
+    fn shadow(&self, args: &ProxyArgs) -> Result<Vec<Variant>, String> {
+        let mut shadows: Vec<Variant> = Vec::new();
+        for Given(variant) in args.shadow.iter().flatten() {
+            if shadows.contains(variant) {
+                return Err(self.origins.refuse("shadow", variant, "is named twice"));
+            }
+            shadows.push(*variant);
+        }
+        if let (Some(Given(OrNone(Some(path)))), true) = (&args.shadow_log, shadows.is_empty()) {
+            let why = "has nothing to hold without --shadow: name a policy there";
+            return Err(self.origins.refuse("shadow-log", path.display(), why));
+        }
+        Ok(shadows)
     }
 
     fn limits(&self, args: &ProxyArgs) -> Result<Limits, String> {

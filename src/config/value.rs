@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::emulator::profile::{Profile, ProfileError};
 
-use super::{Cidr, Routing, UpstreamMode};
+use super::{Average, Cidr, Objective, Routing, UpstreamMode, Variant};
 
 /// A type with one spelling for flag, environment and file.
 pub trait Value: Clone + Send + Sync + 'static {
@@ -247,6 +247,56 @@ impl Value for Routing {
 
     fn names() -> &'static [&'static str] {
         &ROUTINGS
+    }
+}
+
+impl Value for Variant {
+    fn parse(text: &str) -> Result<Variant, String> {
+        Variant::from_str(text).map_err(|_| unknown(text, &Variant::NAMES))
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+
+    fn names() -> &'static [&'static str] {
+        &Variant::NAMES
+    }
+}
+
+impl Value for Objective {
+    fn parse(text: &str) -> Result<Objective, String> {
+        choose(text, &[("mean", Objective::Mean), ("tail", Objective::Tail)])
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Objective::Mean => "mean",
+            Objective::Tail => "tail",
+        }
+        .to_owned()
+    }
+
+    fn names() -> &'static [&'static str] {
+        &["mean", "tail"]
+    }
+}
+
+impl Value for Average {
+    fn parse(text: &str) -> Result<Average, String> {
+        choose(text, &[("ewma", Average::Ewma), ("sma", Average::Sma)])
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Average::Ewma => "ewma",
+            Average::Sma => "sma",
+        }
+        .to_owned()
+    }
+
+    fn names() -> &'static [&'static str] {
+        &["ewma", "sma"]
     }
 }
 

@@ -4,6 +4,7 @@
 //! belongs on loopback or behind something that has.
 
 mod board;
+mod decisions;
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use board::Board;
+pub use decisions::{DecisionView, Decisions};
 
 use crate::clock::Time;
 use crate::http1::Method;

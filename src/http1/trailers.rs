@@ -30,7 +30,7 @@ fn is_alike(name: &[u8], lower: &[u8]) -> bool {
 }
 
 /// Digests (Content-Digest, Content-MD5) are left out on purpose: a trailer is where they belong.
-const FORBIDDEN: [&str; 41] = [
+const FORBIDDEN: [&str; 42] = [
     "age",
     "authentication-info",
     "authorization",
@@ -72,6 +72,7 @@ const FORBIDDEN: [&str; 41] = [
     "www-authenticate",
     "x-real-ip",
     "x-request-id",
+    "x-tidegate-explain",
 ];
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! ([`Proxy::mark`]); sessions act when the queue is run. Only this file removes sessions. Absent: the poll, the clock
 //! and real sockets (reactor.rs, net/), so a seeded simulation can drive the very same code.
 
+mod decide;
 mod descriptors;
 mod probe;
 mod reload;

@@ -34,6 +34,7 @@ impl<N: Net> World<N> {
             News::Seen(seen) => {
                 let seen = Observation { backend, ..seen };
                 self.policy.observe_elsewhere(self.upstreams.candidates(), &seen, entry.at);
+                self.shadows.observe_elsewhere(self.upstreams.candidates(), &seen, entry.at);
             }
             News::Judged(verdict) => self.upstreams.hear(backend, verdict),
         });

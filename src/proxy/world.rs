@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use super::probe::Probes;
 use super::share::Sharing;
-use crate::balance::{AnyPolicy, Observation, Options, Outcome, Pick, Policy, Stage};
+use crate::balance::AnyPolicy;
+use crate::balance::explain::Explainer;
+use crate::balance::explain::words::{self, Labels};
+use crate::balance::shadow::Shadows;
 use crate::buffer::Pool;
 use crate::clock::Time;
 use crate::config::{ProxyConfig, UpstreamMode};
@@ -19,13 +22,14 @@ use crate::http1::response::ResponseHead;
 use crate::net::{Conn, ConnKey, Net, Ready, Role, SessionKey};
 use crate::record::console::Console;
 use crate::record::row::Row;
+use crate::record::shadow_log::ShadowLog;
 use crate::record::stats::{Live, Snapshot, Stats};
 use crate::record::writer::LogHandle;
 use crate::session::Exchange;
 use crate::slab::Slab;
 use crate::upstream::budget::RetryBudget;
 use crate::upstream::health::{Change, Ejection, Verdict};
-use crate::upstream::{Closed, Entered, Limits, Upstreams};
+use crate::upstream::{Entered, Limits, Upstreams};
 
 /// Our name in Via (RFC 9110 section 7.6.3): a pseudonym, so that no host name leaks.
 pub const PSEUDONYM: &str = "tidegate";
@@ -48,6 +52,8 @@ pub struct Setup {
     pub config: Arc<ProxyConfig>,
     /// Where rows go, if anywhere.
     pub log: Option<LogHandle>,
+    /// Where the figures of shadow policies go, if anywhere.
+    pub shadow_log: Option<ShadowLog>,
     /// Where decisions are told, if anywhere.
     pub console: Option<Console>,
     /// Where a new configuration is left before a reload is ordered.
@@ -107,13 +113,17 @@ pub struct World<N: Net> {
     /// Dealings with the other workers, if there are any.
     pub(super) sharing: Option<Box<Sharing>>,
     pub(super) log: Option<LogHandle>,
-    board: Option<Arc<Board>>,
+    pub(super) board: Option<Arc<Board>>,
     #[allow(clippy::vec_box, reason = "an exchange moves between sessions by its address")]
     exchanges: Vec<Box<Exchange>>,
-    decision: String,
+    pub(super) explainer: Explainer,
+    pub(super) labels: Arc<Labels>,
+    pub(super) shadows: Shadows,
+    pub(super) shadow_log: Option<ShadowLog>,
+    pub(super) text: String,
     pub(super) said_exhausted: Option<Time>,
     pub(super) urls: Vec<String>,
-    console: Option<Console>,
+    pub(super) console: Option<Console>,
 }
 
 impl<N: Net> World<N> {
@@ -137,8 +147,12 @@ impl<N: Net> World<N> {
             probes: Probes::new(config.health.clone(), config.backends.len()),
             waiting: VecDeque::new(),
             woken: Vec::new(),
-            policy: config.routing.build(config.backends.len(), Options::default()),
+            policy: config.variant().build(config.backends.len()),
             draw: fastrand::Rng::with_seed(setup.seed),
+            explainer: Explainer::new(config.explain, config.backends.len()),
+            labels: Arc::new(Labels::new(&urls)),
+            shadows: Shadows::new(&config.shadow, config.backends.len(), setup.seed),
+            shadow_log: setup.shadow_log,
             buffers: Pool::default(),
             request_head: RequestHead::default(),
             response_head: ResponseHead::default(),
@@ -154,7 +168,7 @@ impl<N: Net> World<N> {
             inbox: setup.inbox,
             log: setup.log,
             exchanges: Vec::new(),
-            decision: String::new(),
+            text: String::new(),
             said_exhausted: None,
             urls,
             console: setup.console,
@@ -191,28 +205,6 @@ impl<N: Net> World<N> {
     /// Whether connections to backends are kept.
     pub fn keeps_upstream(&self) -> bool {
         self.config.upstream == UpstreamMode::Persistent
-    }
-
-    /// Asks the policy, leaving out the backends whose bit in `tried` is set. A backend whose time out is over is
-    /// tried by a request that can be sent again elsewhere.
-    pub fn pick(&mut self, tried: u64, replayable: bool) -> Result<Pick, Closed> {
-        self.upstreams.refresh(tried, replayable, self.now)?;
-        let picked = self.policy.pick(self.upstreams.candidates(), self.now, &mut self.draw);
-        let pick = picked.ok_or(Closed::Out)?;
-        if self.config.log_decisions {
-            self.tell_decision(pick);
-        }
-        Ok(pick)
-    }
-
-    fn tell_decision(&mut self, pick: Pick) {
-        self.decision.clear();
-        let candidates = self.upstreams.candidates();
-        // Writing to a String cannot fail.
-        let _ = self.policy.write_decision(&mut self.decision, &self.urls, candidates, pick, self.now);
-        if let Some(console) = &self.console {
-            console.say(&self.decision);
-        }
     }
 
     /// Whether the configuration allows a failed request to go elsewhere, and there is an elsewhere. The original's
@@ -266,34 +258,6 @@ impl<N: Net> World<N> {
         }
         if verdict == Verdict::Failure {
             self.stats.backend_failed(backend);
-        }
-    }
-
-    /// Tells the policy how the dispatch under way is going.
-    pub fn observe(&mut self, exchange: &mut Exchange, stage: Stage, outcome: Outcome) {
-        let Some(dispatch) = exchange.dispatch.as_mut() else { return };
-        let backend = dispatch.pick.backend;
-        let latency_ms = match stage {
-            Stage::Head => {
-                exchange.trace.dispatched.get().map(|sent| self.now.since(sent).as_secs_f64() * 1e3)
-            }
-            Stage::End => exchange.trace.latency_ms(),
-        };
-        let in_flight = self.upstreams.candidates()[backend].in_flight;
-        let seen = Observation {
-            backend,
-            stage,
-            latency_ms: latency_ms.unwrap_or(0.0),
-            outcome,
-            in_flight_at_pick: dispatch.entered.in_flight_before,
-            in_flight_now: if stage == Stage::Head { in_flight.saturating_sub(1) } else { in_flight },
-            probe: dispatch.pick.probe,
-            head_seen: dispatch.head_seen,
-        };
-        dispatch.head_seen |= stage == Stage::Head;
-        self.policy.observe(self.upstreams.candidates(), &seen, self.now);
-        if self.sharing.is_some() {
-            self.share_observation(&seen);
         }
     }
 
@@ -381,8 +345,18 @@ impl<N: Net> World<N> {
         let facts = exchange.trace.facts(peer, backend, 0, exchange.status);
         let client_gone = matches!(exchange.fault, Some(Fault::ClientGone | Fault::ClientStalled));
         self.stats.record(&facts, client_gone);
+        let outcome = exchange.fault.map_or("ok", |fault| fault.reason());
+        if exchange.note.seq != 0 {
+            self.explain_end(exchange.note.seq, exchange.status, facts.latency_us, outcome);
+        }
         if let Some(log) = &mut self.log {
-            let reason = exchange.fault.map_or("ok", |fault| fault.reason());
+            let reason = if exchange.note.compact.is_empty() {
+                outcome
+            } else {
+                self.text.clear();
+                self.text.extend([outcome, "; ", &exchange.note.compact]);
+                &self.text
+            };
             log.push(&Row { facts, method: exchange.method(), path: exchange.target(), reason });
         }
     }
@@ -411,6 +385,7 @@ impl<N: Net> World<N> {
         if let Some(board) = &self.board {
             board.publish(self.snapshot(now));
         }
+        self.publish_decisions(now);
     }
 
     /// The counts, and what table and policy know at this moment.
@@ -427,7 +402,11 @@ impl<N: Net> World<N> {
                 ewma_ms: averages.and_then(|averages| averages.ewma(backend)),
             })
             .collect();
-        self.stats.snapshot(now, self.config.routing.name(), &live)
+        let mut snapshot = self.stats.snapshot(now, self.config.variant().name(), &live);
+        snapshot.sentence = self.explainer.last().map(|decision| words::sentence(decision, &self.labels));
+        snapshot.explain = self.explainer.is_on();
+        snapshot.shadow = self.shadows.counts().map(|counts| counts.figures()).collect();
+        snapshot
     }
 
     /// Readiness fails from now on.
@@ -449,6 +428,7 @@ impl<N: Net> World<N> {
         if let Some(log) = self.log.take() {
             log.close();
         }
+        self.close_shadow_log();
     }
 }
 

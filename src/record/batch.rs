@@ -50,6 +50,11 @@ impl Batch {
         Batch { records, text, names, reopen_first: false, home: 0 }
     }
 
+    /// An empty batch of the log's handle number `home`.
+    pub(crate) fn of(home: usize, names: Arc<Names>) -> Batch {
+        Batch { home, ..Batch::new(names) }
+    }
+
     /// Copies `row` in; its path is cut at [`PATH_BYTES_MAX`]. Check [`Batch::has_room`] first: without room the row
     /// still goes in, at the price of an allocation.
     pub fn push(&mut self, row: &Row<'_>) {

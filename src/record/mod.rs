@@ -7,7 +7,9 @@
 
 pub mod batch;
 pub mod console;
+pub mod merge;
 pub mod row;
+pub mod shadow_log;
 mod sink;
 pub mod stats;
 pub mod trace;

@@ -8,6 +8,7 @@ use hdrhistogram::{CreationError, Histogram};
 use serde::Serialize;
 
 use super::row::Facts;
+use crate::balance::shadow::ShadowFigures;
 use crate::clock::Time;
 
 /// Latencies from 1 µs to an hour; what is longer counts as an hour.
@@ -225,6 +226,9 @@ impl Stats {
             counters: self.counters,
             latency: self.overall.summary(),
             recent_mean_ms: self.recent.mean_ms(),
+            sentence: None,
+            explain: false,
+            shadow: Vec::new(),
             backends: backends.collect(),
         }
     }
@@ -267,6 +271,12 @@ pub struct Snapshot {
     pub latency: Summary,
     /// Mean of the last [`RECENT`] latencies.
     pub recent_mean_ms: Option<f64>,
+    /// A decision of late in words.
+    pub sentence: Option<String>,
+    /// Whether every decision is kept.
+    pub explain: bool,
+    /// The shadow policies, in configured order.
+    pub shadow: Vec<ShadowFigures>,
     /// In configured order.
     pub backends: Vec<BackendSnapshot>,
 }

@@ -7,9 +7,9 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -68,9 +68,8 @@ pub struct LogHandle {
     emptied: Receiver<Batch>,
     counters: Arc<LogCounters>,
     closing: Arc<AtomicBool>,
-    /// Handles not closed yet; the last one waits for the thread.
-    open: Arc<AtomicUsize>,
-    thread: Arc<Mutex<Option<Thread>>>,
+    /// Whoever gives it up last waits for the thread.
+    thread: Arc<Mutex<Thread>>,
 }
 
 /// The writer's thread, as the handles see it.
@@ -124,16 +123,15 @@ impl LogWriter {
         };
         let run = move || writer.run(&full_end, &emptied_ends);
         let handle = thread::Builder::new().name("request-log".into()).spawn(run)?;
-        let thread = Arc::new(Mutex::new(Some(Thread { ended, handle })));
-        let (names, open) = (Arc::new(names), Arc::new(AtomicUsize::new(reactors)));
+        let thread = Arc::new(Mutex::new(Thread { ended, handle }));
+        let names = Arc::new(names);
         let handles = emptied.into_iter().enumerate().map(|(home, emptied)| LogHandle {
-            batch: Batch { home, ..Batch::new(names.clone()) },
+            batch: Batch::of(home, names.clone()),
             first_row_at: Time::ZERO,
             full: full.clone(),
             emptied,
             counters: counters.clone(),
             closing: closing.clone(),
-            open: open.clone(),
             thread: thread.clone(),
         });
         Ok(handles.collect())
@@ -199,8 +197,8 @@ impl LogHandle {
     /// waits, and knows the whole count.
     pub fn close(self) -> Closed {
         let deadline = Instant::now() + CLOSE_WAIT;
-        let is_last = self.open.fetch_sub(1, Ordering::AcqRel) == 1;
-        if is_last {
+        let thread = Arc::into_inner(self.thread).and_then(|thread| thread.into_inner().ok());
+        if thread.is_some() {
             self.closing.store(true, Ordering::Relaxed);
         }
         let mut rest = Some(self.batch);
@@ -217,8 +215,6 @@ impl LogHandle {
             }
         }
         drop(self.full);
-        let thread =
-            if is_last { self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() } else { None };
         let finished = thread.is_none_or(|thread| {
             let wait = deadline.saturating_duration_since(Instant::now());
             let finished = thread.ended.recv_timeout(wait) == Err(RecvTimeoutError::Disconnected);

@@ -66,8 +66,10 @@ pub(super) fn tell(running: &RunningProxy, config: &ProxyConfig, settings: &Sett
 pub(super) fn tell_what_stays(started: &ProxyConfig, wanted: &ProxyConfig) {
     let stays = [
         ("listen", started.listen != wanted.listen),
+        ("workers", started.workers != wanted.workers),
         ("admin", started.admin != wanted.admin),
         ("log", started.log != wanted.log),
+        ("shadow-log", started.shadow_log != wanted.shadow_log),
         ("log-decisions", started.log_decisions != wanted.log_decisions),
         ("max-clients", started.max_clients != wanted.max_clients),
         ("drain-delay", started.drain_delay != wanted.drain_delay),

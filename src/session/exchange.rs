@@ -3,6 +3,8 @@
 //! Boxed and recycled, buffers and all, so that ten thousand idle clients cost none and a busy one allocates nothing.
 
 use crate::balance::Pick;
+use crate::balance::explain::Note;
+use crate::balance::shadow::Agreement;
 use crate::buffer::Buffer;
 use crate::clock::Time;
 use crate::fault::Fault;
@@ -120,6 +122,8 @@ pub struct Dispatch {
     pub pick: Pick,
     /// What the backend table said of it.
     pub entered: Entered,
+    /// Which shadow policies would have picked the same.
+    pub agreement: Agreement,
     /// Whether the policy was told of the response head.
     pub head_seen: bool,
 }
@@ -171,6 +175,8 @@ pub struct Exchange {
     pub status: u16,
     /// What went wrong, if anything.
     pub fault: Option<Fault>,
+    /// Why it goes where it goes.
+    pub note: Note,
 }
 
 /// Before any head was read.
@@ -212,6 +218,7 @@ impl Exchange {
             interims: 0,
             status: 0,
             fault: None,
+            note: Note::default(),
         }
     }
 
@@ -239,6 +246,7 @@ impl Exchange {
         self.interims = 0;
         self.status = 0;
         self.fault = None;
+        self.note.reset();
     }
 
     /// Bytes its text buffers hold on to between exchanges.

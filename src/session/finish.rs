@@ -50,6 +50,7 @@ impl Session {
         let verdict = if fault.side() == Side::Upstream { Verdict::Failure } else { Verdict::Abandoned };
         settle(exchange, verdict, world);
         if go_elsewhere(exchange, fault, world) {
+            world.explain_end(exchange.note.seq, 0, exchange.trace.latency_us(), fault.reason());
             return Step::Next(Phase::Route);
         }
         if exchange.answer_begun() || fault == Fault::ClientGone || fault == Fault::ClientStalled {

@@ -74,6 +74,9 @@ fn write_answer<N: Net>(exchange: &mut Exchange, fault: Fault, world: &mut World
         (true, Version::Http11) => {}
     }
     out.extend_from_slice(b"\r\n");
+    if exchange.note.asked && !exchange.note.header.is_empty() {
+        rewrite::add_field(rewrite::EXPLAIN_FIELD, exchange.note.header.as_bytes(), out);
+    }
     if exchange.facts.method != Method::Head {
         out.extend_from_slice(&body);
     }

@@ -59,11 +59,6 @@ impl Upstreams {
         is_back
     }
 
-    /// Whether so many are out that being out is ignored.
-    pub fn is_panicking(&self) -> bool {
-        self.is_panicking
-    }
-
     /// Whether it fails its active checks.
     pub fn is_down(&self, backend: usize) -> bool {
         self.backends[backend].down

@@ -358,6 +358,11 @@ impl Upstreams {
         backend.idle.pop_back().map(|idle| (index, idle.conn))
     }
 
+    /// Whether so many are out that being out is ignored.
+    pub const fn is_panicking(&self) -> bool {
+        self.is_panicking
+    }
+
     /// Whether it is still configured.
     pub fn is_configured(&self, backend: usize) -> bool {
         !self.backends[backend].removed

@@ -131,6 +131,7 @@ pub(crate) fn exchange(bytes: &[u8]) {
     let setup = Setup {
         config: Arc::new(config),
         log: None,
+        shadow_log: None,
         console: None,
         inbox: Inbox::default(),
         clients_max: 9,
