@@ -38,6 +38,18 @@ impl<N: Net> Proxy<N> {
         assert_eq!(world.buffers.lent(), held.buffer_bytes, "buffers nobody owns");
     }
 
+    /// Requests that try a backend put out before, by backend.
+    pub fn trials(&self) -> Vec<u32> {
+        let mut trials = vec![0; self.world.upstreams.len()];
+        for (_, session) in self.sessions.iter() {
+            let dispatch = session.exchange.as_ref().and_then(|exchange| exchange.dispatch);
+            if let Some(dispatch) = dispatch.filter(|dispatch| dispatch.entered.trial) {
+                trials[dispatch.pick.backend] += 1;
+            }
+        }
+        trials
+    }
+
     fn sweep_session(&self, session: &Session, held: &mut Held) {
         assert_eq!(self.role(session.client), Some(Role::Client(session.key)), "a session's client");
         if !session.queued {
