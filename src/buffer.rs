@@ -132,10 +132,10 @@ impl Buffer {
 }
 
 /// Sizes of the blocks handed out. The smallest holds a trickled head, 72 KiB is one read's worth of an ordinary
-/// message (64 KiB of body and its head), 256 KiB is for bodies known to be large.
-pub const SIZES: [usize; 4] = [1024, 16 * 1024, 72 * 1024, 256 * 1024];
+/// message (64 KiB of body and its head), the largest are for bodies that have shown to be large and to be taken fast.
+pub const SIZES: [usize; 5] = [1024, 16 * 1024, 72 * 1024, 256 * 1024, 512 * 1024];
 /// Free blocks kept per size; more are given back to the allocator. Together at most 29 MiB, and only after a burst.
-const KEPT: [usize; 4] = [4096, 512, 128, 32];
+const KEPT: [usize; 5] = [4096, 512, 128, 16, 8];
 
 /// Free lists of blocks, last in first out.
 #[derive(Debug, Default)]
@@ -157,7 +157,14 @@ impl Pool {
     }
 
     /// Takes a block back, leaving the holder with none. What was in it is forgotten.
+    #[inline]
     pub fn give(&mut self, buffer: &mut Buffer) {
+        if buffer.capacity() > 0 {
+            self.put_back(buffer);
+        }
+    }
+
+    fn put_back(&mut self, buffer: &mut Buffer) {
         let bytes = std::mem::take(buffer).bytes;
         if let Some(class) = SIZES.iter().position(|size| *size == bytes.len()) {
             self.lent -= bytes.len();

@@ -18,6 +18,7 @@ use crate::config::settings::defaults;
 use crate::config::{DemoConfig, EmulatorConfig, Settings};
 use crate::emulator::script::Script;
 use crate::report::ReportConfig;
+use crate::simulate::{ReplayConfig, SimulateConfig};
 use crate::top::TopConfig;
 
 mod backend;
@@ -29,7 +30,9 @@ mod failure;
 mod manual;
 mod messages;
 mod proxy;
+mod replay;
 mod report;
+mod simulate;
 mod top;
 
 pub use self::bench::{LoadArgs, Rate};
@@ -57,6 +60,10 @@ pub enum Asked {
     Demo(DemoConfig),
     /// `tidegate bench`.
     Bench(BenchConfig),
+    /// `tidegate simulate`.
+    Simulate(SimulateConfig),
+    /// `tidegate replay`.
+    Replay(ReplayConfig),
     /// `tidegate report`.
     Report(ReportConfig),
     /// `tidegate top`.
@@ -98,6 +105,10 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Compare routings: scenarios in turns, each in processes of its own, and a report
     Bench(bench::BenchArgs),
+    /// Compare routings in virtual time: scenarios as for bench, many seeds in seconds
+    Simulate(simulate::SimulateArgs),
+    /// Compare routings on a recorded log: its backends' latencies as the world
+    Replay(replay::ReplayArgs),
     /// Make tables and plots of a run or of logs, or compare two
     Report(report::ReportArgs),
     /// Watch a running proxy in the terminal
@@ -165,6 +176,8 @@ fn asked(command: Command, origins: Origins) -> Result<Asked, String> {
         Command::Backend(args) => args.config().map(|(config, script)| Asked::Backend(config, script)),
         Command::Demo(args) => args.config().map(Asked::Demo),
         Command::Bench(args) => args.config().map(Asked::Bench),
+        Command::Simulate(args) => args.config().map(Asked::Simulate),
+        Command::Replay(args) => args.config().map(Asked::Replay),
         Command::Report(args) => args.config().map(Asked::Report),
         Command::Top(args) => args.config().map(Asked::Top),
         Command::Check(check) => {

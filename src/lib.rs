@@ -63,6 +63,7 @@ pub mod dashboard;
 pub mod load;
 pub mod demo;
 pub mod bench;
+pub mod simulate;
 pub mod report;
 pub mod top;
 pub mod buffer;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use tidegate::cli::{self, Asked, Failure};
 use tidegate::config::messages::Format;
-use tidegate::{bench, run, top};
+use tidegate::{bench, run, simulate, top};
 
 fn main() -> ExitCode {
     let line = match cli::parse(std::env::args_os()) {
@@ -45,5 +45,7 @@ fn run(asked: Asked) -> Result<(), Failure> {
         Asked::Report(config) => run::report(&config),
         Asked::Top(config) => top::run(&config),
         Asked::Checked(text) | Asked::Text(text) => run::print(&text),
+        Asked::Simulate(config) => simulate::simulate(&config).and_then(|text| run::print(&text)),
+        Asked::Replay(config) => simulate::replay(&config).and_then(|text| run::print(&text)),
     }
 }

@@ -97,6 +97,16 @@ fn each_bad_flag_gets_one_line_naming_it_its_value_and_what_is_right() {
         (&["proxy", "--max-clients", "0"], &["--max-clients", "'0'", "at least 1, or none"]),
         (&["proxy", "--ejection", "maybe"], &["--ejection", "'maybe'", "on, off, auto"]),
         (&["proxy", "--ejection-time", "1m"], &["--ejection-time-max", "'10s'", "--ejection-time, 1m"]),
+        (&["proxy", "--objective", "median"], &["--objective", "'median'", "one of mean, tail"]),
+        (&["proxy", "--objective", "tial"], &["--objective", "'tial'", "did you mean 'tail'?"]),
+        (&["proxy", "--least-time-average", "ema"], &["--least-time-average", "'ema'", "ewma, sma"]),
+        (&["proxy", "--shadow", "elastic:tial"], &["--shadow", "'elastic:tial'", "'elastic:tail'"]),
+        (&["proxy", "--shadow", "p2c:tail"], &["--shadow", "'p2c:tail'", "one of round-robin"]),
+        (&["proxy", "--shadow", "p2c,elastic,elastic:mean"], &["--shadow", "'elastic'", "twice"]),
+        (&["proxy", "--shadow-log", "x.csv"], &["--shadow-log", "'x.csv'", "--shadow"]),
+        (&["proxy", "--explain", "--explain"], &["--explain", "twice"]),
+        (&["proxy", "--explain=maybe"], &["--explain", "'maybe'", "on, off"]),
+        (&["proxy", "--routing", "elastic:tail"], &["--routing", "'elastic:tail'", "elastic"]),
         (&["proxy", "--health-path", "healthz"], &["--health-path", "'healthz'", "/healthz"]),
         (&["proxy", "--trusted-proxies", "10.0.0.5/8"], &["--trusted-proxies", "10.0.0.0/8", "10.0.0.5"]),
         (&["proxy", "--trusted-proxies", "all"], &["--trusted-proxies", "'all'", "10.0.0.0/8"]),
@@ -164,6 +174,9 @@ fn a_bad_file_is_blamed_by_line_and_column() {
         ("retries = 1\nretries = 2", ":2:1: ", "retries: is there twice"),
         ("retries = -1", ":1:11: ", "retries '-1': must be a whole number"),
         ("retries = [1]", ":1:11: ", "retries: must be a single value, not a list"),
+        ("objective = \"p99\"", ":1:13: ", "objective 'p99': must be one of mean, tail"),
+        ("shadow = [\"p2x\"]", ":1:11: ", "shadow 'p2x': did you mean 'p2c'?"),
+        ("shadow = [\"p2c\", \"p2c\"]", ":1:1: ", "shadow 'p2c': is named twice"),
         ("connect-timeout = 10", ":1:19: ", "connect-timeout '10': a duration needs a unit: 10s"),
         ("connect-timeout = \"0s\"", ":1:1: ", "connect-timeout '0s': must be longer than 0s"),
         ("client-keepalive = \"maybe\"", ":1:20: ", "client-keepalive 'maybe': must be one of on, off"),
@@ -230,15 +243,20 @@ fn what_check_prints_is_a_file_that_means_the_same() {
     let path = write(
         &dir,
         "routing = \"least_time\"\nclient-keepalive = false\ntrusted-proxies = [\"10.0.0.0/8\", \"::1\"]\n\
-         request-body-max = 3000\nmax-clients = 10\nhealth-path = \"/up\"\nadmin = \"none\"\nejection = false\n",
+         request-body-max = 3000\nobjective = \"tail\"\nleast-time-average = \"sma\"\nexplain = true\n\
+         shadow = [\"round_robin\", \"elastic:tail\"]\nshadow-log = \"s.csv\"\nmax-clients = 10\nhealth-path = \"/up\"\nadmin = \"none\"\nejection = false\n",
     );
     let load = |path: &str| {
         let file = Some(path.into());
         Settings { file, ..Settings::default() }.load().unwrap()
     };
     let first = load(&path);
-    assert_eq!(first.config.log.as_deref(), Some(Path::new("logs/least-time_persistent.csv")));
+    assert_eq!(first.config.log.as_deref(), Some(Path::new("logs/least-time-sma_persistent.csv")));
     assert_eq!((first.config.request_body_max, first.config.max_clients), (Some(3000), Some(10)));
+    let shadows: Vec<&str> = first.config.shadow.iter().map(|shadow| shadow.name()).collect();
+    assert_eq!(shadows, ["round-robin", "elastic:tail"]);
+    assert!(first.config.explain && first.config.policy_options.tail);
+    assert_eq!(first.config.variant().name(), "least-time:sma");
     assert!(!first.config.client_keepalive && !first.config.ejection && first.config.admin.is_none());
     let again = write(&dir, &printed(&["check", &path], &[]));
     assert_eq!(load(&again).config, first.config);
@@ -290,7 +308,7 @@ fn help_has_every_flag_with_heading_default_and_variable() {
             let (own, _) = rest.split_once(" --").unwrap_or((rest, ""));
             let own = if own.contains("[env:") { own } else { rest }; // one text names another flag
             assert!(own.contains(&format!("[env: {variable}]")), "--{long}: {own}");
-            let without = matches!(long, "config" | "trusted-proxies");
+            let without = matches!(long, "config" | "trusted-proxies" | "shadow");
             assert!(without || own.contains("[default: "), "--{long}: {own}");
         }
     }

@@ -309,6 +309,16 @@ pub struct Note {
 }
 
 impl Note {
+    /// Value of the field in the answer, if there is to be one.
+    pub fn field(&self) -> Option<&[u8]> {
+        (self.asked && !self.header.is_empty()).then_some(self.header.as_bytes())
+    }
+
+    /// Bytes its texts hold on to.
+    pub fn held(&self) -> usize {
+        self.compact.capacity() + self.header.capacity()
+    }
+
     /// As for a fresh exchange; the texts keep their memory.
     pub fn reset(&mut self) {
         (self.asked, self.seq) = (false, 0);

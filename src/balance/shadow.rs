@@ -2,7 +2,8 @@
 //!
 //! What it shows is how often a policy would have done the same, and how those requests fared. It cannot show what the
 //! other picks would have brought: nobody sent them. And what a shadow learns from, it learns at the live policy's mix
-//! and load; the figures are a hint what to try, not a measurement of it.
+//! and load; the figures are a hint what to try, not a measurement of it. One that insists on measuring a backend which the
+//! live policy never asks waits for that answer for ever, and disagrees meanwhile.
 //!
 //! A shadow sees the live in-flight counts, draws from a generator of its own, and is told that an answer was to its
 //! probe only where it agreed. Deliberately absent: sockets, clocks, files.

@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn tables_become_scenarios() {
         let text = "[load]\nrate = 500\nduration = \"3s\"\n[[scenario]]\nname = \"six\"\n\
-                    [[scenario]]\nname = \"small\"\nrouting = [\"round-robin\", \"elastic\"]\nupstream = \"persistent\"\n\
+                    [[scenario]]\nname = \"small\"\nrouting = [\"round-robin\", \"elastic:tail\"]\nupstream = \"persistent\"\n\
                     [[scenario.backend]]\nid = \"x\"\nlatency = \"constant:5ms\"\nconcurrency = 2\nweight = 2\n\
                     fail-rate = 0.5\n";
         let read = parse(text, Path::new(""), &Over::default()).unwrap();
@@ -253,7 +253,7 @@ mod tests {
                 "six_adaptive_sma",
                 "six_adaptive_ewma",
                 "small_round-robin",
-                "small_elastic"
+                "small_elastic-tail"
             ]
         );
         assert_eq!(read.plans[0].profile, ORIGINAL);

@@ -237,7 +237,7 @@ impl BenchArgs {
 }
 
 /// Refuses what is named twice: its files would be overwritten.
-fn once<T: Value + PartialEq>(flag: &str, values: &[T]) -> Result<(), String> {
+pub(super) fn once<T: Value + PartialEq>(flag: &str, values: &[T]) -> Result<(), String> {
     for (index, value) in values.iter().enumerate() {
         if values[..index].contains(value) {
             return Err(format!("--{flag} '{}': is named twice", value.show()));

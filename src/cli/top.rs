@@ -1,5 +1,7 @@
 //! The flags of `tidegate top`.
 
+use std::path::{Path, PathBuf};
+
 use clap::Args;
 
 use crate::config::address::Address;
@@ -14,6 +16,10 @@ pub(super) struct TopArgs {
     /// Where a proxy serves its figures, its --admin: host:port or http://host:port
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:5002", help_heading = "Source")]
     pub admin: Given<OrNone<Admin>>,
+
+    /// File with the token that an admin address other than loopback wants [default: none is shown]
+    #[arg(long, value_name = "FILE", help_heading = "Source")]
+    pub admin_token_file: Option<PathBuf>,
 
     /// Print one plain table and end; so too when standard output is no terminal
     #[arg(
@@ -59,6 +65,19 @@ impl TopArgs {
             );
         };
         let resolved = admin.0.resolve().map_err(|why| format!("--admin '{}': {why}", admin.show()))?;
-        Ok(TopConfig { address: resolved, url: admin.show(), once: self.once.0 })
+        let token = self.admin_token_file.as_deref().map(token).transpose()?;
+        Ok(TopConfig { address: resolved, url: admin.show(), token, once: self.once.0 })
+    }
+}
+
+/// The file's only line.
+fn token(path: &Path) -> Result<String, String> {
+    let refuse = |why: &str| format!("--admin-token-file '{}': {why}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| refuse(&error.to_string()))?;
+    match text.trim() {
+        token if !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Ok(token.to_owned())
+        }
+        _ => Err(refuse("must hold one line of printable characters")),
     }
 }

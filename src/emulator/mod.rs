@@ -24,6 +24,17 @@ const FAILURE_SEED: u64 = 0x5EED_FA11;
 const TEXT_FIELDS: &str = "Content-Type: text/plain; charset=utf-8\r\n";
 const ECHO_FIELDS: &str = "Content-Type: application/octet-stream\r\n";
 
+/// What becomes of a request, known when it arrives.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Work {
+    /// What its profile says.
+    latency: Duration,
+    /// The same with all that holds it up.
+    pub(crate) delay: Duration,
+    /// Whether it is answered with a 500.
+    pub(crate) fails: bool,
+}
+
 /// One emulated backend.
 #[derive(Debug)]
 pub struct Emulator {
@@ -61,6 +72,31 @@ impl Emulator {
         })
     }
 
+    /// The same, changing by `script`, of which the first `age` is over.
+    ///
+    /// # Errors
+    /// As [`Emulator::new`].
+    pub(crate) fn scripted(
+        config: &EmulatorConfig,
+        script: &Script,
+        age: Duration,
+    ) -> Result<Emulator, ProfileError> {
+        let mut emulator = Emulator::new(config)?;
+        if *script != Script::default() {
+            emulator.timeline = Some(Timeline::new(script.clone(), age));
+        }
+        Ok(emulator)
+    }
+
+    /// Takes a request that arrives now. To be called in order of arrival; `now` counts from this emulator's start.
+    pub(crate) fn work(&mut self, now: Time) -> Work {
+        self.change(now);
+        let latency = self.sampler.draw();
+        let delay = self.delay(now, latency);
+        let fails = self.fail_rate > 0.0 && self.failures.f64() < self.fail_rate;
+        Work { latency, delay, fails }
+    }
+
     /// Makes the changes that are due.
     fn change(&mut self, now: Time) {
         let Some(timeline) = &mut self.timeline else { return };
@@ -88,11 +124,8 @@ impl Emulator {
 
 impl Handler for Emulator {
     fn request(&mut self, request: &Request<'_>, text: &mut Vec<u8>, now: Time) -> Reply {
-        self.change(now);
-        let latency = self.sampler.draw();
-        let delay = self.delay(now, latency);
+        let Work { latency, delay, fails } = self.work(now);
         let reply = Reply { status: 200, fields: TEXT_FIELDS, content: Content::Text, delay };
-        let fails = self.fail_rate > 0.0 && self.failures.f64() < self.fail_rate;
         if !fails && request.path() == b"/echo" {
             return Reply { fields: ECHO_FIELDS, content: Content::Echo, ..reply };
         }
@@ -136,11 +169,8 @@ pub fn start(config: &EmulatorConfig) -> io::Result<Running> {
 /// # Errors
 /// As [`start`].
 pub fn start_scripted(config: &EmulatorConfig, script: &Script, age: Duration) -> io::Result<Running> {
-    let mut emulator =
-        Emulator::new(config).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-    if *script != Script::default() {
-        emulator.timeline = Some(Timeline::new(script.clone(), age));
-    }
+    let emulator = Emulator::scripted(config, script, age)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
     serve::start(&format!("backend-{}", config.id), config.listen, Settings::default(), emulator)
 }
 

@@ -48,6 +48,8 @@ pub struct Script {
     pauses: Vec<(Time, Duration)>,
     /// By time: whether it listens from then on.
     listens: Vec<(Duration, bool)>,
+    /// When each of its tables first does something.
+    begins: Vec<Duration>,
 }
 
 /// What a backend does differently from some time on.
@@ -107,6 +109,16 @@ impl Script {
         Ok(script)
     }
 
+    /// Of its tables, those that do nothing yet in a life of this length, and all.
+    pub(crate) fn too_late(&self, life: Duration) -> (usize, usize) {
+        (self.begins.iter().filter(|at| **at >= life).count(), self.begins.len())
+    }
+
+    /// Since when, from its start, it listens or does not, by time; it does at first.
+    pub(crate) fn listens(&self) -> &[(Duration, bool)] {
+        &self.listens
+    }
+
     fn add(&mut self, table: Table) -> Result<(), String> {
         let times = match (&table.every, &table.times) {
             (None, None) => 1,
@@ -118,6 +130,7 @@ impl Script {
             let known = "latency, fail-rate, pause, refuse and reset";
             return Err(format!("nothing changes here: there are {known}"));
         }
+        self.begins.push(table.at.0);
         let every = table.every.map_or(Duration::ZERO, |every| every.0);
         for index in 0..times {
             let after = table.at.0.saturating_add(every.saturating_mul(index));

@@ -1,9 +1,10 @@
-//! The field section of a head: split by httparse, then checked strictly, kept as offsets, names classified once.
+//! The field section of a head: kept as offsets, names classified once.
 //!
-//! httparse takes a bare LF as a line end; this does not. Which fields are allowed where is decided elsewhere.
+//! The usual one is split in one look at each byte (scan.rs). Any other, good or bad, is for httparse, whose verdict is
+//! then made strict: it takes a bare LF as a line end, this does not. Which fields are allowed where is decided elsewhere.
 
-use super::grammar::members;
-use super::{Parsed, Span};
+use super::grammar::{self, members};
+use super::{Parsed, Span, scan};
 use httparse::{EMPTY_HEADER, Error, Header, Status};
 
 /// What a field is to the proxy. All others, and nearly all there are, are [`FieldKind::Other`].
@@ -76,6 +77,32 @@ pub(super) fn split(
     max: usize,
     fields: &mut Vec<Field>,
 ) -> Result<Parsed, Fault> {
+    match split_usual(bytes, start, max.min(FIELDS_MAX), fields) {
+        Some(len) => Ok(Parsed::Complete(len)),
+        None => split_any(bytes, start, max, fields),
+    }
+}
+
+/// The offset after the section, if it is whole, well-formed and not too long.
+fn split_usual(bytes: &[u8], start: usize, max: usize, fields: &mut Vec<Field>) -> Option<usize> {
+    fields.clear();
+    let mut at = start;
+    while let Some(line) = scan::line(bytes, at) {
+        if fields.len() == max {
+            return None;
+        }
+        let name = Span { start: at as u16, end: line.name_end as u16 };
+        let value = Span { start: line.value_start as u16, end: line.value_end as u16 };
+        let kind = classify_token(&bytes[at..line.name_end])?;
+        fields.push(Field { name, value, kind });
+        at = line.next;
+    }
+    (bytes.get(at..at + 2)? == b"\r\n").then_some(at + 2)
+}
+
+/// Any other: the same, or what is wrong with it, or that it is not all there.
+#[cold]
+fn split_any(bytes: &[u8], start: usize, max: usize, fields: &mut Vec<Field>) -> Result<Parsed, Fault> {
     // Room on the stack costs as much as there is of it, so most heads are served with little.
     match split_into::<16>(bytes, start, max, fields) {
         Err(Fault::TooMany) if max > 16 => {}
@@ -120,6 +147,22 @@ fn record(head: &[u8], headers: &[Header<'_>], fields: &mut Vec<Field>) -> Resul
         Field { name, value, kind: classify(header.name.as_bytes()) }
     }));
     if is_crlf { Ok(Parsed::Complete(head.len())) } else { Err(Fault::Malformed("bare LF in the head")) }
+}
+
+/// What the name means, if it is a token. Of those we know no byte need be looked at again.
+#[inline(always)]
+fn classify_token(name: &[u8]) -> Option<FieldKind> {
+    use FieldKind::*;
+    if name.is_empty() {
+        return None;
+    }
+    let kind = classify(name);
+    let is_known = match kind {
+        Other => matches!(name, b"Server" | b"Content-Type" | b"User-Agent" | b"Accept"),
+        XForwardedOther | LookAlike => false,
+        _ => true,
+    };
+    (is_known || grammar::all(name, grammar::TOKEN)).then_some(kind)
 }
 
 /// Length and first letter tell all names that matter apart, so one comparison settles each field.
@@ -216,7 +259,17 @@ const OPTIONS_MAX: u16 = 100;
 
 impl ConnectionOptions {
     /// Takes in the value of one Connection field.
+    #[inline]
     pub(super) fn read(&mut self, value: &[u8]) -> Result<(), Fault> {
+        match value {
+            b"keep-alive" => self.keep_alive = true,
+            b"close" => self.close = true,
+            _ => return self.read_list(value),
+        }
+        self.count_one()
+    }
+
+    fn read_list(&mut self, value: &[u8]) -> Result<(), Fault> {
         for option in members(value) {
             match well_known(option) {
                 Some(WellKnown::Close) => self.close = true,
@@ -225,12 +278,14 @@ impl ConnectionOptions {
                 Some(WellKnown::Te) => {}
                 None => self.nominates = true,
             }
-            self.count += 1;
-            if self.count > OPTIONS_MAX {
-                return Err(Fault::Malformed("too many Connection options"));
-            }
+            self.count_one()?;
         }
         Ok(())
+    }
+
+    fn count_one(&mut self) -> Result<(), Fault> {
+        self.count += 1;
+        if self.count > OPTIONS_MAX { Err(Fault::Malformed("too many Connection options")) } else { Ok(()) }
     }
 
     /// Whether the connection persists after a message of this version (RFC 9112 section 9.3).
@@ -278,7 +333,7 @@ pub(super) fn protocols<'b>(fields: &'b [Field], bytes: &'b [u8]) -> impl Iterat
         .filter(|field| field.kind == FieldKind::Upgrade)
         .flat_map(|field| members(field.value.of(bytes)))
         .filter(|protocol| !protocol.eq_ignore_ascii_case(b"h2c"))
-        .map(|protocol| super::grammar::is_protocol(protocol).then_some(protocol))
+        .map(|protocol| grammar::is_protocol(protocol).then_some(protocol))
 }
 
 /// Whether the Upgrade fields name at least one protocol we would tunnel, and nothing malformed.
@@ -288,4 +343,54 @@ pub(super) fn offers_upgrade(fields: &[Field], bytes: &[u8]) -> bool {
         any = true;
         protocol.is_some()
     }) && any
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Pieces that make good lines, bad ones, and lines that are nearly good.
+    fn section() -> impl Strategy<Value = Vec<u8>> {
+        let text = |text: &'static str| Just(text.as_bytes().to_vec());
+        let piece = prop_oneof![
+            4 => text("\r\n"),
+            4 => "[A-Za-z][A-Za-z0-9_-]{0,20}: ?[ -~]{0,30}\r\n".prop_map(String::into_bytes),
+            2 => text("Content-Length: 5\r\n"),
+            1 => text("\n"),
+            1 => text("\r"),
+            1 => text(": "),
+            1 => text(" "),
+            1 => text("\t"),
+            1 => text("\0"),
+            1 => text("a:"),
+            1 => prop::collection::vec(any::<u8>(), 0..12),
+        ];
+        prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+
+        /// What the quick scanner takes, the strict reading of httparse takes too, and alike; and the other way round.
+        #[test]
+        fn both_readings_agree(section in section(), max in prop_oneof![Just(100usize), 0..6usize]) {
+            for end in ["", "\r\n"] {
+                let bytes = &[b"GET\r\n", &section[..], end.as_bytes()].concat();
+                let (mut quick, mut slow) = (Vec::new(), Vec::new());
+                let usual = split_usual(bytes, 5, max, &mut quick);
+                match split_any(bytes, 5, max, &mut slow) {
+                    Ok(Parsed::Complete(len)) => {
+                        prop_assert_eq!(usual, Some(len));
+                        let named = |fields: &[Field]| fields
+                            .iter()
+                            .map(|field| (field.name, field.value.of(bytes).to_vec(), field.kind))
+                            .collect::<Vec<_>>();
+                        prop_assert_eq!(named(&quick), named(&slow));
+                    }
+                    _ => prop_assert_eq!(usual, None),
+                }
+            }
+        }
+    }
 }

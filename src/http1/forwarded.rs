@@ -87,19 +87,16 @@ impl Forwarding<'_> {
 fn write_usual(address: Ipv4Addr, host: &[u8], out: &mut Vec<u8>) {
     let mut text = [0; IPV4_BYTES_MAX];
     let address = ipv4_text(address, &mut text);
-    for part in [
-        b"X-Forwarded-For: ",
-        address,
-        b"\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: ",
-        host,
-        b"\r\nForwarded: for=",
-        address,
-        b";proto=http;host=\"",
-        host,
-        b"\"\r\n",
-    ] {
-        out.extend_from_slice(part);
-    }
+    // One by one, not in a loop: pieces of known length are a few moves each, others a call of memcpy.
+    out.extend_from_slice(b"X-Forwarded-For: ");
+    out.extend_from_slice(address);
+    out.extend_from_slice(b"\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: ");
+    out.extend_from_slice(host);
+    out.extend_from_slice(b"\r\nForwarded: for=");
+    out.extend_from_slice(address);
+    out.extend_from_slice(b";proto=http;host=\"");
+    out.extend_from_slice(host);
+    out.extend_from_slice(b"\"\r\n");
 }
 
 /// Four times three digits and a dot.

@@ -11,7 +11,8 @@ pub(super) fn is_valid(authority: &[u8]) -> bool {
         let Some(close) = memchr::memchr(b']', literal) else { return false };
         return is_ip_literal(&literal[..close]) && is_port_or_nothing(&literal[close + 1..]);
     }
-    let mut end = 0;
+    let plain = |bytes: &[u8]| bytes.iter().position(|byte| !is(*byte, REG_NAME));
+    let mut end = plain(authority).unwrap_or(authority.len());
     while let Some(byte) = authority.get(end) {
         end += match byte {
             byte if is(*byte, REG_NAME) => 1,
@@ -32,6 +33,9 @@ fn is_port_or_nothing(after: &[u8]) -> bool {
         [b':', digits @ ..] => digits,
         _ => return false,
     };
+    if digits.len() <= 4 {
+        return digits.iter().all(u8::is_ascii_digit);
+    }
     // Five digits would do, but leading zeros are grammatical; the cap keeps the sum in range.
     digits.len() <= 9
         && digits.iter().all(u8::is_ascii_digit)

@@ -17,6 +17,7 @@ mod forwarded;
 mod framing;
 mod grammar;
 mod host;
+mod scan;
 mod target;
 mod trailers;
 

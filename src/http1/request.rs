@@ -73,6 +73,8 @@ pub struct RequestHead {
     pub(super) fields_start: usize,
     /// Length of the head, empty line included.
     pub(super) len: usize,
+    /// The last Host found valid: the next one is often the same.
+    valid_host: Vec<u8>,
 }
 
 impl Default for RequestHead {
@@ -87,6 +89,7 @@ impl Default for RequestHead {
             line_is_final: false,
             fields_start: 0,
             len: 0,
+            valid_host: Vec::new(),
         }
     }
 }
@@ -179,7 +182,7 @@ impl RequestHead {
         let mut seen = Seen::default();
         for field in &self.fields {
             if field.kind != FieldKind::Other {
-                seen.read(field, bytes, &mut self.facts, self.form)?;
+                seen.read(field, bytes, &mut self.facts, self.form, &mut self.valid_host)?;
             }
         }
         self.host = seen.host;
@@ -229,14 +232,19 @@ impl Seen {
         bytes: &[u8],
         facts: &mut RequestFacts,
         form: Target,
+        valid_host: &mut Vec<u8>,
     ) -> Result<(), Refusal> {
         let value = field.value.of(bytes);
         match field.kind {
             FieldKind::Host => {
                 // An http URI has a host (RFC 9110 section 4.2.1); only `*` stands for no URI.
                 let may_be_empty = form == Target::Asterisk && value.is_empty();
-                if !may_be_empty && !host::is_valid(value) {
-                    return Err(bad("bad Host"));
+                if !may_be_empty && (value.is_empty() || value != valid_host.as_slice()) {
+                    if !host::is_valid(value) {
+                        return Err(bad("bad Host"));
+                    }
+                    valid_host.clear();
+                    valid_host.extend_from_slice(value);
                 }
                 if self.host.replace(field.value).is_some() {
                     return Err(bad("several Host fields"));

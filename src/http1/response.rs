@@ -5,8 +5,7 @@
 
 use super::fields::{self, ConnectionOptions, Field, FieldKind};
 use super::framing::{self, FramingFields, Message};
-use super::grammar::{self, TEXT};
-use super::{Framing, Limits, Method, Parsed, Span, Version};
+use super::{Framing, Limits, Method, Parsed, Span, Version, scan};
 
 /// Why a response cannot be forwarded (the client gets 502), in words for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,9 +105,10 @@ impl ResponseHead {
             return Err(BadResponse("status code out of range"));
         }
         // The blank before an empty reason is often left out; it is put back when forwarded.
-        let Some(reason_len) = after.iter().position(|byte| !grammar::is(*byte, TEXT)) else {
+        let reason_len = scan::text_end(after, 0);
+        if reason_len == after.len() {
             return Ok(None);
-        };
+        }
         if reason_len > 0 && after[0] != b' ' {
             return Err(BAD_LINE);
         }

@@ -259,6 +259,8 @@ fn copy_runs(
     out.extend_from_slice(&bytes[run_start..end]);
 }
 
+/// Inlined where the pseudonym is a constant: then it is a few moves.
+#[inline(always)]
 fn write_via(received: Version, pseudonym: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(if received == Version::Http10 { b"Via: 1.0 " } else { b"Via: 1.1 " });
     out.extend_from_slice(pseudonym.as_bytes());

@@ -93,9 +93,15 @@ mod tests {
 
     #[test]
     fn forbidden_names_in_any_spelling() {
-        for name in
-            ["Host", "CONTENT-LENGTH", "transfer_encoding", "X-Forwarded-For", "If-Match", "Set-Cookie"]
-        {
+        for name in [
+            "Host",
+            "CONTENT-LENGTH",
+            "transfer_encoding",
+            "X-Forwarded-For",
+            "If-Match",
+            "Set-Cookie",
+            "X-Tidegate-Explain",
+        ] {
             assert!(is_forbidden(name.as_bytes()), "{name}");
         }
         for name in

@@ -6,8 +6,8 @@
 use super::World;
 use crate::balance::explain::words;
 use crate::balance::explain::{About, Ended};
-use crate::balance::shadow::Agreement;
-use crate::balance::{Observation, Outcome, Pick, Policy, Stage};
+use crate::balance::shadow::{Agreement, ShadowFigures};
+use crate::balance::{Observation, Outcome, Pick, Policy, Stage, Variant};
 use crate::clock::Time;
 use crate::dashboard::Decisions;
 use crate::net::Net;
@@ -91,7 +91,7 @@ impl<N: Net> World<N> {
     #[cold]
     fn note(&mut self, exchange: &mut Exchange, dispatch: Dispatch) {
         let about = About {
-            policy: self.config.variant(),
+            policy: self.variant(),
             pick: dispatch.pick,
             attempt: exchange.trace.attempts.saturating_sub(exchange.redials) + 1,
             trial: dispatch.entered.trial,
@@ -121,17 +121,34 @@ impl<N: Net> World<N> {
         }
     }
 
-    /// Shows the decisions, if they are kept and any is new; and the shadows' figures when it is time.
-    pub(super) fn publish_decisions(&mut self, now: Time) {
-        if self.explainer.is_on()
-            && let Some(board) = &self.board
-            && self.explainer.take_changed()
-        {
-            let unix_ms_at_zero = (self.unix_seconds * 1000).saturating_sub(now.as_nanos() / 1_000_000);
-            let decisions = self.explainer.newest_first().copied().collect();
-            board.set_decisions(Decisions::new(decisions, self.labels.clone(), unix_ms_at_zero));
-        }
+    /// The policy in force, with what it is told.
+    pub fn variant(&self) -> Variant {
+        Variant::new(self.policy.routing(), self.config.policy_options)
+    }
+
+    /// A decision of late in words.
+    pub fn sentence(&self) -> Option<String> {
+        self.explainer.last().map(|decision| words::sentence(decision, &self.labels))
+    }
+
+    /// What the shadow policies came to, in configured order.
+    pub fn shadow_figures(&self) -> Vec<ShadowFigures> {
+        self.shadows.counts().map(|counts| counts.figures()).collect()
+    }
+
+    /// The decisions kept, if any has changed since this was last asked; and one more is wanted in any case, for
+    /// [`World::sentence`]. `unix_ms_at_zero` is the wall clock at the origin of times.
+    pub(super) fn take_decisions(&mut self, unix_ms_at_zero: u64) -> Option<Decisions> {
         self.explainer.want_one();
+        let is_news = self.explainer.is_on() && self.explainer.take_changed();
+        is_news.then(|| {
+            let decisions = self.explainer.newest_first().copied().collect();
+            Decisions::new(decisions, self.labels.clone(), unix_ms_at_zero)
+        })
+    }
+
+    /// Hands over what the shadows came to when it is time.
+    pub(super) fn log_shadows(&mut self, now: Time) {
         if let Some(log) = self.shadow_log.as_mut().filter(|log| log.is_due(now)) {
             log.push(self.shadows.counts().collect(), now);
         }

@@ -21,7 +21,7 @@ impl<N: Net> World<N> {
         let holds = self.upstreams.adopt(&config.backends, table_limits(&config), self.now);
         let keep: Vec<Option<usize>> =
             holds.iter().enumerate().map(|(index, holds)| holds.then_some(index)).collect();
-        if config.variant() == self.config.variant() {
+        if config.variant() == self.variant() {
             self.policy.rebuild(&keep);
         } else {
             self.policy = config.variant().build(self.upstreams.len());

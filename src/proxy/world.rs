@@ -9,7 +9,7 @@ use super::probe::Probes;
 use super::share::Sharing;
 use crate::balance::AnyPolicy;
 use crate::balance::explain::Explainer;
-use crate::balance::explain::words::{self, Labels};
+use crate::balance::explain::words::Labels;
 use crate::balance::shadow::Shadows;
 use crate::buffer::Pool;
 use crate::clock::Time;
@@ -382,10 +382,15 @@ impl<N: Net> World<N> {
 
     /// Shows the counts to whoever looks.
     pub fn publish(&mut self, now: Time) {
+        let unix_ms_at_zero = (self.unix_seconds * 1000).saturating_sub(now.as_nanos() / 1_000_000);
+        let decisions = self.take_decisions(unix_ms_at_zero);
         if let Some(board) = &self.board {
             board.publish(self.snapshot(now));
+            if let Some(decisions) = decisions {
+                board.set_decisions(decisions);
+            }
         }
-        self.publish_decisions(now);
+        self.log_shadows(now);
     }
 
     /// The counts, and what table and policy know at this moment.
@@ -402,10 +407,10 @@ impl<N: Net> World<N> {
                 ewma_ms: averages.and_then(|averages| averages.ewma(backend)),
             })
             .collect();
-        let mut snapshot = self.stats.snapshot(now, self.config.variant().name(), &live);
-        snapshot.sentence = self.explainer.last().map(|decision| words::sentence(decision, &self.labels));
+        let mut snapshot = self.stats.snapshot(now, self.variant().name(), &live);
+        snapshot.sentence = self.sentence();
         snapshot.explain = self.explainer.is_on();
-        snapshot.shadow = self.shadows.counts().map(|counts| counts.figures()).collect();
+        snapshot.shadow = self.shadow_figures();
         snapshot
     }
 

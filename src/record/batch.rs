@@ -101,8 +101,12 @@ impl Batch {
             let (method, rest) = split(&self.text[record.text as usize..], record.method);
             let (path, rest) = split(rest, record.path);
             let (reason, _) = split(rest, record.reason);
-            // It was a &str when it came in, cut at a character's edge.
-            Row { facts: record.facts, method, path, reason: std::str::from_utf8(reason).unwrap_or_default() }
+            let reason = match reason {
+                b"ok" => "ok",
+                // It was a &str when it came in, cut at a character's edge.
+                other => std::str::from_utf8(other).unwrap_or_default(),
+            };
+            Row { facts: record.facts, method, path, reason }
         })
     }
 }

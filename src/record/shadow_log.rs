@@ -15,6 +15,8 @@ use crate::clock::Time;
 
 /// First line of the file.
 pub const HEADER: &str = "timestamp,routing,decisions,agreed,agreed_share,mean_ms_agreed,mean_ms_all\n";
+/// As the request log has it.
+const STAMP: &str = "%Y-%m-%dT%H:%M:%S%.6fZ";
 /// Between two sets of rows.
 pub const EVERY: Duration = Duration::from_secs(10);
 /// Sets that may wait for the disk.
@@ -84,7 +86,8 @@ fn write_all(file: &mut File, sets: &Receiver<Vec<ShadowCounts>>, alive: Sender<
     let mut before: Vec<ShadowCounts> = Vec::new();
     let mut is_broken = false;
     while let Ok(set) = sets.recv() {
-        let written = file.write_all(rows(&set, &before, &jiff::Timestamp::now().to_string()).as_bytes());
+        let written = file
+            .write_all(rows(&set, &before, &jiff::Timestamp::now().strftime(STAMP).to_string()).as_bytes());
         if let Err(error) = written.as_ref()
             && !is_broken
         {

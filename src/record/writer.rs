@@ -110,11 +110,13 @@ impl LogWriter {
         let (emptied_ends, emptied): (Vec<_>, Vec<_>) =
             (0..reactors).map(|_| sync_channel(BATCHES_SPARE_MAX)).unzip();
         let (alive, ended) = channel();
+        let names = Arc::new(names);
         let writer = Writer {
             sink: Sink::create(path, closing.clone())?,
             path: path.display().to_string(),
             origin,
-            encoder: RowEncoder::default(),
+            encoder: RowEncoder::new(&names),
+            names: names.clone(),
             text: Vec::new(),
             row_ends: Vec::new(),
             counters: counters.clone(),
@@ -124,7 +126,6 @@ impl LogWriter {
         let run = move || writer.run(&full_end, &emptied_ends);
         let handle = thread::Builder::new().name("request-log".into()).spawn(run)?;
         let thread = Arc::new(Mutex::new(Thread { ended, handle }));
-        let names = Arc::new(names);
         let handles = emptied.into_iter().enumerate().map(|(home, emptied)| LogHandle {
             batch: Batch::of(home, names.clone()),
             first_row_at: Time::ZERO,
@@ -247,6 +248,8 @@ struct Writer {
     path: String,
     origin: Instant,
     encoder: RowEncoder,
+    /// What the encoder was told.
+    names: Arc<Names>,
     text: Vec<u8>,
     row_ends: Vec<usize>,
     counters: Arc<LogCounters>,
@@ -299,9 +302,13 @@ impl Writer {
     fn encode(&mut self, batch: &Batch, offset: i64) {
         self.row_ends.clear();
         self.text.clear();
+        if !Arc::ptr_eq(&self.names, &batch.names) {
+            self.names = batch.names.clone();
+            self.encoder.set_names(&self.names);
+        }
         for row in batch.rows() {
             let unix_micros = (row.facts.at.as_nanos() / 1_000) as i64;
-            self.encoder.encode(&row, &batch.names, unix_micros.saturating_add(offset), &mut self.text);
+            self.encoder.encode(&row, unix_micros.saturating_add(offset), &mut self.text);
             self.row_ends.push(self.text.len());
         }
     }

@@ -100,6 +100,7 @@ fn load_run(dir: &Path) -> Result<Input, String> {
     if run.interrupted {
         input.notes.push("The run was interrupted; what it had finished is here.".to_owned());
     }
+    input.notes.extend(run.others_note());
     for scenario in &run.scenarios {
         if scenario.rounds.is_empty() {
             input.notes.push(format!("{} has no finished round and is left out.", scenario.name));
@@ -223,7 +224,7 @@ fn global(names: &mut Vec<String>, name: &str) -> usize {
 
 /// Rounds as they come.
 #[derive(Debug, Default)]
-struct Gathered {
+pub(super) struct Gathered {
     measure: Option<Measure>,
     seconds: f64,
     rounds: Vec<Values>,
@@ -232,7 +233,7 @@ struct Gathered {
 
 impl Gathered {
     /// `count` rounds are to come in all.
-    fn add(&mut self, measure: Measure, count: usize) {
+    pub(super) fn add(&mut self, measure: Measure, count: usize) {
         let (total, seconds) = (measure.total(), measure.seconds());
         self.seconds += seconds;
         let value = |value: Option<f64>| value.unwrap_or(f64::NAN);
@@ -252,7 +253,7 @@ impl Gathered {
         }
     }
 
-    fn loaded(
+    pub(super) fn loaded(
         self,
         scenario: Scenario,
         described: bool,

@@ -45,7 +45,7 @@ pub(super) fn tell(running: &RunningProxy, config: &ProxyConfig, settings: &Sett
     tracing::info!(
         "balancing over {} with {}, {} upstream connections",
         backends.join(", "),
-        config.routing,
+        config.variant(),
         config.upstream
     );
     match &config.log {

@@ -13,6 +13,7 @@ use crate::record::trace::Stamp;
 
 impl Session {
     /// Moves a dialled connection forward.
+    #[inline(never)]
     pub(super) fn connect<N: Net>(&mut self, world: &mut World<N>) -> Step {
         if self.client_is_gone(world) {
             return self.fail(world, Fault::ClientGone);

@@ -2,6 +2,7 @@
 //!
 //! Boxed and recycled, buffers and all, so that ten thousand idle clients cost none and a busy one allocates nothing.
 
+use super::pump::PIECE_FIRST;
 use crate::balance::Pick;
 use crate::balance::explain::Note;
 use crate::balance::shadow::Agreement;
@@ -40,8 +41,10 @@ pub struct Flow {
     pub written: u64,
     /// Writing to the source has failed: the error is spent, and the end of file that follows may be its echo.
     pub source_failed: bool,
-    /// The sink was once slower than the source: read in small pieces.
-    pub slow: bool,
+    /// How much to read at once, as an index into the sizes of blocks.
+    pub piece: u8,
+    /// The last read filled all the room it was given.
+    pub brim: bool,
 }
 
 impl Flow {
@@ -57,7 +60,8 @@ impl Flow {
             read: 0,
             written: 0,
             source_failed: false,
-            slow: false,
+            piece: PIECE_FIRST,
+            brim: false,
         }
     }
 
@@ -70,7 +74,8 @@ impl Flow {
         self.read = self.buffer.len() as u64;
         self.written = 0;
         self.source_failed = false;
-        self.slow = false;
+        self.piece = PIECE_FIRST;
+        self.brim = false;
     }
 
     /// Whether nothing of a body was passed on yet.
@@ -251,7 +256,7 @@ impl Exchange {
 
     /// Bytes its text buffers hold on to between exchanges.
     pub fn held(&self) -> usize {
-        self.request.out.capacity() + self.response.out.capacity() + self.line.capacity()
+        self.request.out.capacity() + self.response.out.capacity() + self.line.capacity() + self.note.held()
     }
 
     /// Method as received.

@@ -40,6 +40,7 @@ impl Session {
     }
 
     /// The exchange cannot go on: another attempt, our own answer, or the end of the connection.
+    #[cold]
     pub(super) fn fail<N: Net>(&mut self, world: &mut World<N>, fault: Fault) -> Step {
         let Some(exchange) = self.exchange.as_mut() else { return Step::Gone };
         tracing::debug!(reason = fault.reason(), backend = exchange.backend, "exchange failed");
@@ -60,6 +61,7 @@ impl Session {
     }
 
     /// Ends the connection so that the client cannot take what it has for a whole answer.
+    #[cold]
     pub(super) fn abort<N: Net>(&mut self, world: &mut World<N>, fault: Fault) -> Step {
         let Some(mut exchange) = self.exchange.take() else { return Step::Gone };
         exchange.fault = Some(fault);
@@ -83,6 +85,7 @@ impl Session {
 
     /// Discards what the client still sends, for a moment: closing with unread input would send a reset, and a reset
     /// can erase the answer before the client has read it (RFC 9112 section 9.6).
+    #[cold]
     pub(super) fn linger<N: Net>(&mut self, world: &mut World<N>) -> Step {
         let Some(mut exchange) = self.exchange.take() else { return Step::Gone };
         let step = loop {
@@ -106,6 +109,7 @@ impl Session {
         step
     }
 
+    #[cold]
     fn begin_linger<N: Net>(&mut self, world: &mut World<N>) -> Step {
         let Some(conn) = world.conns.get_mut(self.client.0) else { return Step::Gone };
         if world.net.finish_writing(&mut conn.stream).is_err() {

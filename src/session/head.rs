@@ -7,7 +7,7 @@ use crate::fault::Fault;
 use crate::http1::body::Body;
 use crate::http1::request::RequestFacts;
 use crate::http1::rewrite::{self, EXPLAIN_FIELD, RequestContext};
-use crate::http1::{Framing, Method, Parsed};
+use crate::http1::{Framing, Method, Parsed, Span};
 use crate::net::{Fill, Net, Ready};
 use crate::proxy::World;
 use crate::record::trace::Stamp;
@@ -147,13 +147,12 @@ fn answered_here<N: Net>(facts: RequestFacts, world: &World<N>) -> Option<Fault>
 
 /// Keeps method and target for the log, whole or not.
 fn note_line<N: Net>(exchange: &mut Exchange, world: &World<N>) {
-    let bytes = exchange.request.buffer.raw();
-    let (method, target) = (world.request_head.method().of(bytes), world.request_head.target().of(bytes));
+    let (method, target) = (world.request_head.method(), world.request_head.target());
+    // The one blank of the request line stands between them; of a line that is none there is nothing.
+    let both = Span { start: method.start, end: target.end };
     exchange.line.clear();
-    exchange.line.extend_from_slice(method);
-    exchange.line.push(b' ');
-    exchange.line.extend_from_slice(target);
-    exchange.method_len = method.len();
+    exchange.line.extend_from_slice(both.of(exchange.request.buffer.raw()));
+    exchange.method_len = usize::from(method.end - method.start);
 }
 
 fn hex(mut id: u64, text: &mut [u8; 16]) -> &str {

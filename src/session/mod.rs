@@ -182,6 +182,7 @@ impl Session {
     }
 
     /// The deadline of the phase has passed.
+    #[cold]
     fn expire<N: Net>(&mut self, world: &mut World<N>) -> Step {
         self.deadline = Time::NEVER;
         match self.phase {

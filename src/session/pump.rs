@@ -7,15 +7,21 @@
 use super::exchange::Flow;
 use crate::buffer::SIZES;
 use crate::http1::body::BadBody;
-use crate::net::{ConnKey, Drain, Fill, Net};
+use crate::net::{ConnKey, Drain, Fill, Net, Ready};
 use crate::proxy::World;
 
 /// Bytes one session may move in each direction before it is the others' turn: one fast pair must not starve the rest.
 pub(super) const TURN_BYTES_MAX: usize = 512 * 1024;
 /// Body bytes copied behind the head to save a second stretch in the write: below this a copy is cheaper.
 const COALESCE_MAX: usize = 4096;
-/// A body with at least this much to come is read in the largest pieces.
+/// A body with at least this much to come is read in the largest pieces, once its sink has taken a full one.
 const LARGE_BODY: u64 = 128 * 1024;
+
+/// How much to read at once, as an index into [`SIZES`]: an ordinary message to begin with, less for a sink that was
+/// slower, since what a stalled one has not taken stays in memory, more for a fast pair with much to move.
+pub(super) const PIECE_FIRST: u8 = 2;
+const PIECE_LEAST: u8 = 1;
+const PIECE_MOST: u8 = SIZES.len() as u8 - 1;
 
 /// Why the pump stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +65,7 @@ pub(super) fn pump<N: Net>(
         if flow.body.is_finished() {
             return Pumped::Complete;
         }
+        note_taken(flow);
         if *budget == 0 {
             return Pumped::Budget;
         }
@@ -95,7 +102,7 @@ pub(super) fn drain<N: Net>(world: &mut World<N>, flow: &mut Flow, sink: ConnKey
                 flow.progress = world.now;
             }
             Drain::Blocked => {
-                flow.slow = true;
+                note_blocked(flow);
                 return Some(Pumped::SinkBlocked);
             }
             Drain::Broken(_) => return Some(Pumped::SinkGone),
@@ -105,6 +112,7 @@ pub(super) fn drain<N: Net>(world: &mut World<N>, flow: &mut Flow, sink: ConnKey
 }
 
 /// A few body bytes go behind the head, while none of it has been sent: one stretch is cheaper to send than two.
+#[inline(always)]
 fn coalesce(flow: &mut Flow) {
     let ready = flow.buffer.ready();
     if flow.out_sent < flow.out.len() && !ready.is_empty() && ready.len() <= COALESCE_MAX {
@@ -117,19 +125,23 @@ fn coalesce(flow: &mut Flow) {
 /// Reads once into the flow's buffer.
 pub(super) fn fill<N: Net>(world: &mut World<N>, flow: &mut Flow, source: ConnKey) -> Fill {
     let Some(conn) = world.conns.get_mut(source.0) else { return Fill::Closed };
+    if !conn.ready().any(Ready::READABLE) {
+        return Fill::Blocked; // before a block is borrowed for nothing
+    }
     let reserve = flow.body.reserve();
     make_room(&mut world.buffers, flow, reserve);
     let filled = conn.fill(&mut world.net, &mut flow.buffer, reserve);
     if let Fill::Bytes(count) = filled {
         flow.read += count as u64;
         flow.progress = world.now;
+        flow.brim = flow.buffer.spare().len() <= reserve;
     }
     filled
 }
 
 /// Sees to it that a read is worth its system call.
 fn make_room(buffers: &mut crate::buffer::Pool, flow: &mut Flow, reserve: usize) {
-    let wanted = read_size(flow);
+    let wanted = SIZES[usize::from(flow.piece)];
     let buffer = &mut flow.buffer;
     if buffer.is_empty() && buffer.capacity() < wanted {
         buffers.give(buffer);
@@ -148,12 +160,17 @@ fn make_room(buffers: &mut crate::buffer::Pool, flow: &mut Flow, reserve: usize)
     }
 }
 
-/// Large pieces only for a large body whose sink has shown that it takes them: what a stalled one has not taken stays
-/// in memory.
-fn read_size(flow: &Flow) -> usize {
-    match flow.body.remaining() {
-        _ if flow.slow => SIZES[1],
-        Some(left) if left >= LARGE_BODY && flow.written >= SIZES[1] as u64 => SIZES[3],
-        _ => SIZES[2],
+/// A whole read is on its way to the sink, which has taken it at once: the next may be larger if that one was full.
+fn note_taken(flow: &mut Flow) {
+    if flow.brim {
+        flow.brim = false;
+        let is_large = flow.body.remaining().is_some_and(|left| left >= LARGE_BODY);
+        flow.piece = if is_large { PIECE_MOST } else { (flow.piece + 1).min(PIECE_MOST) };
     }
+}
+
+/// The sink takes no more for now.
+fn note_blocked(flow: &mut Flow) {
+    flow.brim = false;
+    flow.piece = flow.piece.saturating_sub(1).max(PIECE_LEAST);
 }

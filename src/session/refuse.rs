@@ -12,6 +12,7 @@ use crate::proxy::World;
 
 impl Session {
     /// Queues the answer for `fault` and goes on to send it.
+    #[cold]
     pub(super) fn refuse<N: Net>(&mut self, world: &mut World<N>, fault: Fault) -> Step {
         let Some(exchange) = self.exchange.as_mut() else { return Step::Gone };
         // Only a request that is here whole leaves the connection in a state to go on with.
@@ -31,6 +32,7 @@ impl Session {
     }
 
     /// Sends it.
+    #[cold]
     pub(super) fn send_refusal<N: Net>(&mut self, world: &mut World<N>) -> Step {
         let Some(exchange) = self.exchange.as_mut() else { return Step::Gone };
         match pump::drain(world, &mut exchange.response, self.client) {
@@ -74,8 +76,8 @@ fn write_answer<N: Net>(exchange: &mut Exchange, fault: Fault, world: &mut World
         (true, Version::Http11) => {}
     }
     out.extend_from_slice(b"\r\n");
-    if exchange.note.asked && !exchange.note.header.is_empty() {
-        rewrite::add_field(rewrite::EXPLAIN_FIELD, exchange.note.header.as_bytes(), out);
+    if let Some(explanation) = exchange.note.field() {
+        rewrite::add_field(rewrite::EXPLAIN_FIELD, explanation, out);
     }
     if exchange.facts.method != Method::Head {
         out.extend_from_slice(&body);

@@ -205,6 +205,7 @@ impl Session {
     }
 
     /// 101: only to a client that asked, and only for what it asked.
+    #[cold]
     fn take_switch<N: Net>(
         &self,
         exchange: &mut Exchange,
@@ -228,6 +229,7 @@ impl Session {
     }
 
     /// Which wait it was that the deadline ended.
+    #[cold]
     pub(super) fn relay_expired<N: Net>(&mut self, world: &mut World<N>) -> Step {
         let fault = match self.exchange.as_ref() {
             Some(exchange) => waiting_for(exchange),
@@ -237,6 +239,7 @@ impl Session {
     }
 }
 
+#[cold]
 fn take_interim<N: Net>(
     exchange: &mut Exchange,
     len: usize,
@@ -274,8 +277,10 @@ fn write_head<N: Net>(
     };
     let flow = &mut exchange.response;
     rewrite::response(&world.response_head, flow.buffer.raw(), &context, &mut flow.out);
-    if exchange.note.asked && (upgrade || world.response_head.facts().status >= 200) {
-        rewrite::add_field(EXPLAIN_FIELD, exchange.note.header.as_bytes(), &mut flow.out);
+    if let Some(explanation) = exchange.note.field()
+        && (upgrade || world.response_head.facts().status >= 200)
+    {
+        rewrite::add_field(EXPLAIN_FIELD, explanation, &mut flow.out);
     }
     flow.buffer.drop_raw(len);
 }

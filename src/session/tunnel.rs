@@ -10,6 +10,7 @@ use crate::record::trace::Stamp;
 
 impl Session {
     /// Moves whatever can be moved.
+    #[cold]
     pub(super) fn tunnel<N: Net>(&mut self, world: &mut World<N>) -> Step {
         let Some(mut exchange) = self.exchange.take() else { return Step::Gone };
         let Upstream::Connected(upstream) = exchange.upstream else {

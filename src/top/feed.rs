@@ -16,22 +16,25 @@ const ANSWER_MAX: usize = 8 << 20;
 const HEADERS_MAX: usize = 64;
 
 /// Where figures come from.
-#[derive(Clone, Debug)]
 pub(super) struct Feed {
     address: SocketAddr,
     host: String,
+    /// A header line, or nothing.
+    authorization: String,
 }
 
 impl Feed {
     pub(super) fn new(config: &TopConfig) -> Feed {
         let host = config.url.strip_prefix("http://").unwrap_or(&config.url).to_owned();
-        Feed { address: config.address, host }
+        let shown = config.token.as_ref().map(|token| format!("Authorization: Bearer {token}\r\n"));
+        Feed { address: config.address, host, authorization: shown.unwrap_or_default() }
     }
 
     /// The figures now. The error is half a line.
     pub(super) fn look(&self) -> Result<Look, String> {
         let body = match self.get("/api/stats").map_err(|error| told(&error))? {
             (200, body) => body,
+            (401 | 403, _) => return Err("wants its token: name the file with --admin-token-file".to_owned()),
             (status, _) => {
                 return Err(format!("/api/stats is answered with {status}: is this a tidegate's --admin?"));
             }
@@ -54,8 +57,9 @@ impl Feed {
         let mut stream = TcpStream::connect_timeout(&self.address, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
+        let Feed { host, authorization, .. } = self;
         let request =
-            format!("GET {path} HTTP/1.0\r\nHost: {}\r\nAccept: application/json\r\n\r\n", self.host);
+            format!("GET {path} HTTP/1.0\r\nHost: {host}\r\n{authorization}Accept: application/json\r\n\r\n");
         stream.write_all(request.as_bytes())?;
         let mut answer = Vec::new();
         let mut piece = [0; 16 * 1024];

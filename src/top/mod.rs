@@ -28,14 +28,23 @@ mod view;
 mod tests;
 
 /// Everything `tidegate top` can be told.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct TopConfig {
     /// The admin address.
     pub address: SocketAddr,
     /// The same as given, `http://host:port`.
     pub url: String,
+    /// What an admin address that is not loopback wants to see first.
+    pub token: Option<String>,
     /// One plain table, then the end.
     pub once: bool,
+}
+
+impl std::fmt::Debug for TopConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Not the token.
+        write!(f, "TopConfig({}, once: {})", self.url, self.once)
+    }
 }
 
 /// Shows the figures until told to end, or once.

@@ -72,6 +72,11 @@ impl ProxyUnderTest {
         self.running.as_ref().map(|running| running.board.latest())
     }
 
+    /// Where it shows what it does.
+    pub fn board(&self) -> &tidegate::dashboard::Board {
+        &self.running.as_ref().unwrap().board
+    }
+
     /// Begins a graceful stop.
     pub fn drain(&self) {
         self.running.as_ref().unwrap().control.drain_or_stop();
