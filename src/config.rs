@@ -218,6 +218,8 @@ pub struct DemoConfig {
     pub upstream: UpstreamMode,
     /// As in [`ProxyConfig`].
     pub client_keepalive: bool,
+    /// As in [`ProxyConfig`].
+    pub workers: usize,
     /// Stay up without load, for a load generator of one's own.
     pub serve: bool,
     /// Where the proxy listens.
