@@ -124,7 +124,12 @@ impl<N: Net> World<N> {
     pub(super) fn enrol_again(&mut self) {
         let Some(mut sharing) = self.sharing.take() else { return };
         sharing.member.enrol((0..self.upstreams.len()).map(|backend| self.upstreams.address(backend)));
+        let checks = sharing.member.worker() == 0;
         self.sharing = Some(sharing);
+        if checks {
+            // Who makes the checks knows whether there are any now.
+            (0..self.upstreams.len()).for_each(|backend| self.share_down(backend));
+        }
         if !self.config.ejection {
             (0..self.upstreams.len()).for_each(|backend| {
                 self.share_standing(backend); // all are in
