@@ -48,7 +48,7 @@ const NET_USERS: [&str; 12] = [
     "src/dashboard/",
     "src/demo/",
     "src/bench/",
-    "src/run.rs",
+    "src/run",
 ];
 
 /// One source file as the rules see it.
