@@ -60,6 +60,10 @@ pub struct ProxyConfig {
     pub log_decisions: bool,
     /// Where the admin page listens; none when absent.
     pub admin: Option<SocketAddr>,
+    /// Holds the token that the page's orders need; no orders when absent.
+    pub admin_token_file: Option<PathBuf>,
+    /// Further names the admin address may go by.
+    pub admin_hosts: Vec<String>,
     /// Whether failing backends are taken out for a while.
     pub ejection: bool,
     /// When, for how long, and how much of the pool; counts only while `ejection`.
@@ -226,6 +230,8 @@ pub struct DemoConfig {
     pub listen: SocketAddr,
     /// Where the admin page listens; none when absent.
     pub admin: Option<SocketAddr>,
+    /// As in [`ProxyConfig`].
+    pub admin_token_file: Option<PathBuf>,
     /// Ports of the backends A, B, C, A, ...; 0 is any free one. At least one.
     pub backend_ports: Vec<u16>,
     /// Where the logs go.
@@ -248,6 +254,8 @@ impl Default for ProxyConfig {
             log: Some(log_default(ROUTING_DEFAULT.into(), UpstreamMode::Persistent)),
             log_decisions: false,
             admin: Some(loopback(5002)),
+            admin_token_file: None,
+            admin_hosts: Vec::new(),
             ejection: ejects_by_default(ROUTING_DEFAULT),
             ejector: Ejector::default(),
             health: None,
@@ -346,6 +354,17 @@ impl std::fmt::Display for UpstreamMode {
             UpstreamMode::NonPersistent => "non-persistent",
         })
     }
+}
+
+/// A log shown as if it were a proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DashboardConfig {
+    /// The CSV, finished or growing.
+    pub log: PathBuf,
+    /// Where the page listens.
+    pub listen: SocketAddr,
+    /// Further names it may go by.
+    pub hosts: Vec<String>,
 }
 
 /// 127.0.0.1 at `port`: nothing listens to the world unless told to.

@@ -4,6 +4,8 @@
 //! other threads. It knows neither HTTP nor sessions: the proxy and the small responder run on the same loop. Nothing
 //! here blocks but the poll, and nothing clever happens here.
 
+mod control;
+
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,8 +16,11 @@ use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 
-use crate::clock::Time;
+use crate::clock::{Time, Wall};
 use crate::net::Ready;
+
+pub use control::Control;
+use control::{COMMANDS, DRAIN, MAKE_ROOM, RELOAD, REOPEN_LOG, STOP};
 
 /// Events taken from the kernel at once.
 const EVENTS: usize = 1024;
@@ -68,7 +73,7 @@ pub trait Service {
     fn next_deadline(&self) -> Option<Time>;
 
     /// Shows the counts to whoever looks. Called now and then, and once more after the last activity.
-    fn publish(&mut self, now: Time);
+    fn publish(&mut self, pulse: Pulse);
 
     /// An order from outside; `Stop` is seen to by the reactor itself as well.
     fn order(&mut self, order: Order);
@@ -77,7 +82,16 @@ pub trait Service {
     fn is_drained(&self) -> bool;
 
     /// The loop has ended: account for what is cut off.
-    fn stop(&mut self, now: Time);
+    fn stop(&mut self, pulse: Pulse);
+}
+
+/// What the loop itself knows and shows with the counts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pulse {
+    /// Now, by both clocks.
+    pub wall: Wall,
+    /// How long the loop has been at work, in all: not waiting for events.
+    pub busy: Duration,
 }
 
 /// What another thread or a signal may ask for.
@@ -95,80 +109,8 @@ pub enum Order {
     ReopenLog,
     /// Adopt the configuration that lies ready.
     Reload,
-}
-
-const STOP: u8 = 1;
-const DRAIN: u8 = 2;
-const REOPEN_LOG: u8 = 4;
-const RELOAD: u8 = 8;
-const NUDGE: u8 = 16; // asks for nothing but to be taken
-const MAKE_ROOM: u8 = 32;
-
-/// Carries orders to a reactor from any thread, or to several at once.
-#[derive(Clone, Debug)]
-pub struct Control {
-    ends: Vec<End>,
-}
-
-/// One reactor's letter box.
-#[derive(Clone, Debug)]
-struct End {
-    orders: Arc<AtomicU8>,
-    waker: Arc<Waker>,
-}
-
-impl Control {
-    /// Asks for a drain; asked a second time, for a stop.
-    pub fn drain_or_stop(&self) {
-        for end in &self.ends {
-            let before = end.orders.fetch_or(DRAIN, Ordering::SeqCst);
-            end.give(if before & DRAIN != 0 { STOP } else { 0 });
-        }
-    }
-
-    /// Asks for a stop.
-    pub fn stop(&self) {
-        self.give(STOP);
-    }
-
-    /// Asks for the log to be reopened.
-    pub fn reopen_log(&self) {
-        self.give(REOPEN_LOG);
-    }
-
-    /// Says that a new configuration lies ready where the service looks for it.
-    pub fn reload(&self) {
-        self.give(RELOAD);
-    }
-
-    /// Asks for idle clients to be let go.
-    pub fn make_room(&self) {
-        self.give(MAKE_ROOM);
-    }
-
-    /// Whether every loop has turned since this was last asked; wakes them so that they can.
-    pub fn turns(&self) -> bool {
-        let is_taken = self.ends.iter().all(|end| end.orders.load(Ordering::SeqCst) & NUDGE == 0);
-        self.give(NUDGE);
-        is_taken
-    }
-
-    /// One that reaches all that these reach.
-    pub fn all(controls: impl IntoIterator<Item = Control>) -> Control {
-        Control { ends: controls.into_iter().flat_map(|control| control.ends).collect() }
-    }
-
-    fn give(&self, order: u8) {
-        self.ends.iter().for_each(|end| end.give(order));
-    }
-}
-
-impl End {
-    fn give(&self, order: u8) {
-        self.orders.fetch_or(order, Ordering::SeqCst);
-        // The only failure is a full eventfd, and then the reactor is about to wake anyway.
-        let _ = self.waker.wake();
-    }
+    /// Carry out the commands that lie ready.
+    Commands,
 }
 
 /// How a drain goes about it.
@@ -202,6 +144,8 @@ pub struct Reactor {
     state: State,
     publish_due: Time,
     dirty: bool,
+    /// How long the poll has waited, in all.
+    waited: Duration,
 }
 
 impl Reactor {
@@ -226,6 +170,7 @@ impl Reactor {
             state: State::Serving,
             publish_due: Time::ZERO,
             dirty: true,
+            waited: Duration::ZERO,
         })
     }
 
@@ -239,7 +184,7 @@ impl Reactor {
 
     /// For orders from other threads.
     pub fn control(&self) -> Control {
-        Control { ends: vec![End { orders: self.orders.clone(), waker: self.waker.clone() }] }
+        Control::of(self.orders.clone(), self.waker.clone())
     }
 
     /// The instant from which the service's times count.
@@ -253,6 +198,11 @@ impl Reactor {
         self.clock.look_at_the_wall(self.clock.now());
     }
 
+    /// Now, by both clocks.
+    pub fn wall(&self) -> Wall {
+        self.pulse(self.clock.now()).wall
+    }
+
     /// Runs until stopped or drained.
     ///
     /// # Errors
@@ -262,11 +212,14 @@ impl Reactor {
         let mut turned = Turned::Idle;
         loop {
             let timeout = self.timeout(service, turned, now);
+            // The one further look at the clock that the busy share costs, and only of a loop that has time to wait.
+            let rested = if timeout == Some(Duration::ZERO) { None } else { Some(self.clock.now()) };
             match self.poll.poll(&mut self.events, timeout) {
                 Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
                 _ => {}
             }
             now = self.clock.now();
+            self.waited += rested.map_or(Duration::ZERO, |rested| now.since(rested));
             service.woke(now);
             let mut woken = false;
             for event in &self.events {
@@ -288,7 +241,8 @@ impl Reactor {
             self.accept(service, now);
             self.publish(service, now);
         }
-        service.stop(self.clock.now());
+        now = self.clock.now();
+        service.stop(self.pulse(now));
         Ok(())
     }
 
@@ -318,6 +272,9 @@ impl Reactor {
         }
         if orders & RELOAD != 0 {
             service.order(Order::Reload);
+        }
+        if orders & COMMANDS != 0 {
+            service.order(Order::Commands);
         }
         if orders & MAKE_ROOM != 0 {
             service.order(Order::MakeRoom);
@@ -391,10 +348,17 @@ impl Reactor {
     fn publish<S: Service>(&mut self, service: &mut S, now: Time) {
         if self.dirty && self.publish_due <= now {
             self.clock.look_at_the_wall(now);
-            service.publish(now);
-            self.publish_due = now.plus(PUBLISH_EVERY);
+            service.publish(self.pulse(now));
+            // On a grid, or a page's seconds would slip.
+            let due = self.publish_due.plus(PUBLISH_EVERY);
+            self.publish_due = if due > now { due } else { now.plus(PUBLISH_EVERY) };
             self.dirty = false;
         }
+    }
+
+    fn pulse(&self, now: Time) -> Pulse {
+        let busy = now.since(Time::ZERO).saturating_sub(self.waited);
+        Pulse { wall: Wall { at: now, unix_ms: self.clock.unix_ms(now) }, busy }
     }
 }
 
@@ -419,6 +383,10 @@ impl Clock {
     fn look_at_the_wall(&mut self, now: Time) {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.unix_at_origin = unix.saturating_sub(now.since(Time::ZERO));
+    }
+
+    fn unix_ms(&self, now: Time) -> u64 {
+        u64::try_from((self.unix_at_origin + now.since(Time::ZERO)).as_millis()).unwrap_or(u64::MAX)
     }
 
     fn unix_seconds(&self, now: Time) -> u64 {

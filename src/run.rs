@@ -14,7 +14,7 @@ use crate::bench::child::announce;
 use crate::bulletin;
 use crate::cli::Failure;
 use crate::config::{DemoConfig, EmulatorConfig, ProxyConfig, Settings};
-use crate::dashboard::{self, Board};
+use crate::dashboard::{self, Access, Board, Delays};
 use crate::demo;
 use crate::emulator;
 use crate::emulator::script::{self, Script};
@@ -55,6 +55,7 @@ pub struct RunningProxy {
     pub board: Arc<Board>,
     /// The admin address at work, if there is one.
     pub admin: Option<Running>,
+    access: Option<Arc<Access>>,
     inboxes: Vec<Inbox>,
     crew: Crew,
 }
@@ -78,6 +79,15 @@ impl RunningProxy {
         self.control.reload();
     }
 
+    /// Reads the token of its admin address anew; the old one stays when that fails.
+    pub fn reload_token(&self, config: &ProxyConfig) {
+        let (Some(access), Some(path)) = (&self.access, &config.admin_token_file) else { return };
+        match dashboard::open::read_token(path) {
+            Ok(token) => access.set_token(token),
+            Err(complaint) => tracing::error!("the token stays as it was: {complaint}"),
+        }
+    }
+
     /// Waits until it has ended by an order from elsewhere.
     ///
     /// # Errors
@@ -92,24 +102,37 @@ impl RunningProxy {
     }
 }
 
-/// Opens everything a proxy needs and starts its threads, one per worker. `ended` runs on the last of them when the proxy
-/// has stopped, whatever the reason.
+/// Opens everything a proxy needs and starts its thread: [`start_demo_proxy`] without backends of this process.
 ///
 /// # Errors
-/// One line: what cannot be opened and which flag names it.
+/// As there.
 pub fn start_proxy(
     config: ProxyConfig,
     ended: impl FnOnce() + Send + 'static,
 ) -> Result<RunningProxy, Failure> {
+    start_demo_proxy(config, None, ended)
+}
+
+/// Opens everything a proxy needs and starts its threads, one per worker. `delays` are those of backends in this process.
+/// `ended` runs on the last of those threads when the proxy has stopped, whatever the reason.
+///
+/// # Errors
+/// One line: what cannot be opened and which flag names it.
+pub fn start_demo_proxy(
+    config: ProxyConfig,
+    delays: Option<Delays>,
+    ended: impl FnOnce() + Send + 'static,
+) -> Result<RunningProxy, Failure> {
     let listeners = net::listen_together(config.listen, config.workers);
     let listeners = listeners.map_err(|error| cannot_listen("--listen", config.listen, &error))?;
-    start_on(listeners, config, ended)
+    start_on(listeners, config, delays, ended)
 }
 
 /// The same on listeners that are there already, one per worker; `config.listen` does not count.
 fn start_on(
     listeners: Vec<TcpListener>,
     mut config: ProxyConfig,
+    delays: Option<Delays>,
     ended: impl FnOnce() + Send + 'static,
 ) -> Result<RunningProxy, Failure> {
     let clients_max = clients_max(&config);
@@ -118,6 +141,7 @@ fn start_on(
     config.listen = address; // with the port found, when any would do
     let drain = DrainTimes { delay: config.drain_delay, timeout: config.drain_timeout };
     let reactors = crew::reactors(listeners, drain).map_err(|error| runtime("event loop", &error))?;
+    let token = dashboard::open::token(&config).map_err(Failure::Usage)?;
     if let Some(admin) = config.admin {
         // Before the last log is overwritten for nothing.
         drop(net::listen(admin).map_err(|error| cannot_listen("--admin", admin, &error))?);
@@ -125,18 +149,23 @@ fn start_on(
     let controls: Vec<Control> = reactors.iter().map(Reactor::control).collect();
     let control = Control::all(controls.clone());
     let inboxes: Vec<Inbox> = reactors.iter().map(|_| Inbox::default()).collect();
-    let worlds = worlds(&config, &reactors, &controls, &inboxes, clients_max)?;
-    let (worlds, board) = show_together(worlds)?;
+    let mut worlds = worlds(&config, &reactors, &controls, &inboxes, clients_max)?;
+    let board = crew::show(&mut worlds, &reactors, config.admin.is_some())
+        .ok_or_else(|| Failure::Runtime("a proxy without workers".to_owned()))?;
+    let mut access = None;
     let admin = match config.admin {
         Some(address) => {
-            let started = dashboard::start(address, board.clone());
+            let (board, control) = (board.clone(), control.clone());
+            let view = dashboard::open::view(&config, address, board, token, control, delays);
+            access = Some(view.access.clone());
+            let started = dashboard::start(address, view);
             Some(started.map_err(|error| cannot_listen("--admin", address, &error))?)
         }
         None => None,
     };
     let workers = reactors.into_iter().zip(worlds).collect();
     let crew = Crew::start(workers, &control, ended).map_err(|error| runtime("reactor thread", &error))?;
-    Ok(RunningProxy { address, control, board, admin, inboxes, crew })
+    Ok(RunningProxy { address, control, board, admin, access, inboxes, crew })
 }
 
 /// What each worker works on, with what is opened for all of them.
@@ -174,8 +203,7 @@ fn worlds(
             seed: fastrand::u64(..),
         };
         let sockets = Sockets::new(reactor.registry().map_err(|error| runtime("event loop", &error))?);
-        let mut world =
-            World::new(sockets, setup).map_err(|error| Failure::Runtime(format!("histograms: {error}")))?;
+        let mut world = World::new(sockets, setup);
         if let Some(member) = members.next() {
             let peers = controls.iter().enumerate().filter(|(peer, _)| *peer != worker);
             world.join(member, Some(Control::all(peers.map(|(_, control)| control.clone()))));
@@ -183,16 +211,6 @@ fn worlds(
         worlds.push(world);
     }
     Ok(worlds)
-}
-
-/// Has each show its figures, and the first one's board those of all.
-fn show_together(mut worlds: Vec<World<Sockets>>) -> Result<(Vec<World<Sockets>>, Arc<Board>), Failure> {
-    let mut boards = worlds.iter_mut().map(World::show).collect::<Vec<_>>().into_iter();
-    let first = boards.next().ok_or_else(|| Failure::Runtime("a proxy without workers".to_owned()))?;
-    if boards.len() > 0 {
-        first.lead(boards.collect());
-    }
-    Ok((worlds, first))
 }
 
 /// `tidegate proxy`, until told to stop.
@@ -208,7 +226,7 @@ pub fn proxy(settings: &Settings) -> Result<(), Failure> {
         Some(listener) => {
             let listeners = net::share(listener, config.workers);
             let listeners = listeners.map_err(|error| runtime("LISTEN_FDS", &error))?;
-            start_on(listeners, config.clone(), move || handle.close())?
+            start_on(listeners, config.clone(), None, move || handle.close())?
         }
         None => start_proxy(config.clone(), move || handle.close())?,
     };
@@ -219,11 +237,15 @@ pub fn proxy(settings: &Settings) -> Result<(), Failure> {
     for signal in &mut signals {
         match signal {
             SIGUSR1 => running.control.reopen_log(),
-            SIGHUP if settings.file.is_none() => tracing::warn!("nothing to reload: there is no --config"),
+            SIGHUP if settings.file.is_none() => {
+                running.reload_token(&config);
+                tracing::warn!("nothing to reload but a token: there is no --config");
+            }
             SIGHUP => match settings.load() {
                 Ok(loaded) => {
                     systemd::reloading();
                     tell_what_stays(&config, &loaded.config);
+                    running.reload_token(&loaded.config);
                     running.reload(loaded.config);
                     systemd::ready(running.address);
                 }
@@ -274,19 +296,21 @@ pub fn demo(config: &DemoConfig) -> Result<(), Failure> {
 #[derive(Default)]
 struct InProcess {
     backends: Vec<Running>,
+    delays: Delays,
     proxy: Option<RunningProxy>,
 }
 
 impl demo::Stage for InProcess {
     fn start_backend(&mut self, config: &EmulatorConfig) -> std::io::Result<SocketAddr> {
-        let running = emulator::start(config)?;
+        let (running, delay_us) = emulator::start_delayed(config)?;
         let address = running.address;
+        self.delays.push((format!("http://{address}"), delay_us));
         self.backends.push(running);
         Ok(address)
     }
 
     fn start_proxy(&mut self, config: ProxyConfig) -> Result<SocketAddr, Failure> {
-        let running = start_proxy(config, || {})?;
+        let running = start_demo_proxy(config, Some(self.delays.clone()), || {})?;
         let address = running.address;
         self.proxy = Some(running);
         Ok(address)

@@ -257,7 +257,7 @@ fn each_bad_input_gets_one_line() {
         (&["simulate", "--seeds", "0"], &["--seeds", "'0'", "from 1"]),
         (&["simulate", "--seeds", "x"], &["--seeds", "'x'"]),
         (&["simulate", "--routing", "p2c,p2c"], &["--routing", "'p2c'", "twice"]),
-        (&["simulate", "--objective", "best"], &["--objective", "'best'", "mean, tail"]),
+        (&["simulate", "--routing", "elastic:best"], &["--routing", "elastic:best", "elastic:tail"]),
         (&["simulate", "--network", "1m"], &["--network", "10s"]),
         (&["simulate", "--duration", "0s"], &["--duration", "'0s'"]),
         (&["simulate", "--arrivals", "poisson"], &["--arrivals", "--rate"]),

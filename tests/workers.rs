@@ -75,6 +75,7 @@ fn all_serve_and_every_answer_has_its_row_and_its_count() {
         let url = format!("http://{address}");
         let count = rows.iter().filter(|row| row.get("backend_url") == url).count();
         assert_eq!((count, &backend.url), (backend.requests as usize, &url));
+        assert_eq!(backend.latencies.count(), backend.requests);
     }
 }
 
@@ -121,7 +122,7 @@ fn what_one_worker_has_put_out_is_out_for_all_and_one_request_tries_it() {
     });
     drop(all);
     let (figures, _) = proxy.stop();
-    assert_eq!(figures.counters.responses[5], 6);
+    assert_eq!((figures.counters.responses[5], figures.counters.ejections), (6, 2));
 }
 
 #[test]
@@ -150,7 +151,7 @@ fn least_connections_sees_what_is_in_flight_everywhere() {
     let (figures, _) = proxy.stop();
     let requests: Vec<u64> = figures.backends.iter().map(|backend| backend.requests).collect();
     assert!(requests[0].abs_diff(requests[1]) <= 2, "{requests:?}");
-    assert!(figures.backends.iter().all(|backend| backend.in_flight == 0));
+    assert!(figures.backends.iter().all(|backend| backend.live.in_flight == 0));
 }
 
 #[test]
@@ -257,6 +258,55 @@ fn drained_it_finishes_what_is_under_way_everywhere() {
     }
     let (figures, rows) = proxy.stop();
     assert_eq!((figures.counters.requests, rows.len()), (16, 16));
+}
+
+#[test]
+fn the_admin_address_shows_all_and_orders_all() {
+    let bad = origin(Arc::new(AtomicU16::new(500)), Duration::ZERO, Arc::default());
+    let origins = [steady(Duration::ZERO), steady(Duration::ZERO)];
+    let urls = [&bad, &origins[0], &origins[1]].map(|origin| origin.address.to_string());
+    let directory = tempfile::tempdir().unwrap();
+    let token = directory.path().join("token");
+    std::fs::write(&token, "0123456789abcdef").unwrap();
+    std::fs::set_permissions(&token, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let backends = urls.join(",");
+    let words = ["--backend", &backends, "--workers", "4", "--log", "none", "--admin", "127.0.0.1:0"];
+    let proxy = Process::start(&[&words[..], &["--admin-token-file", token.to_str().unwrap()]].concat());
+    let mut all = clients(proxy.address);
+    for _ in 0..3 {
+        all.iter_mut().for_each(|client| drop(client.get("/")));
+    }
+    let ask = |words: &str, body: &str| {
+        let length = body.len();
+        let mut client = Client::connect(proxy.admin());
+        client.send(format!(
+            "{words} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer 0123456789abcdef\r\n\
+             Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+        ));
+        let answer = client.response();
+        assert_eq!(answer.status, 200, "{words}: {}", String::from_utf8_lossy(&answer.body));
+        serde_json::from_slice::<serde_json::Value>(&answer.body).unwrap()
+    };
+    wait_for("all counts", || ask("GET /api/stats", "")["requests"] == 120);
+    let stats = ask("GET /api/stats", "");
+    assert_eq!((&stats["workers"], &stats["clients_active"]), (&4.into(), &40.into()));
+    assert_eq!(stats["backends"][0]["state"], "ejected");
+    assert!(stats["backends"][0]["why"].as_str().unwrap().contains("failures in a row"), "{stats}");
+    let counts = (0..3).map(|at| stats["backends"][at]["requests"].as_u64().unwrap());
+    assert_eq!(counts.sum::<u64>(), 120);
+    let events = ask("GET /api/log", "");
+    let count = |kind: &str| {
+        events["events"].as_array().unwrap().iter().filter(|event| event["kind"] == kind).count()
+    };
+    assert_eq!((count("start"), count("ejected")), (1, 1), "{events}");
+    // An order reaches every worker.
+    ask("POST /api/control/drain", &format!("{{\"backend\":\"http://{}\"}}", urls[1]));
+    wait_for("nobody to use it", || {
+        let before = origins[0].seen().len();
+        all.iter_mut().for_each(|client| drop(client.get("/")));
+        origins[0].seen().len() == before
+    });
+    assert_eq!(ask("GET /api/stats", "")["backends"][1]["state"], "draining");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::address::{Address, BackendSpec};
 use crate::config::given::Given;
-use crate::config::value::{Bytes, OrNone, Percent, Switch};
+use crate::config::value::{Bytes, HostName, OrNone, Percent, Switch};
 use crate::config::workers::Workers;
 use crate::config::{Average, Cidr, Objective, Routing, UpstreamMode, Variant};
 
@@ -27,9 +27,17 @@ pub struct ProxyArgs {
     #[arg(long, value_name = "HOST:PORT", help_heading = "Listening")]
     pub listen: Option<Given<Address>>,
 
-    /// Where health endpoints and figures are served
+    /// Where the live page, metrics and health endpoints are served
     #[arg(long, value_name = "HOST:PORT|none", help_heading = "Admin page")]
     pub admin: Option<Given<OrNone<Address>>>,
+
+    /// File with a token of 16 characters or more: who shows it may drain backends, change weights and routing there
+    #[arg(long, value_name = "FILE|none", help_heading = "Admin page")]
+    pub admin_token_file: Option<Given<OrNone<PathBuf>>>,
+
+    /// Further names --admin may go by, besides localhost and its address (repeat, or separate with commas)
+    #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Admin page")]
+    pub admin_host: Option<Vec<Given<HostName>>>,
 
     /// Threads that serve, each its own share of the clients, all knowing what the others learn of the backends; auto: as
     /// many as the machine has cores. Not pinned to any: taskset does that
@@ -41,17 +49,17 @@ pub struct ProxyArgs {
     pub routing: Option<Given<Routing>>,
 
     /// What elastic makes small: the mean latency, or its slow end
-    #[arg(long, value_name = "mean|tail", help_heading = "Backends")]
+    #[arg(long, value_name = "mean|tail", help_heading = "Routing")]
     pub objective: Option<Given<Objective>>,
 
     /// The average that least-time keeps: exponential, or of the last 100 answers
-    #[arg(long, value_name = "ewma|sma", help_heading = "Backends")]
+    #[arg(long, value_name = "ewma|sma", help_heading = "Routing")]
     pub least_time_average: Option<Given<Average>>,
 
     /// Policies that watch, 16 at most: asked and told all that the one in force is, to see where they would have agreed
     /// and how those requests fared. That says little of the others: nobody sent them elsewhere, and all of it happened
     /// under the load that the policy in force made (repeat, or separate with commas)
-    #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Backends")]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Routing")]
     pub shadow: Option<Vec<Given<Variant>>>,
 
     /// Keep connections to backends for reuse, or dial one per request
@@ -261,8 +269,8 @@ impl ProxyArgs {
             ($($field:ident)*) => { ProxyArgs { $($field: self.$field.or(other.$field)),* } };
         }
         each! {
-            listen admin workers routing objective least_time_average shadow upstream max_connections_per_backend queue_max
-            queue_timeout client_keepalive
+            listen admin admin_token_file admin_host workers routing objective least_time_average shadow upstream
+            max_connections_per_backend queue_max queue_timeout client_keepalive
             max_clients trusted_proxies request_id request_line_max request_head_max response_head_max fields_max
             request_body_max request_head_timeout request_body_timeout request_body_rate client_write_timeout
             client_idle_timeout connect_timeout upstream_timeout response_body_timeout upstream_idle_timeout

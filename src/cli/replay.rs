@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::Args;
 
 use super::bench::once;
-use super::simulate::{Objective, checked_seeds, options};
-use crate::config::Routing;
+use super::simulate::checked_seeds;
+use crate::config::Variant;
 use crate::config::given::Given;
 use crate::config::value::Value;
 use crate::simulate::{Arrivals, ReplayConfig};
@@ -55,11 +55,7 @@ pub(super) struct ReplayArgs {
         default_value = "round-robin,least-connections,peak-ewma,least-time,elastic",
         help_heading = "Replay"
     )]
-    pub routing: Vec<Given<Routing>>,
-
-    /// What elastic keeps small: the mean latency, or its tail
-    #[arg(long, value_name = "mean|tail", default_value = "mean", help_heading = "Replay")]
-    pub objective: Given<Objective>,
+    pub routing: Vec<Given<Variant>>,
 
     /// Requests come when the log's came, or as soon as the answers let them [default: closed with --connections or if
     /// the log has nearly as many requests in flight on average as at the most, else recorded]
@@ -90,7 +86,7 @@ pub(super) struct ReplayArgs {
 impl ReplayArgs {
     /// What is meant by them.
     pub(crate) fn config(self) -> Result<ReplayConfig, String> {
-        let routings: Vec<Routing> = self.routing.into_iter().map(|name| name.0).collect();
+        let routings: Vec<Variant> = self.routing.into_iter().map(|name| name.0).collect();
         once("routing", &routings)?;
         checked_seeds(self.seeds.0)?;
         let connections = self.connections.map(|connections| connections.0);
@@ -106,7 +102,6 @@ impl ReplayArgs {
         Ok(ReplayConfig {
             log: self.log,
             routings,
-            options: options(&self.objective),
             connections: connections.map(|connections| connections as usize),
             arrivals,
             seeds: self.seeds.0,

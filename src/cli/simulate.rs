@@ -6,49 +6,19 @@ use std::time::Duration;
 use clap::Args;
 
 use super::bench::{LoadArgs, Rate, once};
-use crate::balance::Options;
+use crate::balance::Routing;
 use crate::bench::file::{self, Over};
 use crate::bench::plan::matrix;
 use crate::bench::{Driver, LoadPlan};
 use crate::config::given::Given;
 use crate::config::value::Value;
-use crate::config::{Routing, UpstreamMode};
+use crate::config::{UpstreamMode, Variant};
 use crate::load::Spacing;
 use crate::simulate::SimulateConfig;
 
 /// More would only make intervals narrower than the model is right.
 pub(super) const SEEDS_MAX: u32 = 10_000;
 const NETWORK_MAX: Duration = Duration::from_secs(10);
-
-/// What elastic is to keep small.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Objective {
-    Mean,
-    Tail,
-}
-
-impl Value for Objective {
-    fn parse(text: &str) -> Result<Objective, String> {
-        match text {
-            "mean" => Ok(Objective::Mean),
-            "tail" => Ok(Objective::Tail),
-            _ => Err("must be one of mean, tail".to_owned()),
-        }
-    }
-
-    fn show(&self) -> String {
-        if *self == Objective::Tail { "tail" } else { "mean" }.to_owned()
-    }
-
-    fn names() -> &'static [&'static str] {
-        &["mean", "tail"]
-    }
-}
-
-/// The policies' options for an objective.
-pub(super) fn options(objective: &Given<Objective>) -> Options {
-    Options { tail: objective.0 == Objective::Tail, ..Options::default() }
-}
 
 /// As typed.
 #[derive(Args, Clone, Debug)]
@@ -60,11 +30,7 @@ pub(super) struct SimulateArgs {
 
     /// Routings to compare (repeat, or separate with commas) [default: the file's, else all]
     #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Scenarios")]
-    pub routing: Option<Vec<Given<Routing>>>,
-
-    /// What elastic keeps small: the mean latency, or its tail
-    #[arg(long, value_name = "mean|tail", default_value = "mean", help_heading = "Scenarios")]
-    pub objective: Given<Objective>,
+    pub routing: Option<Vec<Given<Variant>>>,
 
     /// Added to each attempt, from half of it to one and a half, for network and proxy
     #[arg(long, value_name = "DURATION", default_value = "200us", help_heading = "Scenarios")]
@@ -129,15 +95,14 @@ impl SimulateArgs {
                 (read.plans, flags.or(read.load), title)
             }
             None => {
-                let routings = routings.unwrap_or_else(|| Routing::ALL.to_vec());
+                let routings = routings.unwrap_or_else(|| Routing::ALL.map(Variant::from).to_vec());
                 let plans = matrix(&routings, &[UpstreamMode::Persistent], None);
                 (plans, flags, "original".to_owned())
             }
         };
         let load = LoadArgs { seed: load.seed.clone().or(Some(Given(1))), ..load };
         let load: LoadPlan = load.plan()?;
-        let options = options(&self.objective);
-        Ok(SimulateConfig { title, plans, load, options, network: self.network.0, out: self.out })
+        Ok(SimulateConfig { title, plans, load, network: self.network.0, out: self.out })
     }
 }
 

@@ -8,7 +8,7 @@ use super::address::{Address, BackendSpec};
 use super::file;
 use super::given::Given;
 use super::origin::{Origin, Origins};
-use super::value::{Bytes, OrNone, Percent, Switch, Value};
+use super::value::{Bytes, HostName, OrNone, Percent, Switch, Value};
 use super::workers::Workers;
 use super::{
     Average, BackendConfig, Ejector, HealthCheck, Objective, ProxyConfig, Queue, RetryBudget, Timeouts,
@@ -76,6 +76,8 @@ pub fn defaults() -> ProxyArgs {
     ProxyArgs {
         listen: given(config.listen.into()),
         admin: given(OrNone(config.admin.map(Address::from))),
+        admin_token_file: given(OrNone(config.admin_token_file)),
+        admin_host: Some(config.admin_hosts.into_iter().map(|host| Given(HostName(host))).collect()),
         workers: given(Workers::Count(config.workers as u32)),
         routing: given(config.routing),
         objective: given(if config.policy_options.tail { Objective::Tail } else { Objective::Mean }),
@@ -166,7 +168,9 @@ fn meant(args: &ProxyArgs, origins: &Origins) -> Result<ProxyConfig, String> {
             |log| log.0.0.clone(),
         ),
         log_decisions: or(&args.log_decisions, default.log_decisions),
-        admin: check.admin(or(&args.admin, OrNone(None)), listen)?,
+        admin: check.admin(args, listen)?,
+        admin_token_file: or(&args.admin_token_file, OrNone(None)).0,
+        admin_hosts: args.admin_host.iter().flatten().map(|host| host.0.0.clone()).collect(),
         ejection: match or(&args.ejection, Switch::Auto) {
             Switch::On => true,
             Switch::Off => false,
@@ -244,11 +248,15 @@ impl Check<'_> {
         Ok(backends)
     }
 
-    fn admin(&self, admin: OrNone<Address>, listen: SocketAddr) -> Result<Option<SocketAddr>, String> {
-        let Some(address) = admin.0 else { return Ok(None) };
+    fn admin(&self, args: &ProxyArgs, listen: SocketAddr) -> Result<Option<SocketAddr>, String> {
+        let Some(address) = or(&args.admin, OrNone(None)).0 else { return Ok(None) };
         let resolved = self.resolve("admin", &address)?;
         if same_place(resolved, listen) {
             let why = "is where clients connect: give it a port of its own, or none";
+            return Err(self.origins.refuse("admin", address.show(), why));
+        }
+        if !resolved.ip().is_loopback() && or(&args.admin_token_file, OrNone(None)).0.is_none() {
+            let why = "is open to others: name a --admin-token-file, or an address on loopback";
             return Err(self.origins.refuse("admin", address.show(), why));
         }
         Ok(Some(resolved))

@@ -35,6 +35,10 @@ pub trait Value: Clone + Send + Sync + 'static {
 #[derive(Clone, Debug, PartialEq)]
 pub struct OrNone<T>(pub Option<T>);
 
+/// The name of a host, without a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostName(pub String);
+
 /// A number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bytes(pub u64);
@@ -365,6 +369,20 @@ impl Value for String {
 
     fn show(&self) -> String {
         self.clone()
+    }
+}
+
+impl Value for HostName {
+    fn parse(text: &str) -> Result<HostName, String> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+        if text.is_empty() || !text.bytes().all(plain) {
+            return Err("must be the name of a host without a port, like admin.example".to_owned());
+        }
+        Ok(HostName(text.to_ascii_lowercase()))
+    }
+
+    fn show(&self) -> String {
+        self.0.clone()
     }
 }
 

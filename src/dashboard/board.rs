@@ -1,77 +1,267 @@
-//! Where the proxy shows its figures and the admin page reads them.
+//! Where the proxy shows its figures and events and finds the page's orders.
 //!
-//! A value changes hands, nothing else: whoever reads cannot hold up whoever writes for longer than it takes to copy a
-//! pointer.
+//! Values change hands, nothing else: whoever reads cannot hold up whoever writes for longer than it takes to copy a
+//! pointer or a line of text.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
 
 use super::decisions::{DecisionView, Decisions};
 use crate::balance::explain::DECISIONS_KEPT;
+use crate::proxy::Command;
 use crate::record::merge::merged;
-use crate::record::stats::Snapshot;
+use crate::record::snapshot::Snapshot;
 
-/// The latest figures, and whether the proxy takes new work.
+/// Events kept.
+const EVENTS_KEPT: usize = 500;
+/// Between two sums of fresh figures: each worker makes its own about once a second, at about the same time.
+const FRESH_APART: Duration = Duration::from_millis(750);
+/// Orders that may wait; the reactor takes them at once.
+const COMMANDS_MAX: usize = 64;
+
+/// What kind of thing has happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // their names say it
+pub enum Kind {
+    Start,
+    Ejected,
+    Readmitted,
+    Down,
+    Up,
+    Reload,
+    Drain,
+    RetryBudget,
+    LogDrop,
+    Control,
+    Unready,
+}
+
+impl Kind {
+    /// As the JSON spells it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Start => "start",
+            Kind::Ejected => "ejected",
+            Kind::Readmitted => "readmitted",
+            Kind::Down => "down",
+            Kind::Up => "up",
+            Kind::Reload => "reload",
+            Kind::Drain => "drain",
+            Kind::RetryBudget => "retry_budget",
+            Kind::LogDrop => "log_drop",
+            Kind::Control => "control",
+            Kind::Unready => "unready",
+        }
+    }
+}
+
+impl Serialize for Kind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+/// Something worth a mark on the time axis.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Event {
+    /// Counts from 1; given by the board.
+    pub seq: u64,
+    /// Unix milliseconds.
+    #[serde(rename = "t")]
+    pub at_ms: u64,
+    /// What.
+    pub kind: Kind,
+    /// URL of the backend it happened to, if to one.
+    pub backend: Option<String>,
+    /// In words.
+    pub text: String,
+}
+
+#[derive(Debug, Default)]
+struct Events {
+    ring: VecDeque<Event>,
+    seq: u64,
+}
+
+#[derive(Debug)]
+struct Shown {
+    latest: Arc<Snapshot>,
+    fresh: Arc<Snapshot>,
+}
+
+/// What several boards come to, and what it was made of.
+#[derive(Debug, Default)]
+struct Sum {
+    of: Vec<Arc<Snapshot>>,
+    sum: Option<Arc<Snapshot>>,
+}
+
+/// The boards of several workers.
+#[derive(Debug)]
+enum Group {
+    /// This one shows these as well.
+    Leads(Vec<Arc<Board>>),
+    /// This one is shown on that one.
+    Follows(Weak<Board>),
+}
+
+/// The latest figures, the last events, orders that wait, and whether the proxy takes new work.
 #[derive(Debug)]
 pub struct Board {
-    latest: Mutex<Arc<Snapshot>>,
+    shown: Mutex<Shown>,
     decisions: Mutex<Arc<Decisions>>,
-    /// Boards of the other workers, whose figures are shown as one with these.
-    others: OnceLock<Vec<Arc<Board>>>,
+    events: Mutex<Events>,
+    commands: Mutex<Vec<Command>>,
+    /// The other workers' boards; empty when there is one worker.
+    group: OnceLock<Group>,
+    latest_of_all: Mutex<Sum>,
+    fresh_of_all: Mutex<Sum>,
     ready: AtomicBool,
 }
 
 impl Board {
     /// A board that shows `first`, of a proxy that is ready.
     pub fn new(first: Snapshot) -> Board {
+        let first = Arc::new(first);
         Board {
-            latest: Mutex::new(Arc::new(first)),
+            shown: Mutex::new(Shown { latest: first.clone(), fresh: first }),
             decisions: Mutex::default(),
-            others: OnceLock::new(),
+            events: Mutex::default(),
+            commands: Mutex::default(),
+            group: OnceLock::new(),
+            latest_of_all: Mutex::default(),
+            fresh_of_all: Mutex::default(),
             ready: AtomicBool::new(true),
+        }
+    }
+
+    /// Shows what is on `others` as well from now on: figures added up by whoever looks, and what happened there alone.
+    /// Orders go to all. Once, before anybody looks.
+    pub fn lead(self: &Arc<Board>, others: Vec<Arc<Board>>) {
+        for other in &others {
+            let _ = other.group.set(Group::Follows(Arc::downgrade(self))); // set once: there is no second time
+        }
+        let _ = self.group.set(Group::Leads(others));
+    }
+
+    fn others(&self) -> &[Arc<Board>] {
+        match self.group.get() {
+            Some(Group::Leads(others)) => others,
+            _ => &[],
         }
     }
 
     /// Shows `snapshot` from now on.
     pub fn publish(&self, snapshot: Snapshot) {
-        let before = std::mem::replace(&mut *self.lock(), Arc::new(snapshot));
-        drop(before); // after the lock is given up
-    }
-
-    /// Shows what is on `others` as well from now on, added up by whoever looks. Once, before anybody does.
-    pub fn lead(&self, others: Vec<Arc<Board>>) {
-        let _ = self.others.set(others); // a second time would be a mistake, and is none that matters
+        let snapshot = Arc::new(snapshot);
+        let mut shown = lock(&self.shown);
+        let before = std::mem::replace(&mut shown.latest, snapshot.clone());
+        let fresh_before = snapshot.fresh.then(|| std::mem::replace(&mut shown.fresh, snapshot));
+        drop(shown);
+        drop((before, fresh_before)); // after the lock is given up
     }
 
     /// What was shown last.
     pub fn latest(&self) -> Arc<Snapshot> {
-        let own = self.lock().clone();
-        match self.others.get() {
-            None => own,
-            Some(others) => Arc::new(merged(&own, others.iter().map(|other| other.latest()))),
+        let own = lock(&self.shown).latest.clone();
+        self.sum_up(own, &self.latest_of_all, Duration::ZERO, |shown| shown.latest.clone())
+    }
+
+    /// What was shown last with all its figures of one moment; of several workers, of about one.
+    pub fn fresh(&self) -> Arc<Snapshot> {
+        let own = lock(&self.shown).fresh.clone();
+        self.sum_up(own, &self.fresh_of_all, FRESH_APART, |shown| shown.fresh.clone())
+    }
+
+    /// Adds the others' to this one's, unless that was done of the same before, or for one less than `apart` older.
+    fn sum_up(
+        &self,
+        own: Arc<Snapshot>,
+        sum: &Mutex<Sum>,
+        apart: Duration,
+        of: impl Fn(&Shown) -> Arc<Snapshot>,
+    ) -> Arc<Snapshot> {
+        let others = self.others();
+        if others.is_empty() {
+            return own;
         }
+        let all: Vec<Arc<Snapshot>> =
+            std::iter::once(own.clone()).chain(others.iter().map(|other| of(&lock(&other.shown)))).collect();
+        let mut known = lock(sum);
+        if let Some(before) = &known.sum {
+            let newest = all.iter().map(|one| one.wall.at).max().unwrap_or_default();
+            let same = all.iter().zip(&known.of).all(|(one, before)| Arc::ptr_eq(one, before));
+            if same || newest.since(before.wall.at) < apart {
+                return before.clone();
+            }
+        }
+        let merged = merged(&all).map_or(own, Arc::new);
+        *known = Sum { of: all, sum: Some(merged.clone()) };
+        merged
+    }
+
+    /// Keeps an event; the board numbers it.
+    pub fn event(&self, event: Event) {
+        if let Some(Group::Follows(leader)) = self.group.get() {
+            // What is ordered of all workers is told by the first of them.
+            if matches!(event.kind, Kind::Ejected | Kind::Readmitted | Kind::RetryBudget)
+                && let Some(leader) = leader.upgrade()
+            {
+                leader.event(event);
+            }
+            return;
+        }
+        let mut events = lock(&self.events);
+        events.seq += 1;
+        let seq = events.seq;
+        if events.ring.len() == EVENTS_KEPT {
+            events.ring.pop_front();
+        }
+        events.ring.push_back(Event { seq, ..event });
+    }
+
+    /// The events kept that came after `seq`, oldest first.
+    pub fn events_after(&self, seq: u64) -> Vec<Event> {
+        lock(&self.events).ring.iter().filter(|event| event.seq > seq).cloned().collect()
+    }
+
+    /// Leaves an order for the reactor, which must then be told; `false` when too many wait.
+    pub fn order(&self, command: Command) -> bool {
+        let mut commands = lock(&self.commands);
+        let room = commands.len() < COMMANDS_MAX;
+        if room {
+            // The others have as many or fewer: all are told together.
+            self.others().iter().for_each(|other| lock(&other.commands).push(command.clone()));
+            commands.push(command);
+        }
+        room
+    }
+
+    /// Takes the orders that wait.
+    pub fn take_commands(&self) -> Vec<Command> {
+        std::mem::take(&mut *lock(&self.commands))
     }
 
     /// Shows these decisions from now on.
     pub fn set_decisions(&self, decisions: Decisions) {
-        let before = std::mem::replace(&mut *self.lock_decisions(), Arc::new(decisions));
+        let before = std::mem::replace(&mut *lock(&self.decisions), Arc::new(decisions));
         drop(before); // after the lock is given up
     }
 
     /// The decisions shown last, newest first, put into words by whoever asks.
     pub fn decisions(&self) -> Vec<DecisionView> {
-        let decisions = self.lock_decisions().clone();
+        let decisions = lock(&self.decisions).clone();
         let mut views = decisions.views();
-        if let Some(others) = self.others.get() {
-            let boards = 1 + others.len() as u64;
-            views.iter_mut().for_each(|view| view.seq *= boards); // numbers of several, told apart
-            for (at, other) in (1..).zip(others) {
-                views.extend(
-                    other
-                        .decisions()
-                        .into_iter()
-                        .map(|view| DecisionView { seq: view.seq * boards + at, ..view }),
-                );
+        let boards = 1 + self.others().len() as u64;
+        if boards > 1 {
+            views.iter_mut().for_each(|view| view.seq *= boards); // each counts its own
+            for (at, other) in (1..).zip(self.others()) {
+                let numbered = |view: DecisionView| DecisionView { seq: view.seq * boards + at, ..view };
+                views.extend(other.decisions().into_iter().map(numbered));
             }
             views.sort_by_key(|view| std::cmp::Reverse(view.t));
             views.truncate(DECISIONS_KEPT);
@@ -88,13 +278,9 @@ impl Board {
     pub fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Relaxed)
     }
+}
 
-    fn lock_decisions(&self) -> MutexGuard<'_, Arc<Decisions>> {
-        self.decisions.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Arc<Snapshot>> {
-        // The value is replaced whole, so a panic elsewhere cannot have left half of one.
-        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// No value here is ever left half changed, so a panic elsewhere does not matter.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

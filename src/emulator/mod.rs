@@ -10,6 +10,8 @@ pub mod script;
 mod service;
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::clock::Time;
@@ -47,6 +49,8 @@ pub struct Emulator {
     seed: u64,
     /// Of a backend that changes while it runs.
     timeline: Option<Timeline>,
+    /// Microseconds more than its profile says, by order from elsewhere in this process.
+    delay_us: Arc<AtomicU64>,
 }
 
 impl Emulator {
@@ -69,6 +73,7 @@ impl Emulator {
             failures: fastrand::Rng::with_seed(seed ^ FAILURE_SEED),
             seed,
             timeline: None,
+            delay_us: Arc::default(),
         })
     }
 
@@ -91,7 +96,7 @@ impl Emulator {
     /// Takes a request that arrives now. To be called in order of arrival; `now` counts from this emulator's start.
     pub(crate) fn work(&mut self, now: Time) -> Work {
         self.change(now);
-        let latency = self.sampler.draw();
+        let latency = self.sampler.draw() + Duration::from_micros(self.delay_us.load(Ordering::Relaxed));
         let delay = self.delay(now, latency);
         let fails = self.fail_rate > 0.0 && self.failures.f64() < self.fail_rate;
         Work { latency, delay, fails }
@@ -125,9 +130,9 @@ impl Emulator {
 impl Handler for Emulator {
     fn request(&mut self, request: &Request<'_>, text: &mut Vec<u8>, now: Time) -> Reply {
         let Work { latency, delay, fails } = self.work(now);
-        let reply = Reply { status: 200, fields: TEXT_FIELDS, content: Content::Text, delay };
+        let reply = Reply { status: 200, fields: TEXT_FIELDS.into(), content: Content::Text, delay };
         if !fails && request.path() == b"/echo" {
-            return Reply { fields: ECHO_FIELDS, content: Content::Echo, ..reply };
+            return Reply { fields: ECHO_FIELDS.into(), content: Content::Echo, ..reply };
         }
         if !fails && let Some(count) = self.body_bytes {
             return Reply { content: Content::Fill(count), ..reply };
@@ -163,6 +168,17 @@ pub fn start(config: &EmulatorConfig) -> io::Result<Running> {
     start_scripted(config, &Script::default(), Duration::ZERO)
 }
 
+/// The same, and what makes it slower while it runs: microseconds on top of what its profile says.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_delayed(config: &EmulatorConfig) -> io::Result<(Running, Arc<AtomicU64>)> {
+    let emulator =
+        Emulator::new(config).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    let delay_us = emulator.delay_us.clone();
+    Ok((serve_on(config, emulator)?, delay_us))
+}
+
 /// The same, changing by `script`, of which the first `age` is over. That it goes and comes back is not for it to do:
 /// see [`script::play`].
 ///
@@ -171,6 +187,10 @@ pub fn start(config: &EmulatorConfig) -> io::Result<Running> {
 pub fn start_scripted(config: &EmulatorConfig, script: &Script, age: Duration) -> io::Result<Running> {
     let emulator = Emulator::scripted(config, script, age)
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    serve_on(config, emulator)
+}
+
+fn serve_on(config: &EmulatorConfig, emulator: Emulator) -> io::Result<Running> {
     serve::start(&format!("backend-{}", config.id), config.listen, Settings::default(), emulator)
 }
 

@@ -9,7 +9,7 @@ use super::world::table_limits;
 use crate::balance::Policy;
 use crate::balance::explain::words::Labels;
 use crate::config::ProxyConfig;
-use crate::dashboard::Decisions;
+use crate::dashboard::{Decisions, Kind};
 use crate::net::Net;
 use crate::record::row::Names;
 use crate::upstream::budget::RetryBudget;
@@ -37,13 +37,11 @@ impl<N: Net> World<N> {
         if before != self.urls || config.explain != self.config.explain {
             self.explainer.restart(config.explain, self.urls.len());
             self.labels = Arc::new(Labels::new(&self.urls));
-            if let Some(board) = &self.board {
+            if let Some(board) = &self.showing.board {
                 board.set_decisions(Decisions::default());
             }
         }
-        if let Err(error) = self.stats.set_backends(&self.urls) {
-            tracing::error!(%error, "statistics keep the old list of backends");
-        }
+        self.stats.set_backends(&self.urls);
         if let Some(log) = &mut self.log {
             log.set_names(Names {
                 routings: vec![config.variant().name().to_owned()],
@@ -59,6 +57,13 @@ impl<N: Net> World<N> {
         self.wake_waiting(); // there may be more places now
         let budget = config.retry_budget;
         self.retry_budget = RetryBudget::new(budget.percent, budget.per_second, self.now);
+        self.tell(Kind::Reload, None, || {
+            let count = config.backends.len();
+            format!(
+                "{count} backends with {}; what was ordered on the page no longer holds",
+                config.variant()
+            )
+        });
         tracing::info!(
             backends = config.backends.len(),
             routing = config.variant().name(),

@@ -75,7 +75,7 @@ impl<N: Net> World<N> {
         }
         health.dispatched(self.now); // a copy: the table does the same when the request is entered
         let Some(sharing) = &mut self.sharing else { return true };
-        let Err(standing) = sharing.member.agree(backend, health.standing()) else { return true };
+        let Err(standing) = sharing.member.agree(backend, health.to_share()) else { return true };
         self.upstreams.adopt_standing(backend, standing);
         self.upstreams.is_panicking() || self.upstreams.health(backend).usable(self.now) == Usable::Yes
     }
@@ -107,7 +107,7 @@ impl<N: Net> World<N> {
     /// After anything that may have moved a backend: has the others follow. False: they have moved it themselves.
     pub(super) fn share_standing(&mut self, backend: usize) -> bool {
         let Some(sharing) = &mut self.sharing else { return true };
-        let standing = self.upstreams.health(backend).standing();
+        let standing = self.upstreams.health(backend).to_share();
         let Err(instead) = sharing.member.agree(backend, standing) else { return true };
         self.upstreams.adopt_standing(backend, instead);
         false

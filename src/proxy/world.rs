@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::probe::Probes;
 use super::share::Sharing;
+use super::show::Showing;
 use crate::balance::AnyPolicy;
 use crate::balance::explain::Explainer;
 use crate::balance::explain::words::Labels;
@@ -14,7 +15,7 @@ use crate::balance::shadow::Shadows;
 use crate::buffer::Pool;
 use crate::clock::Time;
 use crate::config::{ProxyConfig, UpstreamMode};
-use crate::dashboard::Board;
+use crate::dashboard::Kind;
 use crate::fault::Fault;
 use crate::http1::date::DateCache;
 use crate::http1::request::RequestHead;
@@ -23,7 +24,7 @@ use crate::net::{Conn, ConnKey, Net, Ready, Role, SessionKey};
 use crate::record::console::Console;
 use crate::record::row::Row;
 use crate::record::shadow_log::ShadowLog;
-use crate::record::stats::{Live, Snapshot, Stats};
+use crate::record::stats::Stats;
 use crate::record::writer::LogHandle;
 use crate::session::Exchange;
 use crate::slab::Slab;
@@ -113,7 +114,7 @@ pub struct World<N: Net> {
     /// Dealings with the other workers, if there are any.
     pub(super) sharing: Option<Box<Sharing>>,
     pub(super) log: Option<LogHandle>,
-    pub(super) board: Option<Arc<Board>>,
+    pub(super) showing: Showing,
     #[allow(clippy::vec_box, reason = "an exchange moves between sessions by its address")]
     exchanges: Vec<Box<Exchange>>,
     pub(super) explainer: Explainer,
@@ -128,13 +129,10 @@ pub struct World<N: Net> {
 
 impl<N: Net> World<N> {
     /// A world in which nothing has happened.
-    ///
-    /// # Errors
-    /// When the histograms cannot be made; with their fixed bounds they always can.
-    pub fn new(net: N, setup: Setup) -> Result<World<N>, hdrhistogram::CreationError> {
+    pub fn new(net: N, setup: Setup) -> World<N> {
         let config = setup.config;
         let urls: Vec<String> = config.backends.iter().map(|backend| backend.url.clone()).collect();
-        Ok(World {
+        World {
             now: Time::ZERO,
             net,
             conns: Slab::new(),
@@ -162,9 +160,9 @@ impl<N: Net> World<N> {
             draining: false,
             wants_descriptors: false,
             clients_max: setup.clients_max,
-            board: None,
+            showing: Showing::default(),
             sharing: None,
-            stats: Stats::new(Time::ZERO, &urls)?,
+            stats: Stats::new(Time::ZERO, &urls),
             inbox: setup.inbox,
             log: setup.log,
             exchanges: Vec::new(),
@@ -173,7 +171,7 @@ impl<N: Net> World<N> {
             urls,
             console: setup.console,
             config,
-        })
+        }
     }
 
     /// An exchange to work with, used or new.
@@ -205,6 +203,15 @@ impl<N: Net> World<N> {
     /// Whether connections to backends are kept.
     pub fn keeps_upstream(&self) -> bool {
         self.config.upstream == UpstreamMode::Persistent
+    }
+
+    /// Pays for a retry of what was sent already, if the budget can.
+    pub fn withdraw_retry(&mut self) -> bool {
+        let paid = self.retry_budget.withdraw(self.now);
+        if !paid {
+            self.tell_no_budget();
+        }
+        paid
     }
 
     /// Whether the configuration allows a failed request to go elsewhere, and there is an elsewhere. The original's
@@ -245,6 +252,8 @@ impl<N: Net> World<N> {
             Some(Change::Ejected { until, reason }) => {
                 let seconds = until.since(self.now).as_secs_f64();
                 tracing::warn!(backend = self.upstreams.url(backend), %reason, seconds, "backend ejected");
+                self.stats.counters.ejections += 1;
+                self.tell(Kind::Ejected, Some(backend), || format!("{reason}; out for {seconds:.1} s"));
                 self.upstreams.set_unreachable(backend, unreachable);
                 if unreachable {
                     self.revisit(backend);
@@ -252,6 +261,7 @@ impl<N: Net> World<N> {
             }
             Some(Change::Readmitted) => {
                 tracing::info!(backend = self.upstreams.url(backend), "backend readmitted");
+                self.tell(Kind::Readmitted, Some(backend), || "its trial request succeeded".to_owned());
                 self.wake_waiting();
             }
             None => {}
@@ -282,7 +292,7 @@ impl<N: Net> World<N> {
 
     /// Puts a connection into the pool of this backend.
     pub fn check_in(&mut self, backend: usize, conn: ConnKey) {
-        if !self.upstreams.is_configured(backend) {
+        if !self.upstreams.is_open(backend) {
             self.upstreams.closed(backend);
             self.close(conn, true);
             return;
@@ -349,15 +359,19 @@ impl<N: Net> World<N> {
         if exchange.note.seq != 0 {
             self.explain_end(exchange.note.seq, exchange.status, facts.latency_us, outcome);
         }
+        if self.log.is_none() && !self.stats.is_watched() {
+            return;
+        }
+        let row = Row { facts, method: exchange.method(), path: exchange.target(), reason: outcome };
+        self.stats.note(&row, outcome, client_gone);
         if let Some(log) = &mut self.log {
-            let reason = if exchange.note.compact.is_empty() {
-                outcome
+            if exchange.note.compact.is_empty() {
+                log.push(&row);
             } else {
                 self.text.clear();
                 self.text.extend([outcome, "; ", &exchange.note.compact]);
-                &self.text
-            };
-            log.push(&Row { facts, method: exchange.method(), path: exchange.target(), reason });
+                log.push(&Row { reason: &self.text, ..row });
+            }
         }
     }
 
@@ -370,54 +384,6 @@ impl<N: Net> World<N> {
     pub fn flush_log_if_due(&mut self) {
         if let Some(log) = &mut self.log {
             log.flush_if_due(self.now);
-        }
-    }
-
-    /// Begins to show the counts on a board of its own.
-    pub fn show(&mut self) -> Arc<Board> {
-        let board = Arc::new(Board::new(self.snapshot(self.now)));
-        self.board = Some(board.clone());
-        board
-    }
-
-    /// Shows the counts to whoever looks.
-    pub fn publish(&mut self, now: Time) {
-        let unix_ms_at_zero = (self.unix_seconds * 1000).saturating_sub(now.as_nanos() / 1_000_000);
-        let decisions = self.take_decisions(unix_ms_at_zero);
-        if let Some(board) = &self.board {
-            board.publish(self.snapshot(now));
-            if let Some(decisions) = decisions {
-                board.set_decisions(decisions);
-            }
-        }
-        self.log_shadows(now);
-    }
-
-    /// The counts, and what table and policy know at this moment.
-    pub fn snapshot(&self, now: Time) -> Snapshot {
-        let averages = self.policy.original_averages();
-        let live: Vec<Live> = self
-            .upstreams
-            .candidates()
-            .iter()
-            .enumerate()
-            .map(|(backend, _)| Live {
-                in_flight: self.upstreams.in_flight(backend),
-                sma_ms: averages.and_then(|averages| averages.sma(backend)),
-                ewma_ms: averages.and_then(|averages| averages.ewma(backend)),
-            })
-            .collect();
-        let mut snapshot = self.stats.snapshot(now, self.variant().name(), &live);
-        snapshot.sentence = self.sentence();
-        snapshot.explain = self.explainer.is_on();
-        snapshot.shadow = self.shadow_figures();
-        snapshot
-    }
-
-    /// Readiness fails from now on.
-    pub fn set_unready(&mut self) {
-        if let Some(board) = &self.board {
-            board.set_ready(false);
         }
     }
 

@@ -1,21 +1,28 @@
 //! The figures of several workers as those of one proxy.
 //!
-//! Counts are added, backends found by their URL: after a reload one worker may have it at another index for a while.
-//! Absent: when to do so; whoever looks does it (dashboard/).
+//! Counts and distributions are added, backends found by their URL: after a reload one worker may have it at another
+//! index for a while. Absent: when to do so; whoever looks does it, on its own thread (dashboard/).
 
 use std::sync::Arc;
 
-use super::stats::{BackendSnapshot, Counters, Snapshot, Summary};
+use super::latencies::Distribution;
+use super::recent::{RECENT, RecentRow};
+use super::snapshot::{BackendSnapshot, Counters, Live, Snapshot};
 use crate::balance::shadow::ShadowFigures;
 
-/// `first` and the others added up. What cannot be added (the routing's name, averages the policies keep of the same
-/// samples) is the first one's.
-pub fn merged(first: &Snapshot, others: impl Iterator<Item = Arc<Snapshot>>) -> Snapshot {
-    let mut sum = first.clone();
+/// All of `workers` added up, the first one's first. What cannot be added (the routing's name, what the policies have
+/// made of the same samples) is the first one's; the time is that of the latest. `None` of none.
+pub fn merged(workers: &[Arc<Snapshot>]) -> Option<Snapshot> {
+    let (first, others) = workers.split_first()?;
+    let mut sum = (**first).clone();
     for other in others {
+        if other.wall.at > sum.wall.at {
+            (sum.wall, sum.uptime_s) = (other.wall, other.uptime_s);
+        }
         add_counters(&mut sum.counters, &other.counters);
-        add_summary(&mut sum.latency, &other.latency);
-        sum.uptime_s = sum.uptime_s.max(other.uptime_s);
+        add_distribution(&mut sum.overhead, &other.overhead);
+        sum.busy_us += other.busy_us;
+        sum.fresh |= other.fresh;
         for backend in &other.backends {
             match sum.backends.iter_mut().find(|known| known.url == backend.url) {
                 Some(known) => add_backend(known, backend),
@@ -30,7 +37,9 @@ pub fn merged(first: &Snapshot, others: impl Iterator<Item = Arc<Snapshot>>) -> 
     for backend in &mut sum.backends {
         backend.share = if all == 0 { 0.0 } else { backend.requests as f64 / all as f64 };
     }
-    sum
+    sum.recent = recent(workers);
+    sum.recent_mean_ms = mean_of(workers.iter().map(|one| (one.recent_mean_ms, one.recent.len() as u64)));
+    Some(sum)
 }
 
 fn add_counters(sum: &mut Counters, more: &Counters) {
@@ -43,36 +52,61 @@ fn add_counters(sum: &mut Counters, more: &Counters) {
     sum.refused += more.refused;
     sum.client_gone += more.client_gone;
     sum.retries += more.retries;
+    sum.dispatched += more.dispatched;
+    sum.reused += more.reused;
+    sum.ejections += more.ejections;
+    sum.log_drops = sum.log_drops.max(more.log_drops); // one log, whose count all know
     sum.bytes_in += more.bytes_in;
     sum.bytes_out += more.bytes_out;
 }
 
-fn add_backend(sum: &mut BackendSnapshot, more: &BackendSnapshot) {
-    sum.in_flight += more.in_flight;
-    sum.requests += more.requests;
-    sum.errors += more.errors;
-    add_summary(&mut sum.latency, &more.latency);
+fn add_distribution(sum: &mut Arc<Distribution>, more: &Distribution) {
+    if more.count() > 0 {
+        Arc::make_mut(sum).merge(more);
+    }
 }
 
-fn add_summary(sum: &mut Summary, more: &Summary) {
-    let worst = |one: Option<f64>, other: Option<f64>| one.into_iter().chain(other).reduce(f64::max);
-    sum.mean_ms = sum.mean_ms.or(more.mean_ms);
-    sum.p50_ms = sum.p50_ms.or(more.p50_ms);
-    sum.p95_ms = worst(sum.p95_ms, more.p95_ms);
-    sum.p99_ms = worst(sum.p99_ms, more.p99_ms);
-    sum.max_ms = worst(sum.max_ms, more.max_ms);
+fn add_backend(sum: &mut BackendSnapshot, more: &BackendSnapshot) {
+    sum.requests += more.requests;
+    sum.errors += more.errors;
+    sum.retries_from += more.retries_from;
+    add_distribution(&mut sum.latencies, &more.latencies);
+    let Live { in_flight, idle, open, .. } = &mut sum.live;
+    *in_flight += more.live.in_flight;
+    *idle += more.live.idle;
+    *open += more.live.open;
+    // Only who has put it out knows why.
+    if sum.live.why.is_none() && sum.live.state == more.live.state {
+        sum.live.why.clone_from(&more.live.why);
+    }
 }
 
 fn add_shadow(sum: &mut ShadowFigures, more: &ShadowFigures) {
-    let mean = |one: Option<f64>, weight: u64, other: Option<f64>, other_weight: u64| {
-        let total = one.map_or(0.0, |mean| mean * weight as f64)
-            + other.map_or(0.0, |mean| mean * other_weight as f64);
-        let weights = one.map_or(0, |_| weight) + other.map_or(0, |_| other_weight);
-        (weights > 0).then(|| total / weights as f64)
-    };
-    sum.mean_ms_agreed = mean(sum.mean_ms_agreed, sum.agreed, more.mean_ms_agreed, more.agreed);
-    sum.mean_ms_all = mean(sum.mean_ms_all, sum.decisions, more.mean_ms_all, more.decisions);
+    sum.mean_ms_agreed = mean_of([(sum.mean_ms_agreed, sum.agreed), (more.mean_ms_agreed, more.agreed)]);
+    sum.mean_ms_all = mean_of([(sum.mean_ms_all, sum.decisions), (more.mean_ms_all, more.decisions)]);
     sum.decisions += more.decisions;
     sum.agreed += more.agreed;
     sum.agreed_share = if sum.decisions == 0 { 0.0 } else { sum.agreed as f64 / sum.decisions as f64 };
+}
+
+/// Mean of means, each of so many.
+fn mean_of(means: impl IntoIterator<Item = (Option<f64>, u64)>) -> Option<f64> {
+    let known = means.into_iter().filter_map(|(mean, count)| mean.map(|mean| (mean, count as f64)));
+    let (sum, count) = known.fold((0.0, 0.0), |(sum, all), (mean, count)| (sum + mean * count, all + count));
+    (count > 0.0).then(|| sum / count)
+}
+
+/// The last requests of all, newest first, numbered by their time: the numbers of each worker's are its own.
+fn recent(workers: &[Arc<Snapshot>]) -> Arc<[RecentRow]> {
+    let count = workers.len() as u64;
+    let numbered = |(worker, row): (u64, &RecentRow)| {
+        let mut row = *row;
+        row.seq = row.at.as_nanos() / 1_000 * count + worker;
+        row
+    };
+    let rows = (0..).zip(workers).flat_map(|(worker, one)| one.recent.iter().map(move |row| (worker, row)));
+    let mut rows: Vec<RecentRow> = rows.map(numbered).collect();
+    rows.sort_by_key(|row| std::cmp::Reverse(row.seq));
+    rows.truncate(RECENT);
+    rows.into()
 }

@@ -7,10 +7,13 @@
 
 pub mod batch;
 pub mod console;
+pub mod latencies;
 pub mod merge;
+pub mod recent;
 pub mod row;
 pub mod shadow_log;
 mod sink;
+pub mod snapshot;
 pub mod stats;
 pub mod trace;
 pub mod writer;

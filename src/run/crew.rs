@@ -11,11 +11,12 @@ use std::thread::{Builder, JoinHandle};
 use mio::net::TcpListener;
 
 use crate::cli::Failure;
+use crate::dashboard::Board;
 use crate::net::Sockets;
 use crate::proxy::{Proxy, World};
 use crate::reactor::{Control, DrainTimes, Reactor};
 use crate::record::merge::merged;
-use crate::record::stats::Snapshot;
+use crate::record::snapshot::Snapshot;
 
 /// All threads of a proxy.
 #[derive(Debug)]
@@ -34,6 +35,17 @@ pub(super) fn reactors(listeners: Vec<TcpListener>, drain: DrainTimes) -> io::Re
         reactors.push(reactor);
     }
     Ok(reactors)
+}
+
+/// Has each show its figures, by a page if they are `watched`, and the first one's board those of all. `None` of none.
+pub(super) fn show(worlds: &mut [World<Sockets>], reactors: &[Reactor], watched: bool) -> Option<Arc<Board>> {
+    let shown = worlds.iter_mut().zip(reactors).map(|(world, reactor)| world.show(reactor.wall(), watched));
+    let mut boards = shown.collect::<Vec<_>>().into_iter();
+    let first = boards.next()?;
+    if boards.len() > 0 {
+        first.lead(boards.collect());
+    }
+    Some(first)
 }
 
 impl Crew {
@@ -55,7 +67,8 @@ impl Crew {
             let thread = Builder::new().name(name).spawn(move || {
                 let mut proxy = Proxy::new(world);
                 let result = reactor.run(&mut proxy);
-                let figures = proxy.world.snapshot(proxy.world.now);
+                let wall = proxy.world.wall();
+                let figures = proxy.world.snapshot(wall, true);
                 end.is_good = result.is_ok();
                 drop(end);
                 result.map(|()| figures)
@@ -84,11 +97,8 @@ impl Crew {
             let end = end.map_err(|_| Failure::Runtime("the proxy's thread has panicked".to_owned()))?;
             figures.push(end.map_err(|error| super::runtime("event loop", &error))?);
         }
-        let mut figures = figures.into_iter().map(Arc::new);
-        match figures.next() {
-            Some(first) => Ok(merged(&first, figures)),
-            None => Err(Failure::Runtime("a proxy without threads".to_owned())),
-        }
+        let figures: Vec<Arc<Snapshot>> = figures.into_iter().map(Arc::new).collect();
+        merged(&figures).ok_or_else(|| Failure::Runtime("a proxy without threads".to_owned()))
     }
 }
 

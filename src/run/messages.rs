@@ -68,6 +68,7 @@ pub(super) fn tell_what_stays(started: &ProxyConfig, wanted: &ProxyConfig) {
         ("listen", started.listen != wanted.listen),
         ("workers", started.workers != wanted.workers),
         ("admin", started.admin != wanted.admin),
+        ("admin-host", started.admin_hosts != wanted.admin_hosts),
         ("log", started.log != wanted.log),
         ("shadow-log", started.shadow_log != wanted.shadow_log),
         ("log-decisions", started.log_decisions != wanted.log_decisions),

@@ -165,9 +165,12 @@ fn go_elsewhere<N: Net>(exchange: &mut Exchange, fault: Fault, world: &mut World
         || !fault.may_retry(sent, exchange.is_replayable())
         || exchange.trace.attempts - exchange.redials > world.config.retries
         || !world.may_go_elsewhere(exchange.tried)
-        || (sent && !world.retry_budget.withdraw(world.now))
+        || (sent && !world.withdraw_retry())
     {
         return false;
+    }
+    if let Some(backend) = exchange.backend {
+        world.stats.retried_from(backend);
     }
     exchange.request_cut = false;
     exchange.response.source_failed = false;

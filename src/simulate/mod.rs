@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use crate::balance::{Options, Routing};
+use crate::balance::Variant;
 use crate::bench::plan::{BackendPlan, Plan};
 use crate::bench::{self, BenchConfig, LoadPlan, Seeds};
 use crate::cli::Failure;
@@ -41,8 +41,6 @@ pub struct SimulateConfig {
     pub plans: Vec<Plan>,
     /// The same for all; its rounds are the seeds.
     pub load: LoadPlan,
-    /// What is asked of the policies beyond their names.
-    pub options: Options,
     /// Added to each attempt, more or less.
     pub network: Duration,
     /// Where to write the report; nowhere when absent.
@@ -55,9 +53,7 @@ pub struct ReplayConfig {
     /// The log: ours, or the original's.
     pub log: PathBuf,
     /// At least one.
-    pub routings: Vec<Routing>,
-    /// What is asked of the policies beyond their names.
-    pub options: Options,
+    pub routings: Vec<Variant>,
     /// Clients of a closed loop, at least 1; by what the log looks like when absent.
     pub connections: Option<usize>,
     /// Whether arrivals are the log's, or a closed loop's; by what the log looks like when absent.
@@ -102,7 +98,6 @@ pub fn simulate(config: &SimulateConfig) -> Result<String, Failure> {
             let seeds = Seeds::of_round(load.seed, round);
             let setting = Setting {
                 routing: plan.routing,
-                options: config.options,
                 backends: &backends,
                 load: &given,
                 network: config.network,
@@ -181,7 +176,6 @@ fn replayed(
             let seeds = Seeds::of_round(config.seed, round);
             let setting = Setting {
                 routing: *routing,
-                options: config.options,
                 backends: &backends,
                 load: &load,
                 network: Duration::ZERO,
@@ -209,7 +203,7 @@ fn replayed(
 
 fn replay_scenario(
     config: &ReplayConfig,
-    routing: Routing,
+    routing: Variant,
     clients: Option<usize>,
     record: &Record,
     warmup: Duration,

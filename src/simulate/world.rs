@@ -12,7 +12,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
-use crate::balance::{AnyPolicy, Observation, Options, Outcome, Pick, Policy, Routing, Stage};
+use crate::balance::{AnyPolicy, Observation, Outcome, Pick, Policy, Stage, Variant};
 use crate::clock::Time;
 use crate::config::{BackendConfig, Ejector, ProxyConfig};
 use crate::load::{Arrivals, Spacing};
@@ -63,8 +63,7 @@ pub(super) enum Load {
 /// One round.
 #[derive(Debug)]
 pub(super) struct Setting<'a> {
-    pub(super) routing: Routing,
-    pub(super) options: Options,
+    pub(super) routing: Variant,
     pub(super) backends: &'a [BackendConfig],
     pub(super) load: &'a Load,
     /// Added to each attempt, drawn evenly from half of it to one and a half.
@@ -166,7 +165,7 @@ impl<'a, O: Origins> World<'a, O> {
         let from = Time::ZERO.plus(setting.warmup);
         let until = from.plus(setting.duration);
         let config = ProxyConfig::default();
-        let exact = setting.routing.is_exact();
+        let exact = setting.routing.routing.is_exact();
         let limits = Limits {
             idle_max: config.timeouts.upstream_idle,
             in_flight_max: u32::MAX,
@@ -187,7 +186,7 @@ impl<'a, O: Origins> World<'a, O> {
             setting,
             origins,
             upstreams: Upstreams::new(setting.backends, limits),
-            policy: setting.routing.build(setting.backends.len(), setting.options),
+            policy: setting.routing.build(setting.backends.len()),
             exact,
             network: fastrand::Rng::with_seed(draw.u64(..)),
             draw,

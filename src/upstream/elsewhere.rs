@@ -52,7 +52,8 @@ impl Upstreams {
         let entry = &mut self.backends[backend];
         let was_out = entry.health.is_out();
         entry.health.adopt(standing);
-        entry.unreachable = false; // whoever put it out looks whether it is back
+        entry.unreachable = false; // whoever put it out looks whether it is back,
+        entry.put_out_for = None; // and knows why
         self.candidates[backend].failure_rate = entry.health.failure_rate();
         let is_back = was_out && !entry.health.is_out();
         self.count_out();

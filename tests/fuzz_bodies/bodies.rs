@@ -137,7 +137,7 @@ pub(crate) fn exchange(bytes: &[u8]) {
         clients_max: 9,
         seed,
     };
-    let mut proxy = Proxy::new(World::new(network.clone(), setup).expect("histograms"));
+    let mut proxy = Proxy::new(World::new(network.clone(), setup));
     let client = wire.borrow_mut().open(None, Dial::AtOnce);
     let mut now = Time::from_millis(1);
     proxy.accept(network.stream(client), backend, now);

@@ -198,7 +198,7 @@ impl Sim {
             seed,
         };
         Sim {
-            proxy: Proxy::new(World::new(net.clone(), setup).expect("histograms")),
+            proxy: Proxy::new(World::new(net.clone(), setup)),
             wire,
             net,
             ledger: Ledger { large, ..Ledger::default() },

@@ -7,7 +7,7 @@ use crate::bulletin::{Place, Standing};
 
 impl Health {
     /// Where it stands, for the others.
-    pub fn standing(&self) -> Standing {
+    pub fn to_share(&self) -> Standing {
         let place = match self.state {
             State::In => Place::In,
             State::Out { until } => Place::Out(until),
