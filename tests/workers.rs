@@ -271,7 +271,9 @@ fn the_admin_address_shows_all_and_orders_all() {
     std::fs::set_permissions(&token, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let backends = urls.join(",");
     let words = ["--backend", &backends, "--workers", "4", "--log", "none", "--admin", "127.0.0.1:0"];
-    let proxy = Process::start(&[&words[..], &["--admin-token-file", token.to_str().unwrap()]].concat());
+    let ejection = ["--routing", "round-robin", "--ejection", "on", "--ejection-time-max", "1m"];
+    let more = ["--ejection-time", "1m", "--admin-token-file", token.to_str().unwrap()];
+    let proxy = Process::start(&[&words[..], &ejection, &more].concat());
     let mut all = clients(proxy.address);
     for _ in 0..3 {
         all.iter_mut().for_each(|client| drop(client.get("/")));
