@@ -31,11 +31,13 @@ use crate::serve::Running;
 
 mod crew;
 mod messages;
+mod page;
 mod systemd;
 
 use self::crew::Crew;
 pub use self::messages::start_messages;
 use self::messages::{tell, tell_what_stays};
+pub use self::page::dashboard;
 
 /// File descriptors kept back for listeners, logs and the admin page.
 const DESCRIPTORS_RESERVED: u64 = 64;

@@ -36,7 +36,7 @@ const CLOCKS: [(&str, &str); 8] = [
 ];
 
 /// Who may touch connections.
-const NET_USERS: [&str; 12] = [
+const NET_USERS: [&str; 13] = [
     "src/net/",
     "src/proxy/",
     "src/session/",
@@ -48,7 +48,8 @@ const NET_USERS: [&str; 12] = [
     "src/dashboard/",
     "src/demo/",
     "src/bench/",
-    "src/run",
+    "src/run.rs",
+    "src/run/",
 ];
 
 /// One source file as the rules see it.

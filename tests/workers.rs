@@ -156,9 +156,9 @@ fn least_connections_sees_what_is_in_flight_everywhere() {
 
 #[test]
 fn limits_of_all_are_kept_together() {
-    let busy: Arc<AtomicI64> = Arc::default();
+    let working: Arc<AtomicI64> = Arc::default();
     let most = Arc::new(AtomicI64::new(0));
-    let (working, peak) = (busy.clone(), most.clone());
+    let peak = most.clone();
     let origin = Origin::start(move |conn| {
         while conn.request().is_some() {
             peak.fetch_max(working.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
@@ -308,7 +308,7 @@ fn the_admin_address_shows_all_and_orders_all() {
         all.iter_mut().for_each(|client| drop(client.get("/")));
         origins[0].seen().len() == before
     });
-    assert_eq!(ask("GET /api/stats", "")["backends"][1]["state"], "draining");
+    wait_for("it to be shown", || ask("GET /api/stats", "")["backends"][1]["state"] == "draining");
 }
 
 #[test]
