@@ -220,6 +220,8 @@ impl Admin {
         let second = if !Arc::ptr_eq(&fresh, &watch.last) {
             watch.urls = history::urls(&fresh, &watch.urls);
             let span = fresh.wall.at.micros_since(watch.last.wall.at);
+            // Of all the time that all workers had.
+            let span = span * u64::from(self.view.about.workers.max(1));
             let busy = fresh.busy_us.saturating_sub(watch.last.busy_us);
             watch.busy_share = (span > 0).then(|| (busy as f64 / span as f64).min(1.0));
             let second = history::second(&watch.last, Some(&fresh), &watch.urls);

@@ -174,6 +174,7 @@ fn proxy_config(config: &DemoConfig, routing: Routing, backends: &[(String, Sock
         backends: backends.iter().map(|(_, address)| BackendConfig::at(*address)).collect(),
         upstream: config.upstream,
         client_keepalive: config.client_keepalive,
+        workers: config.workers,
         routing,
         log: Some(config.log_dir.join(format!("{routing}_{}.csv", config.upstream))),
         admin: config.admin,
