@@ -180,6 +180,7 @@ fn proxy_config(config: &DemoConfig, routing: Routing, backends: &[(String, Sock
         admin: config.admin,
         admin_token_file: config.admin_token_file.clone(),
         ejection: ejects_by_default(routing),
+        explain: config.admin.is_some(), // a demo is for looking at, the page's decisions too
         ..ProxyConfig::default()
     }
 }
