@@ -24,9 +24,9 @@ pub fn merged(workers: &[Arc<Snapshot>]) -> Option<Snapshot> {
         add_distribution(&mut sum.overhead, &other.overhead);
         sum.busy_us += other.busy_us;
         sum.fresh |= other.fresh;
-        for backend in &other.backends {
-            match sum.backends.iter_mut().find(|known| known.url == backend.url) {
-                Some(known) => add_backend(known, backend),
+        for (index, backend) in other.backends.iter().enumerate() {
+            match counterpart(&other.backends, index, &sum.backends) {
+                Some(known) => add_backend(&mut sum.backends[known], backend),
                 None => sum.backends.push(backend.clone()),
             }
         }
@@ -42,6 +42,15 @@ pub fn merged(workers: &[Arc<Snapshot>]) -> Option<Snapshot> {
     sum.recent = recent(workers, &sum.backends);
     sum.recent_mean_ms = mean_of(workers.iter().map(|one| (one.recent_mean_ms, one.recent.len() as u64)));
     Some(sum)
+}
+
+/// Where among `others` the backend is that is at this index of `own`. One name may stand twice, when it has moved and
+/// its old place still drains: then the first is the first and the second the second.
+fn counterpart(own: &[BackendSnapshot], index: usize, others: &[BackendSnapshot]) -> Option<usize> {
+    let url = own.get(index)?.url.as_str();
+    let before = own[..index].iter().filter(|one| one.url == url).count();
+    let alike = others.iter().enumerate().filter(|(_, other)| other.url == url);
+    alike.map(|(at, _)| at).nth(before)
 }
 
 fn add_counters(sum: &mut Counters, more: &Counters) {
@@ -82,14 +91,16 @@ fn add_backend(sum: &mut BackendSnapshot, more: &BackendSnapshot) {
 /// Where each stands, as the worker has it that has looked last; why, as whoever knows has it, who has put it out.
 fn settle_states(backends: &mut [BackendSnapshot], workers: &[Arc<Snapshot>]) {
     let Some(latest) = workers.iter().max_by_key(|one| one.wall.at) else { return };
-    for BackendSnapshot { url, live, .. } in backends {
-        let same = |of: &&BackendSnapshot| of.url == *url;
-        if let Some(known) = latest.backends.iter().find(same) {
-            let Live { state, until, failure_rate, score, .. } = known.live;
+    for index in 0..backends.len() {
+        let known = |one: &Arc<Snapshot>| {
+            counterpart(backends, index, &one.backends).map(|at| one.backends[at].live.clone())
+        };
+        let (latest, all) = (known(latest), workers.iter().filter_map(known).collect::<Vec<_>>());
+        let live = &mut backends[index].live;
+        if let Some(Live { state, until, failure_rate, score, .. }) = latest {
             (live.state, live.until, live.failure_rate, live.score) = (state, until, failure_rate, score);
         }
-        let mut all = workers.iter().filter_map(|one| one.backends.iter().find(same));
-        live.why = all.find_map(|of| of.live.why.clone().filter(|_| of.live.state == live.state));
+        live.why = all.into_iter().filter(|of| of.state == live.state).find_map(|of| of.why);
     }
 }
 
@@ -117,8 +128,8 @@ fn recent(workers: &[Arc<Snapshot>], known: &[BackendSnapshot]) -> Arc<[RecentRo
     let count = workers.len() as u64;
     let mut rows: Vec<RecentRow> = Vec::new();
     for (worker, one) in (0..).zip(workers) {
-        let index = |of: &BackendSnapshot| known.iter().position(|known| known.url == of.url);
-        let indices: Vec<Option<usize>> = one.backends.iter().map(index).collect();
+        let indices: Vec<Option<usize>> =
+            (0..one.backends.len()).map(|index| counterpart(&one.backends, index, known)).collect();
         rows.extend(one.recent.iter().map(|row| {
             let ended = row.at.as_nanos() / 1_000 / ROWS_AT_ONCE * count + worker;
             let backend = row.backend.and_then(|own| *indices.get(own as usize)?);
@@ -171,6 +182,16 @@ mod tests {
             assert_eq!(sum.backends[0].live.why.as_deref(), Some("checks"));
             assert_eq!(sum.backends[1].live.why, None);
         }
+    }
+
+    /// A name whose address has changed stands twice while the old one drains.
+    #[test]
+    fn a_name_that_stands_twice_is_two_backends() {
+        let worker = || shown(1_000, ["http://a", "http://a"], [State::Removed, State::Up], 3);
+        let sum = merged(&[worker(), worker()]).unwrap();
+        let states: Vec<State> = sum.backends.iter().map(|backend| backend.live.state).collect();
+        assert_eq!(states, [State::Removed, State::Up]);
+        assert!(sum.recent.iter().all(|row| row.backend == Some(0)));
     }
 
     /// The worker that has a backend at another index means that backend; and a number is one request's, though many
