@@ -35,6 +35,19 @@ const COMMENT_AFTER: Duration = Duration::from_secs(15);
 /// More seconds than this at once are better fetched than told.
 const TOLD_AT_ONCE: usize = 5;
 
+/// What is answered besides the page's files, so that a method that fits none costs nothing to refuse.
+const PATHS: [&[u8]; 9] = [
+    b"/livez",
+    b"/readyz",
+    b"/api/stats",
+    b"/api/history",
+    b"/api/events",
+    b"/api/log",
+    b"/api/requests",
+    b"/api/decisions",
+    b"/metrics",
+];
+
 /// What an admin address shows.
 #[derive(Debug)]
 pub struct View {
@@ -263,6 +276,14 @@ impl Admin {
         self.told.second = last;
     }
 
+    /// Nobody listens: who comes later fetches all this.
+    fn pass_over(&mut self) {
+        let last = self.lock().last_seq();
+        self.told.second = last;
+        self.told.event = self.view.board.last_event();
+        self.told.request = self.view.board.fresh().recent.first().map_or(0, |row| row.seq);
+    }
+
     fn lock(&self) -> MutexGuard<'_, History> {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -283,16 +304,16 @@ impl Handler for Admin {
             let View { control, access, board, .. } = &mut self.view;
             return super::control::answer(control.as_mut(), access, board, request, text, now);
         }
+        let reads = matches!(request.method(), Method::Get | Method::Head);
         let is_private = request.path().starts_with(b"/api/") || request.path() == b"/metrics";
-        if is_private && let Some(refusal) = self.view.access.refuse_unknown(request) {
-            let reads = matches!(request.method(), Method::Get | Method::Head);
+        if is_private && let Some(refusal) = self.view.access.refuse_unknown(request, now) {
             return if reads { refusal } else { only_get() };
         }
-        match self.get(request, text, now) {
-            None => plain(404, "not found\n"),
-            Some(_) if !matches!(request.method(), Method::Get | Method::Head) => only_get(),
-            Some(reply) => reply,
+        if !reads {
+            let is_known = PATHS.contains(&request.path()) || self.assets.answer(request).is_some();
+            return if is_known { only_get() } else { plain(404, "not found\n") };
         }
+        self.get(request, text, now).unwrap_or_else(|| plain(404, "not found\n"))
     }
 
     fn tick(&mut self, now: Time, streams: &mut Streams) {
@@ -301,7 +322,9 @@ impl Handler for Admin {
         if self.view.log.is_none() {
             self.advance(now);
         }
-        let listened = streams.open > 0;
+        if streams.open == 0 {
+            return self.pass_over();
+        }
         if self.lock().last_seq() != self.told.second {
             self.tell(now, &mut streams.bytes);
         } else if now.since(self.told.at) >= COMMENT_AFTER {
@@ -309,9 +332,6 @@ impl Handler for Admin {
         }
         if !streams.bytes.is_empty() {
             self.told.at = now;
-        }
-        if !listened {
-            streams.bytes.clear();
         }
     }
 }

@@ -148,6 +148,11 @@ impl Board {
         lock(&self.events).ring.iter().filter(|event| event.seq > seq).cloned().collect()
     }
 
+    /// Number of the last event; 0 before there is one.
+    pub fn last_event(&self) -> u64 {
+        lock(&self.events).seq
+    }
+
     /// Leaves an order for the reactor, which must then be told; `false` when too many wait.
     pub fn order(&self, command: Command) -> bool {
         let mut commands = lock(&self.commands);

@@ -78,6 +78,11 @@ impl<'a> Request<'a> {
         self.path_and_query().1
     }
 
+    /// The `host[:port]` it is for: the target's if that has one, else Host's (RFC 9112 section 3.2.2).
+    pub fn authority(&self) -> Option<&'a [u8]> {
+        self.head.authority().map(|span| span.of(self.bytes))
+    }
+
     /// Value of the first field called `name`, in any case.
     pub fn field(&self, name: &str) -> Option<&'a [u8]> {
         self.head.value(self.bytes, name)

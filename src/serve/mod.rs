@@ -59,6 +59,8 @@ pub struct Settings {
     pub head: Duration,
     /// Without a byte of the request body: 408.
     pub body: Duration,
+    /// From a request's head to the end of its body, unless that is echoed: 408.
+    pub body_whole: Duration,
     /// Without the client taking a byte of the answer: cut.
     pub write: Duration,
     /// Discarding what a client still sends after its last answer, so that a reset does not erase the answer.
@@ -79,6 +81,7 @@ impl Default for Settings {
             idle: seconds(75),
             head: seconds(10),
             body: seconds(30),
+            body_whole: Duration::MAX,
             write: seconds(30),
             linger: seconds(2),
             drain: seconds(5),

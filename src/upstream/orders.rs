@@ -18,6 +18,12 @@ impl Upstreams {
         news
     }
 
+    /// Whether nobody else gets requests, health aside.
+    pub fn is_last_open(&self, backend: usize) -> bool {
+        let mut others = self.backends.iter().enumerate().filter(|(index, _)| *index != backend);
+        self.is_open(backend) && others.all(|(_, other)| other.is_closed())
+    }
+
     /// Its capacity relative to the others from now on; finite and > 0.
     pub fn set_weight(&mut self, backend: usize, weight: f64) {
         self.backends[backend].config.weight = weight;
