@@ -223,9 +223,8 @@ mod tests {
     #[test]
     fn an_allowance_is_spent_in_bursts_and_then_by_the_second() {
         let mut allowance = Allowance::default();
-        let mut admitted = |millis: u64| {
-            (0..100).filter(|_| allowance.admit(Time::from_millis(millis))).count()
-        };
+        let mut admitted =
+            |millis: u64| (0..100).filter(|_| allowance.admit(Time::from_millis(millis))).count();
         assert_eq!([admitted(5_000), admitted(6_000), admitted(60_000)], [10, 2, 10]);
     }
 

@@ -5,13 +5,14 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde::{Serialize, Serializer};
 
 use super::decisions::{DecisionView, Decisions};
 
 use crate::proxy::Command;
+use crate::reactor;
 use crate::record::snapshot::Snapshot;
 
 /// Events kept.
@@ -97,6 +98,8 @@ pub struct Board {
     commands: Mutex<Vec<Command>>,
     decisions: Mutex<Arc<Decisions>>,
     ready: AtomicBool,
+    /// Whom to wake when there is something new.
+    reader: OnceLock<reactor::Control>,
 }
 
 impl Board {
@@ -109,6 +112,7 @@ impl Board {
             commands: Mutex::default(),
             decisions: Mutex::default(),
             ready: AtomicBool::new(true),
+            reader: OnceLock::new(),
         }
     }
 
@@ -120,6 +124,15 @@ impl Board {
         let fresh_before = snapshot.fresh.then(|| std::mem::replace(&mut shown.fresh, snapshot));
         drop(shown);
         drop((before, fresh_before)); // after the lock is given up
+        if let Some(reader) = self.reader.get() {
+            reader.nudge();
+        }
+    }
+
+    /// Wakes this loop from now on whenever something is published: at most twice a second, and never when idle.
+    pub fn wake(&self, reader: reactor::Control) {
+        // A board has one reader; a second one would only see things later.
+        let _ = self.reader.set(reader);
     }
 
     /// What was shown last.

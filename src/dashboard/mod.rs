@@ -70,5 +70,8 @@ pub fn start(address: SocketAddr, view: View) -> io::Result<Running> {
         drain: Duration::from_secs(1),
         ..Settings::default()
     };
-    serve::start("admin", address, settings, Admin::new(view))
+    let board = view.board.clone();
+    let running = serve::start("admin", address, settings, Admin::new(view))?;
+    board.wake(running.control.clone());
+    Ok(running)
 }

@@ -136,11 +136,7 @@ impl Builder {
 
     fn begin_second(&mut self, second: i64) {
         self.second = Some(second);
-        self.current = Second {
-            at_ms: end_of(second),
-            urls: self.urls.clone(),
-            ..Second::default()
-        };
+        self.current = Second { at_ms: end_of(second), urls: self.urls.clone(), ..Second::default() };
     }
 
     /// Closes the second under way, if there is one.
