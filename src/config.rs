@@ -19,6 +19,7 @@ pub mod messages;
 pub mod origin;
 pub mod settings;
 pub mod value;
+pub mod workers;
 
 #[cfg(test)]
 mod tests;
@@ -41,6 +42,8 @@ pub struct ProxyConfig {
     pub upstream: UpstreamMode,
     /// Whether client connections are kept after an answer; independent of `upstream`.
     pub client_keepalive: bool,
+    /// Loops, each on a thread of its own; 1 to [`workers::WORKERS_MAX`].
+    pub workers: usize,
     /// Which policy picks the backend.
     pub routing: Routing,
     /// What it is told; those options that it does not heed change nothing.
@@ -219,6 +222,8 @@ pub struct DemoConfig {
     pub upstream: UpstreamMode,
     /// As in [`ProxyConfig`].
     pub client_keepalive: bool,
+    /// As in [`ProxyConfig`].
+    pub workers: usize,
     /// Stay up without load, for a load generator of one's own.
     pub serve: bool,
     /// Where the proxy listens.
@@ -240,6 +245,7 @@ impl Default for ProxyConfig {
             backends: [8081, 8082, 8083].map(|port| BackendConfig::at(loopback(port))).to_vec(),
             upstream: UpstreamMode::Persistent,
             client_keepalive: true,
+            workers: 1,
             routing: ROUTING_DEFAULT,
             policy_options: Options::default(),
             shadow: Vec::new(),

@@ -33,12 +33,18 @@
 //! * [`upstream::Upstreams`] is the only writer of in-flight counts, health and the connection pool. A policy
 //!   ([`balance::Policy`]) keeps its own state and is told the rest.
 //!
+//! ## Several workers
+//!
+//! With `--workers` there are as many of all this, each on its thread, which share nothing but a [`bulletin`]: a ring of
+//! samples each, a word per backend that says whether it is in, and counts of what is in flight. They read it once a turn.
+//! Alone, a proxy has none: an `Option` that is `None`.
+//!
 //! ## What keeps it honest
 //!
 //! * Readiness is cleared only by the kernel's own answer, and never says what we want.
 //! * A session step returns its next phase; only [`session::Session::advance`] assigns it. Only [`proxy`] removes sessions.
 //! * A byte budget per turn, a bound on every buffer, a deadline on every wait: each a named constant or a flag.
-//! * `http1 balance buffer slab timer record/row` name no socket, no poll and no clock; `tests/tidy.rs` sees to it.
+//! * `http1 balance bulletin buffer slab timer record/row` name no socket, no poll and no clock; `tests/tidy.rs` sees to it.
 //!
 //! Deliberately absent: an async runtime, HTTP/2, TLS, caching, rewriting of paths, and any lock or disk on the reactor's
 //! thread.
@@ -54,6 +60,7 @@ pub mod fault;
 pub mod http1;
 pub mod net;
 pub mod upstream;
+pub mod bulletin;
 pub mod balance;
 pub mod record;
 pub mod serve;

@@ -4,6 +4,8 @@
 //! other threads. It knows neither HTTP nor sessions: the proxy and the small responder run on the same loop. Nothing
 //! here blocks but the poll, and nothing clever happens here.
 
+mod control;
+
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,6 +18,9 @@ use mio::{Events, Interest, Poll, Registry, Token, Waker};
 
 use crate::clock::{Time, Wall};
 use crate::net::Ready;
+
+pub use control::Control;
+use control::{COMMANDS, DRAIN, MAKE_ROOM, RELOAD, REOPEN_LOG, STOP};
 
 /// Events taken from the kernel at once.
 const EVENTS: usize = 1024;
@@ -97,6 +102,8 @@ pub enum Order {
     Unready,
     /// Finish what is under way, take nothing new.
     Drain,
+    /// Another worker needs room for a client: let go of those that will hardly notice.
+    MakeRoom,
     /// End now.
     Stop,
     /// Reopen the log.
@@ -105,66 +112,6 @@ pub enum Order {
     Reload,
     /// Carry out the commands that lie ready.
     Commands,
-}
-
-const STOP: u8 = 1;
-const DRAIN: u8 = 2;
-const REOPEN_LOG: u8 = 4;
-const RELOAD: u8 = 8;
-const NUDGE: u8 = 16; // asks for nothing but to be taken
-const COMMANDS: u8 = 32;
-
-/// Carries orders to a reactor from any thread.
-#[derive(Clone, Debug)]
-pub struct Control {
-    orders: Arc<AtomicU8>,
-    waker: Arc<Waker>,
-}
-
-impl Control {
-    /// Asks for a drain; asked a second time, for a stop.
-    pub fn drain_or_stop(&self) {
-        let before = self.orders.fetch_or(DRAIN, Ordering::SeqCst);
-        self.give(if before & DRAIN != 0 { STOP } else { 0 });
-    }
-
-    /// Asks for a stop.
-    pub fn stop(&self) {
-        self.give(STOP);
-    }
-
-    /// Asks for the log to be reopened.
-    pub fn reopen_log(&self) {
-        self.give(REOPEN_LOG);
-    }
-
-    /// Says that a new configuration lies ready where the service looks for it.
-    pub fn reload(&self) {
-        self.give(RELOAD);
-    }
-
-    /// Whether the loop has turned since this was last asked; wakes it so that it can.
-    pub fn turns(&self) -> bool {
-        let is_taken = self.orders.load(Ordering::SeqCst) & NUDGE == 0;
-        self.give(NUDGE);
-        is_taken
-    }
-
-    /// Has the loop turn once.
-    pub fn nudge(&self) {
-        self.give(NUDGE);
-    }
-
-    /// Says that commands lie ready where the service looks for them.
-    pub fn commands(&self) {
-        self.give(COMMANDS);
-    }
-
-    fn give(&self, order: u8) {
-        self.orders.fetch_or(order, Ordering::SeqCst);
-        // The only failure is a full eventfd, and then the reactor is about to wake anyway.
-        let _ = self.waker.wake();
-    }
 }
 
 /// How a drain goes about it.
@@ -238,12 +185,18 @@ impl Reactor {
 
     /// For orders from other threads.
     pub fn control(&self) -> Control {
-        Control { orders: self.orders.clone(), waker: self.waker.clone() }
+        Control::of(self.orders.clone(), self.waker.clone())
     }
 
     /// The instant from which the service's times count.
     pub fn origin(&self) -> Instant {
         self.clock.origin
+    }
+
+    /// Counts its times from `origin`, as others do that are to compare theirs with them. Before it runs.
+    pub fn count_from(&mut self, origin: Instant) {
+        self.clock.origin = origin;
+        self.clock.look_at_the_wall(self.clock.now());
     }
 
     /// Now, by both clocks.
@@ -323,6 +276,9 @@ impl Reactor {
         }
         if orders & COMMANDS != 0 {
             service.order(Order::Commands);
+        }
+        if orders & MAKE_ROOM != 0 {
+            service.order(Order::MakeRoom);
         }
         if orders & DRAIN != 0 && matches!(self.state, State::Serving) {
             service.order(Order::Unready);

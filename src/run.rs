@@ -4,7 +4,6 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, mpsc};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use mio::net::TcpListener;
@@ -12,14 +11,15 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
 use crate::bench::child::announce;
+use crate::bulletin;
 use crate::cli::Failure;
-use crate::config::{DashboardConfig, DemoConfig, EmulatorConfig, ProxyConfig, Settings};
-use crate::dashboard::{self, Access, Board, Delays, LogReader};
+use crate::config::{DemoConfig, EmulatorConfig, ProxyConfig, Settings};
+use crate::dashboard::{self, Access, Board, Delays};
 use crate::demo;
 use crate::emulator;
 use crate::emulator::script::{self, Script};
 use crate::net::{self, Sockets};
-use crate::proxy::{Inbox, Proxy, Setup, World};
+use crate::proxy::{Inbox, Setup, World};
 use crate::reactor::{Control, DrainTimes, Reactor};
 use crate::record::console::Console;
 use crate::record::row::Names;
@@ -29,18 +29,24 @@ use crate::record::writer::{LogHandle, LogWriter};
 use crate::report::ReportConfig;
 use crate::serve::Running;
 
+mod crew;
 mod messages;
+mod page;
 mod systemd;
 
+use self::crew::Crew;
 pub use self::messages::start_messages;
 use self::messages::{tell, tell_what_stays};
+pub use self::page::dashboard;
 
 /// File descriptors kept back for listeners, logs and the admin page.
 const DESCRIPTORS_RESERVED: u64 = 64;
+/// And for each worker after the first: its poll, its waker, its listener and a copy of its poll.
+const DESCRIPTORS_PER_WORKER: u64 = 4;
 /// From the end of a drain to the end of the process: the last rows of the log.
 const STOP_MARGIN: Duration = Duration::from_secs(5);
 
-/// A proxy on its thread.
+/// A proxy on its thread, or threads.
 #[derive(Debug)]
 pub struct RunningProxy {
     /// Where it listens.
@@ -52,8 +58,8 @@ pub struct RunningProxy {
     /// The admin address at work, if there is one.
     pub admin: Option<Running>,
     access: Option<Arc<Access>>,
-    inbox: Inbox,
-    thread: JoinHandle<Result<Snapshot, Failure>>,
+    inboxes: Vec<Inbox>,
+    crew: Crew,
 }
 
 impl RunningProxy {
@@ -68,7 +74,10 @@ impl RunningProxy {
 
     /// Has it adopt another configuration, without losing a request.
     pub fn reload(&self, config: ProxyConfig) {
-        *self.inbox.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(config));
+        for (worker, inbox) in self.inboxes.iter().enumerate() {
+            let share = config.share_of(worker, self.inboxes.len());
+            *inbox.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(share));
+        }
         self.control.reload();
     }
 
@@ -86,12 +95,12 @@ impl RunningProxy {
     /// # Errors
     /// When its loop failed.
     pub fn wait(self) -> Result<Snapshot, Failure> {
-        let ended = self.thread.join();
+        let figures = self.crew.wait();
         if let Some(admin) = self.admin {
             // It has nothing to lose.
             let _ = admin.stop();
         }
-        ended.unwrap_or_else(|_| Err(Failure::Runtime("the proxy's thread has panicked".to_owned())))
+        figures
     }
 }
 
@@ -106,8 +115,8 @@ pub fn start_proxy(
     start_demo_proxy(config, None, ended)
 }
 
-/// Opens everything a proxy needs and starts its thread. `delays` are those of backends in this process. `ended` runs on
-/// that thread when the proxy has stopped, whatever the reason.
+/// Opens everything a proxy needs and starts its threads, one per worker. `delays` are those of backends in this process.
+/// `ended` runs on the last of those threads when the proxy has stopped, whatever the reason.
 ///
 /// # Errors
 /// One line: what cannot be opened and which flag names it.
@@ -116,78 +125,94 @@ pub fn start_demo_proxy(
     delays: Option<Delays>,
     ended: impl FnOnce() + Send + 'static,
 ) -> Result<RunningProxy, Failure> {
-    let listener =
-        net::listen(config.listen).map_err(|error| cannot_listen("--listen", config.listen, &error))?;
-    start_on(listener, config, delays, ended)
+    let listeners = net::listen_together(config.listen, config.workers);
+    let listeners = listeners.map_err(|error| cannot_listen("--listen", config.listen, &error))?;
+    start_on(listeners, config, delays, ended)
 }
 
-/// The same on a listener that is there already; `config.listen` does not count.
+/// The same on listeners that are there already, one per worker; `config.listen` does not count.
 fn start_on(
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     mut config: ProxyConfig,
     delays: Option<Delays>,
     ended: impl FnOnce() + Send + 'static,
 ) -> Result<RunningProxy, Failure> {
     let clients_max = clients_max(&config);
-    let address = listener.local_addr().map_err(|error| cannot_listen("--listen", config.listen, &error))?;
+    let address = listeners.first().map_or(Ok(config.listen), TcpListener::local_addr);
+    let address = address.map_err(|error| cannot_listen("--listen", config.listen, &error))?;
     config.listen = address; // with the port found, when any would do
     let drain = DrainTimes { delay: config.drain_delay, timeout: config.drain_timeout };
-    let reactor = Reactor::new(listener, drain).map_err(|error| runtime("event loop", &error))?;
+    let reactors = crew::reactors(listeners, drain).map_err(|error| runtime("event loop", &error))?;
     let token = dashboard::open::token(&config).map_err(Failure::Usage)?;
     if let Some(admin) = config.admin {
         // Before the last log is overwritten for nothing.
         drop(net::listen(admin).map_err(|error| cannot_listen("--admin", admin, &error))?);
     }
-    let log = match &config.log {
-        Some(path) => Some(open_log(path, &config, reactor.origin())?),
-        None => None,
-    };
-    let console = match config.log_decisions {
-        true => Some(Console::start().map_err(|error| runtime("console thread", &error))?),
-        false => None,
-    };
-    let shadow_log = match &config.shadow_log {
-        Some(path) => Some(ShadowLog::start(path).map_err(|error| cannot_log("--shadow-log", path, &error))?),
-        None => None,
-    };
-    let inbox = Inbox::default();
-    let admin_address = config.admin;
-    let setup = Setup {
-        config: Arc::new(config),
-        log,
-        shadow_log,
-        console,
-        inbox: inbox.clone(),
-        clients_max,
-        seed: fastrand::u64(..),
-    };
-    let sockets = Sockets::new(reactor.registry().map_err(|error| runtime("event loop", &error))?);
-    let mut world = World::new(sockets, setup);
-    let board = world.show(reactor.wall(), admin_address.is_some());
+    let controls: Vec<Control> = reactors.iter().map(Reactor::control).collect();
+    let control = Control::all(controls.clone());
+    let inboxes: Vec<Inbox> = reactors.iter().map(|_| Inbox::default()).collect();
+    let mut worlds = worlds(&config, &reactors, &controls, &inboxes, clients_max)?;
+    let board = crew::show(&mut worlds, &reactors, config.admin.is_some())
+        .ok_or_else(|| Failure::Runtime("a proxy without workers".to_owned()))?;
     let mut access = None;
-    let admin = match admin_address {
+    let admin = match config.admin {
         Some(address) => {
-            let (board, control) = (board.clone(), reactor.control());
-            let view = dashboard::open::view(&world.config, address, board, token, control, delays);
+            let (board, control) = (board.clone(), control.clone());
+            let view = dashboard::open::view(&config, address, board, token, control, delays);
             access = Some(view.access.clone());
             let started = dashboard::start(address, view);
             Some(started.map_err(|error| cannot_listen("--admin", address, &error))?)
         }
         None => None,
     };
-    let control = reactor.control();
-    let thread = std::thread::Builder::new()
-        .name("reactor".to_owned())
-        .spawn(move || {
-            let mut proxy = Proxy::new(world);
-            let result = reactor.run(&mut proxy).map_err(|error| runtime("event loop", &error));
-            let wall = proxy.world.wall();
-            let figures = proxy.world.snapshot(wall, true);
-            ended();
-            result.map(|()| figures)
-        })
-        .map_err(|error| runtime("reactor thread", &error))?;
-    Ok(RunningProxy { address, control, board, admin, access, inbox, thread })
+    let workers = reactors.into_iter().zip(worlds).collect();
+    let crew = Crew::start(workers, &control, ended).map_err(|error| runtime("reactor thread", &error))?;
+    Ok(RunningProxy { address, control, board, admin, access, inboxes, crew })
+}
+
+/// What each worker works on, with what is opened for all of them.
+fn worlds(
+    config: &ProxyConfig,
+    reactors: &[Reactor],
+    controls: &[Control],
+    inboxes: &[Inbox],
+    clients_max: usize,
+) -> Result<Vec<World<Sockets>>, Failure> {
+    let count = reactors.len();
+    let mut logs = match (&config.log, reactors.first()) {
+        (Some(path), Some(first)) => open_logs(path, config, first.origin(), count)?.into_iter(),
+        _ => Vec::new().into_iter(),
+    };
+    let console = match config.log_decisions {
+        true => Some(Console::start().map_err(|error| runtime("console thread", &error))?),
+        false => None,
+    };
+    let mut shadow_log = match &config.shadow_log {
+        Some(path) => Some(ShadowLog::start(path).map_err(|error| cannot_log("--shadow-log", path, &error))?),
+        None => None,
+    };
+    // Alone, a worker has nobody to tell.
+    let mut members = if count > 1 { bulletin::members(count) } else { Vec::new() }.into_iter();
+    let mut worlds = Vec::with_capacity(count);
+    for (worker, (reactor, inbox)) in reactors.iter().zip(inboxes).enumerate() {
+        let setup = Setup {
+            config: Arc::new(config.share_of(worker, count)),
+            log: logs.next(),
+            shadow_log: shadow_log.take(),
+            console: console.clone(),
+            inbox: inbox.clone(),
+            clients_max,
+            seed: fastrand::u64(..),
+        };
+        let sockets = Sockets::new(reactor.registry().map_err(|error| runtime("event loop", &error))?);
+        let mut world = World::new(sockets, setup);
+        if let Some(member) = members.next() {
+            let peers = controls.iter().enumerate().filter(|(peer, _)| *peer != worker);
+            world.join(member, Some(Control::all(peers.map(|(_, control)| control.clone()))));
+        }
+        worlds.push(world);
+    }
+    Ok(worlds)
 }
 
 /// `tidegate proxy`, until told to stop.
@@ -200,7 +225,11 @@ pub fn proxy(settings: &Settings) -> Result<(), Failure> {
     let handle = signals.handle();
     let handed_over = systemd::listener().map_err(|error| runtime("LISTEN_FDS", &error))?;
     let running = match handed_over {
-        Some(listener) => start_on(listener, config.clone(), None, move || handle.close())?,
+        Some(listener) => {
+            let listeners = net::share(listener, config.workers);
+            let listeners = listeners.map_err(|error| runtime("LISTEN_FDS", &error))?;
+            start_on(listeners, config.clone(), None, move || handle.close())?
+        }
         None => start_proxy(config.clone(), move || handle.close())?,
     };
     tell(&running, &config, settings);
@@ -301,23 +330,6 @@ impl demo::Stage for InProcess {
     }
 }
 
-/// `tidegate dashboard`, until told to stop.
-///
-/// # Errors
-/// One line: a log that cannot be read, or an address that cannot be had.
-pub fn dashboard(config: &DashboardConfig) -> Result<(), Failure> {
-    let mut signals = signals()?;
-    let reader = LogReader::open(&config.log)
-        .map_err(|why| Failure::Usage(format!("--log {}: {why}", config.log.display())))?;
-    let page = dashboard::start(config.listen, reader.view(config))
-        .map_err(|error| cannot_listen("--port", config.listen, &error))?;
-    reader.follow().map_err(|error| runtime("log thread", &error))?;
-    let line = format!("http://{}/ shows {}; Ctrl-C ends it\n", page.address, config.log.display());
-    std::io::stdout().write_all(line.as_bytes()).map_err(|error| runtime("stdout", &error))?;
-    let _ = signals.forever().find(|signal| matches!(*signal, SIGTERM | SIGINT));
-    page.stop().map_err(|error| runtime("page", &error))
-}
-
 /// `tidegate report`, to its last file.
 ///
 /// # Errors
@@ -347,12 +359,17 @@ fn signals() -> Result<Signals, Failure> {
     Signals::new([SIGHUP, SIGTERM, SIGINT, SIGUSR1]).map_err(|error| runtime("signal handlers", &error))
 }
 
-fn open_log(path: &Path, config: &ProxyConfig, origin: Instant) -> Result<LogHandle, Failure> {
+fn open_logs(
+    path: &Path,
+    config: &ProxyConfig,
+    origin: Instant,
+    workers: usize,
+) -> Result<Vec<LogHandle>, Failure> {
     let names = Names {
         routings: vec![config.variant().name().to_owned()],
         backends: config.backends.iter().map(|backend| backend.url.clone()).collect(),
     };
-    LogWriter::start(path, names, origin).map_err(|error| cannot_log("--log", path, &error))
+    LogWriter::start_for(workers, path, names, origin).map_err(|error| cannot_log("--log", path, &error))
 }
 
 fn cannot_log(flag: &str, path: &Path, error: &std::io::Error) -> Failure {
@@ -365,7 +382,8 @@ fn clients_max(config: &ProxyConfig) -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     let current = if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };
-    let descriptors = current.unwrap_or(u64::MAX).saturating_sub(DESCRIPTORS_RESERVED) / 2;
+    let reserved = DESCRIPTORS_RESERVED + DESCRIPTORS_PER_WORKER * (config.workers as u64 - 1);
+    let descriptors = current.unwrap_or(u64::MAX).saturating_sub(reserved) / 2;
     let possible = usize::try_from(descriptors).unwrap_or(usize::MAX).max(1);
     config.max_clients.unwrap_or(possible).min(possible)
 }

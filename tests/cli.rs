@@ -106,6 +106,7 @@ fn each_bad_flag_gets_one_line_naming_it_its_value_and_what_is_right() {
         (&["proxy", "--retries", "-1"], &["--retries", "'-1'", "whole number"]),
         (&["proxy", "--retries", "1", "--retries", "2"], &["--retries", "twice"]),
         (&["proxy", "--retry-budget", "0.2"], &["--retry-budget", "'0.2'", "0% to 100%"]),
+        (&["proxy", "--workers", "0"], &["--workers", "'0'", "1 to 256, or auto"]),
         (&["proxy", "--max-clients", "0"], &["--max-clients", "'0'", "at least 1, or none"]),
         (&["proxy", "--ejection", "maybe"], &["--ejection", "'maybe'", "on, off, auto"]),
         (&["proxy", "--ejection-time", "1m"], &["--ejection-time-max", "'10s'", "--ejection-time, 1m"]),

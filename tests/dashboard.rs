@@ -329,7 +329,7 @@ fn decisions() -> Value {
     };
     let decision = |seq: u64| {
         json!({"seq": seq, "t": 1_700_000_000_000_u64 + seq, "routing": "elastic", "backend": seq % 2,
-            "reason": if seq % 2 == 0 { "best" } else { "probe" }, "attempt": 1, "method": "GET", "path": format!("/item/{seq}"),
+            "reason": if seq.is_multiple_of(2) { "best" } else { "probe" }, "attempt": 1, "method": "GET", "path": format!("/item/{seq}"),
             "outcome": {"status": 200, "latency_ms": 4.5, "reason": "ok"}, "gamma": 0.4,
             "candidates": [candidate(0, 12.1), candidate(1, 14.0)], "candidates_cut": 0, "sentence": "Chose one: 12.1 beat 14.0."})
     };
@@ -346,6 +346,20 @@ fn decisions_can_be_inspected() {
     seconds(&mut browser, 1);
     // Off unless asked for, and it says how to ask.
     assert!(browser.text("document.getElementById('decisions').textContent").contains("--explain"));
+    {
+        let explained =
+            Scene::start(&["constant:2ms", "constant:7ms"], &["--explain", "--shadow", "round-robin"]);
+        browser.open(&explained.page(""));
+        seconds(&mut browser, 3);
+        browser.eval("document.getElementById('decisions').scrollIntoView()");
+        browser.wait("document.querySelector('#decision-table tbody button')");
+        browser.eval("document.querySelector('#decision-table tbody button').click()");
+        browser.wait("document.querySelector('#decision-detail .won').textContent.includes('chosen')");
+        browser.wait("document.querySelector('#shadow tbody').textContent.includes('round-robin')");
+        browser.wait("document.getElementById('sentence').textContent.startsWith('Chose ')");
+        browser.open("about:blank");
+        browser.take_events();
+    }
 
     let script = format!(
         "{{ const real = window.fetch; window.fetch = (path, options) => String(path).endsWith('api/decisions') \
@@ -410,6 +424,8 @@ fn it_can_be_read_by_all() {
             }
         }
         assert_quiet(&mut browser, &url);
+        browser.open("about:blank"); // or it would go on looking for a proxy that has gone
+        browser.take_events();
     }
 }
 
@@ -427,7 +443,7 @@ fn control_asks_first_and_wants_a_token() {
     let fill = |token: &str| format!("document.getElementById('token').value = '{token}'");
     browser.wait("document.querySelectorAll('#backend-table tbody tr').length === 2");
 
-    browser.click("#backend-table tbody tr .quiet");
+    browser.eval("document.querySelector('#backend-table tbody tr .quiet').click()");
     browser.wait("document.getElementById('control-dialog').open");
     assert_accessible(&mut browser, "a question");
     browser.eval(&fill("not the token at all"));
@@ -442,4 +458,26 @@ fn control_asks_first_and_wants_a_token() {
     browser.take_events(); // the refusal above is on the console, as it should be
     seconds(&mut browser, 1);
     assert_quiet(&mut browser, &url);
+}
+
+#[test]
+fn a_lost_feed_is_taken_up_again() {
+    let Some(mut browser) = Browser::launch() else { return };
+    let backend = format!("http://{}", emulate("constant:1ms"));
+    let admin = format!("127.0.0.1:{}", child::unused_port());
+    let start = |routing| Process::start(&["--backend", &backend, "--admin", &admin, "--routing", routing]);
+    let first = start("round-robin");
+    browser.open(&format!("http://{admin}/"));
+    seconds(&mut browser, 3);
+    drop(first);
+    browser.wait("document.getElementById('feed').textContent.includes('lost')");
+    browser.wait("document.getElementById('announce').textContent.includes('lost')");
+    // Another process: its numbers start again, and the page says who it is.
+    let _second = start("least-time");
+    browser.wait("document.getElementById('feed').textContent.includes('live')");
+    browser.wait("document.getElementById('mode').textContent === 'least-time'");
+    browser.wait("Number(document.documentElement.dataset.seq) >= 2");
+    for (method, params) in browser.take_events() {
+        assert_ne!(method, "Runtime.exceptionThrown", "{params}");
+    }
 }

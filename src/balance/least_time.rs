@@ -107,6 +107,13 @@ impl Policy for LeastTime {
         }
     }
 
+    fn observe_elsewhere(&mut self, candidates: &[Candidate], seen: &Observation, now: Time) {
+        if let Some(backend) = self.backends.get_mut(seen.backend) {
+            backend.dispatched = backend.dispatched.max(now); // one worker's probe is news for all
+        }
+        self.observe(candidates, seen, now);
+    }
+
     fn score(&self, backend: usize, candidates: &[Candidate], _now: Time) -> Option<f64> {
         let candidate = candidates.get(backend)?;
         let mean = self.backends.get(backend)?.mean_ms?;

@@ -40,6 +40,11 @@ pub trait Policy {
     /// [`Stage::Head`] if its final response head arrived.
     fn observe(&mut self, candidates: &[Candidate], seen: &Observation, now: Time);
 
+    /// Learns from an answer to a request of another worker, which this policy has not picked.
+    fn observe_elsewhere(&mut self, candidates: &[Candidate], seen: &Observation, now: Time) {
+        self.observe(candidates, seen, now);
+    }
+
     /// What the policy ranks `backend` by, lower is better, in its own unit; `None` when it has no such number.
     fn score(&self, backend: usize, candidates: &[Candidate], now: Time) -> Option<f64>;
 
@@ -175,7 +180,7 @@ pub enum Outcome {
 }
 
 /// One thing learned about one backend.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Observation {
     /// Index of the backend.
     pub backend: usize,

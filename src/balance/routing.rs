@@ -215,6 +215,10 @@ impl Policy for AnyPolicy {
         dispatch!(self, policy => policy.observe(candidates, seen, now));
     }
 
+    fn observe_elsewhere(&mut self, candidates: &[Candidate], seen: &Observation, now: Time) {
+        dispatch!(self, policy => policy.observe_elsewhere(candidates, seen, now));
+    }
+
     fn score(&self, backend: usize, candidates: &[Candidate], now: Time) -> Option<f64> {
         dispatch!(self, policy => policy.score(backend, candidates, now))
     }

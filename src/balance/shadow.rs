@@ -164,6 +164,13 @@ impl Shadows {
         }
     }
 
+    /// Tells every shadow of an answer to another worker's request, which none here was asked about.
+    pub fn observe_elsewhere(&mut self, candidates: &[Candidate], seen: &Observation, now: Time) {
+        for shadow in &mut self.each {
+            shadow.policy.observe_elsewhere(candidates, &Observation { probe: false, ..*seen }, now);
+        }
+    }
+
     /// Adopts another list of shadows and of backends; those named before go on as they are.
     pub fn adopt(&mut self, variants: &[Variant], keep: &[Option<usize>], seed: u64) {
         let before: Vec<Variant> = self.each.iter().map(|shadow| shadow.counts.variant).collect();

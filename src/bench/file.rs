@@ -9,6 +9,7 @@
 //! name = "queues"
 //! routing = ["round-robin", "elastic:tail"]  # each is a scenario of its own; options behind a colon
 //! upstream = "persistent"
+//! workers = 1                                # threads of the proxy, or "auto"
 //! [[scenario.backend]]                       # without any, the original's A, B and C
 //! id = "small"
 //! latency = "exponential:mean=20ms"
@@ -32,6 +33,7 @@ use crate::cli::LoadArgs;
 use crate::config::file::{key_of_line, of_key, place};
 use crate::config::given::Given;
 use crate::config::value::{Fraction, Value};
+use crate::config::workers::Workers;
 use crate::config::{UpstreamMode, Variant};
 use crate::emulator::profile::Profile;
 use crate::emulator::script::Script;
@@ -66,6 +68,7 @@ struct ScenarioTable {
     routing: Option<Several<Variant>>,
     upstream: Option<Several<UpstreamMode>>,
     client_keepalive: Option<Given<bool>>,
+    workers: Option<Given<Workers>>,
     #[serde(default)]
     backend: Vec<BackendTable>,
 }
@@ -152,6 +155,7 @@ fn scenarios(table: ScenarioTable, beside: &Path, over: &Over, before: &[Plan]) 
                 routing: *routing,
                 upstream: *upstream,
                 client_keepalive: keepalive.unwrap_or(keepalive_default(*upstream)),
+                workers: table.workers.as_ref().map_or(Workers::Count(1), |workers| workers.0),
                 profile: profile.clone(),
                 backends: backends.clone(),
                 control: false,
@@ -241,7 +245,7 @@ mod tests {
     #[test]
     fn tables_become_scenarios() {
         let text = "[load]\nrate = 500\nduration = \"3s\"\n[[scenario]]\nname = \"six\"\n\
-                    [[scenario]]\nname = \"small\"\nrouting = [\"round-robin\", \"elastic:tail\"]\nupstream = \"persistent\"\n\
+                    [[scenario]]\nname = \"small\"\nrouting = [\"round-robin\", \"elastic:tail\"]\nupstream = \"persistent\"\nworkers = \"auto\"\n\
                     [[scenario.backend]]\nid = \"x\"\nlatency = \"constant:5ms\"\nconcurrency = 2\nweight = 2\n\
                     fail-rate = 0.5\n";
         let read = parse(text, Path::new(""), &Over::default()).unwrap();
@@ -259,6 +263,7 @@ mod tests {
         assert_eq!(read.plans[0].profile, ORIGINAL);
         let small = &read.plans[4];
         assert_eq!((small.profile.as_str(), small.client_keepalive), ("small", true));
+        assert_eq!((read.plans[0].workers, small.workers), (Workers::Count(1), Workers::Auto));
         let backend = &small.backends[0];
         assert_eq!((backend.concurrency, backend.weight, backend.fail_rate), (Some(2), 2.0, 0.5));
         assert_eq!(read.load.plan().unwrap().rate, Some(500.0));
@@ -287,6 +292,7 @@ mod tests {
                 &format!("{scenario}routing = \"elastik\"\n"),
                 "3:11: routing 'elastik': did you mean 'elastic'?",
             ),
+            (&format!("{scenario}workers = 0\n"), "3:11: workers '0': must be 1 to 256, or auto"),
             (&format!("{scenario}[[scenario.backend]]\nid = \"\"\n"), "4:6: id ''"),
             (&format!("{scenario}[[scenario.backend]]\nid = \"x\"\nweight = 0\n"), "5:10: weight '0'"),
             (

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::balance::{Routing, Variant};
 use crate::config::UpstreamMode;
+use crate::config::workers::Workers;
 use crate::emulator::profile::Profile;
 
 /// What the original compared.
@@ -24,6 +25,8 @@ pub struct Plan {
     pub upstream: UpstreamMode,
     /// As in [`ProxyConfig`](crate::config::ProxyConfig).
     pub client_keepalive: bool,
+    /// The proxy's threads; 1 unless told.
+    pub workers: Workers,
     /// What the set of backends is called; scenarios of one profile, mode and load are compared with each other.
     pub profile: String,
     /// At least one.
@@ -83,6 +86,7 @@ pub fn matrix<R: Copy + Into<Variant>>(
                 routing,
                 upstream: *upstream,
                 client_keepalive: keepalive.unwrap_or(keepalive_default(*upstream)),
+                workers: Workers::Count(1),
                 profile: ORIGINAL.to_owned(),
                 backends: original_backends(),
                 control: false,

@@ -166,6 +166,7 @@ impl Stage<'_> {
         }
         say("upstream", plan.upstream.to_string().as_ref());
         say("client-keepalive", plan.client_keepalive.show().as_ref());
+        say("workers", plan.workers.show().as_ref());
         say("log", csv.as_os_str());
         self.serve(&words, &format!("the proxy of {}", plan.name))
     }

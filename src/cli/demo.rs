@@ -8,6 +8,7 @@ use clap::Args;
 use crate::config::address::Address;
 use crate::config::given::Given;
 use crate::config::value::{OrNone, Value};
+use crate::config::workers::Workers;
 use crate::config::{DemoConfig, Routing, UpstreamMode};
 
 /// As typed.
@@ -51,6 +52,10 @@ pub(super) struct DemoArgs {
     /// Keep client connections after an answer; the original's non-persistent scenarios did not
     #[arg(long, value_name = "on|off", default_value = "on", help_heading = "Proxy")]
     pub client_keepalive: Given<bool>,
+
+    /// Threads that serve; auto: as many as the machine has cores
+    #[arg(long, value_name = "N|auto", default_value = "1", help_heading = "Proxy")]
+    pub workers: Given<Workers>,
 
     /// Where the proxy listens; port 0 is any free one
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9090", help_heading = "Listening")]
@@ -122,6 +127,7 @@ impl DemoArgs {
             routings,
             upstream: self.upstream.0,
             client_keepalive: self.client_keepalive.0,
+            workers: self.workers.0.resolve(None),
             serve: self.serve.0,
             listen: resolve("listen", &self.listen.0)?,
             admin,

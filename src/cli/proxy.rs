@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::address::{Address, BackendSpec};
 use crate::config::given::Given;
 use crate::config::value::{Bytes, HostName, OrNone, Percent, Switch};
+use crate::config::workers::Workers;
 use crate::config::{Average, Cidr, Objective, Routing, UpstreamMode, Variant};
 
 /// One optional value per flag and per key of the file.
@@ -37,6 +38,11 @@ pub struct ProxyArgs {
     /// Further names --admin may go by, besides localhost and its address (repeat, or separate with commas)
     #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Admin page")]
     pub admin_host: Option<Vec<Given<HostName>>>,
+
+    /// Threads that serve, each its own share of the clients, all knowing what the others learn of the backends; auto: as
+    /// many as the machine has cores. Not pinned to any: taskset does that
+    #[arg(long, value_name = "N|auto", help_heading = "Listening")]
+    pub workers: Option<Given<Workers>>,
 
     /// How the backend of each request is chosen
     #[arg(long, value_name = "NAME", help_heading = "Routing")]
@@ -263,7 +269,8 @@ impl ProxyArgs {
             ($($field:ident)*) => { ProxyArgs { $($field: self.$field.or(other.$field)),* } };
         }
         each! {
-            listen admin admin_token_file admin_host routing objective least_time_average shadow upstream max_connections_per_backend queue_max queue_timeout client_keepalive
+            listen admin admin_token_file admin_host workers routing objective least_time_average shadow upstream
+            max_connections_per_backend queue_max queue_timeout client_keepalive
             max_clients trusted_proxies request_id request_line_max request_head_max response_head_max fields_max
             request_body_max request_head_timeout request_body_timeout request_body_rate client_write_timeout
             client_idle_timeout connect_timeout upstream_timeout response_body_timeout upstream_idle_timeout

@@ -9,6 +9,7 @@ use super::file;
 use super::given::Given;
 use super::origin::{Origin, Origins};
 use super::value::{Bytes, HostName, OrNone, Percent, Switch, Value};
+use super::workers::Workers;
 use super::{
     Average, BackendConfig, Ejector, HealthCheck, Objective, ProxyConfig, Queue, RetryBudget, Timeouts,
     Variant, ejects_by_default, log_default,
@@ -77,6 +78,7 @@ pub fn defaults() -> ProxyArgs {
         admin: given(OrNone(config.admin.map(Address::from))),
         admin_token_file: given(OrNone(config.admin_token_file)),
         admin_host: Some(config.admin_hosts.into_iter().map(|host| Given(HostName(host))).collect()),
+        workers: given(Workers::Count(config.workers as u32)),
         routing: given(config.routing),
         objective: given(if config.policy_options.tail { Objective::Tail } else { Objective::Mean }),
         least_time_average: given(config.policy_options.average),
@@ -148,11 +150,14 @@ fn meant(args: &ProxyArgs, origins: &Origins) -> Result<ProxyConfig, String> {
     let upstream = or(&args.upstream, default.upstream);
     let listen = check.resolve("listen", &or(&args.listen, default.listen.into()))?;
     let count = |key, limit: &Option<Given<OrNone<u32>>>| check.some_count(key, or(limit, OrNone(None)).0);
+    let max_connections_per_backend =
+        count("max-connections-per-backend", &args.max_connections_per_backend)?;
     Ok(ProxyConfig {
         listen,
         backends: check.backends(args.backend.as_deref().unwrap_or_default(), listen)?,
         upstream,
         client_keepalive: or(&args.client_keepalive, default.client_keepalive),
+        workers: check.workers(args, max_connections_per_backend)?,
         routing,
         policy_options,
         shadow: check.shadow(args)?,
@@ -184,7 +189,7 @@ fn meant(args: &ProxyArgs, origins: &Origins) -> Result<ProxyConfig, String> {
         request_body_max: or(&args.request_body_max, OrNone(None)).0.map(|bytes| bytes.0),
         timeouts: check.timeouts(args)?,
         max_clients: count("max-clients", &args.max_clients)?,
-        max_connections_per_backend: count("max-connections-per-backend", &args.max_connections_per_backend)?,
+        max_connections_per_backend,
         queue: Queue {
             max: or(&args.queue_max, 0) as usize,
             timeout: check.above_zero("queue-timeout", &args.queue_timeout, default.queue.timeout)?,
@@ -350,6 +355,17 @@ impl Check<'_> {
             path: default.path,
         };
         Ok(or(&args.health_path, OrNone(None)).0.map(|path| HealthCheck { path, ..check }))
+    }
+
+    fn workers(&self, args: &ProxyArgs, connections_max: Option<usize>) -> Result<usize, String> {
+        let workers = or(&args.workers, Workers::Count(1)).resolve(connections_max);
+        match connections_max.filter(|max| *max < workers) {
+            Some(max) => {
+                let why = format!("must be at least --workers, {workers}: each has a share of them");
+                Err(self.origins.refuse("max-connections-per-backend", max, why))
+            }
+            None => Ok(workers),
+        }
     }
 
     fn above_zero(

@@ -236,7 +236,9 @@ impl Admin {
         if self.view.log.is_some() {
             return;
         }
-        let fresh = self.view.board.fresh();
+        let at_rest = now.since(self.watch.second_at) >= SILENT_AFTER;
+        let board = &self.view.board;
+        let fresh = if at_rest { board.fresh_at_rest() } else { board.fresh() };
         let is_news = !Arc::ptr_eq(&fresh, &self.watch.last);
         // What comes a little late is no silence.
         self.fill_silence(now, if is_news { SILENT_AFTER + SECOND } else { SILENT_AFTER });
@@ -246,6 +248,8 @@ impl Admin {
         let watch = &mut self.watch;
         watch.urls = history::urls(&fresh, &watch.urls);
         let span = fresh.wall.at.micros_since(watch.last.wall.at);
+        // Of all the time that all workers had.
+        let span = span * u64::from(self.view.about.workers.max(1));
         let busy = fresh.busy_us.saturating_sub(watch.last.busy_us);
         watch.busy_share = (span > 0).then(|| (busy as f64 / span as f64).min(1.0));
         let second = history::second(&watch.last, Some(&fresh), &watch.urls);

@@ -5,18 +5,22 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
 use super::decisions::{DecisionView, Decisions};
-
+use crate::balance::explain::DECISIONS_KEPT;
 use crate::proxy::Command;
 use crate::reactor;
+use crate::record::merge::merged;
 use crate::record::snapshot::Snapshot;
 
 /// Events kept.
 const EVENTS_KEPT: usize = 500;
+/// Between two sums of fresh figures: each worker makes its own about once a second, at about the same time.
+const FRESH_APART: Duration = Duration::from_millis(750);
 /// Orders that may wait; the reactor takes them at once.
 const COMMANDS_MAX: usize = 64;
 
@@ -90,13 +94,33 @@ struct Shown {
     fresh: Arc<Snapshot>,
 }
 
+/// What several boards come to, and what it was made of.
+#[derive(Debug, Default)]
+struct Sum {
+    of: Vec<Arc<Snapshot>>,
+    sum: Option<Arc<Snapshot>>,
+}
+
+/// The boards of several workers.
+#[derive(Debug)]
+enum Group {
+    /// This one shows these as well.
+    Leads(Vec<Arc<Board>>),
+    /// This one is shown on that one.
+    Follows(Weak<Board>),
+}
+
 /// The latest figures, the last events, orders that wait, and whether the proxy takes new work.
 #[derive(Debug)]
 pub struct Board {
     shown: Mutex<Shown>,
+    decisions: Mutex<Arc<Decisions>>,
     events: Mutex<Events>,
     commands: Mutex<Vec<Command>>,
-    decisions: Mutex<Arc<Decisions>>,
+    /// The other workers' boards; empty when there is one worker.
+    group: OnceLock<Group>,
+    latest_of_all: Mutex<Sum>,
+    fresh_of_all: Mutex<Sum>,
     ready: AtomicBool,
     /// Whom to wake when there is something new.
     reader: OnceLock<reactor::Control>,
@@ -108,11 +132,30 @@ impl Board {
         let first = Arc::new(first);
         Board {
             shown: Mutex::new(Shown { latest: first.clone(), fresh: first }),
+            decisions: Mutex::default(),
             events: Mutex::default(),
             commands: Mutex::default(),
-            decisions: Mutex::default(),
+            group: OnceLock::new(),
+            latest_of_all: Mutex::default(),
+            fresh_of_all: Mutex::default(),
             ready: AtomicBool::new(true),
             reader: OnceLock::new(),
+        }
+    }
+
+    /// Shows what is on `others` as well from now on: figures added up by whoever looks, and what happened there alone.
+    /// Orders go to all. Once, before anybody looks.
+    pub fn lead(self: &Arc<Board>, others: Vec<Arc<Board>>) {
+        for other in &others {
+            let _ = other.group.set(Group::Follows(Arc::downgrade(self))); // set once: there is no second time
+        }
+        let _ = self.group.set(Group::Leads(others));
+    }
+
+    fn others(&self) -> &[Arc<Board>] {
+        match self.group.get() {
+            Some(Group::Leads(others)) => others,
+            _ => &[],
         }
     }
 
@@ -124,6 +167,17 @@ impl Board {
         let fresh_before = snapshot.fresh.then(|| std::mem::replace(&mut shown.fresh, snapshot));
         drop(shown);
         drop((before, fresh_before)); // after the lock is given up
+        match self.group.get() {
+            Some(Group::Follows(leader)) => {
+                if let Some(leader) = leader.upgrade() {
+                    leader.wake_reader();
+                }
+            }
+            _ => self.wake_reader(),
+        }
+    }
+
+    fn wake_reader(&self) {
         if let Some(reader) = self.reader.get() {
             reader.nudge();
         }
@@ -137,16 +191,60 @@ impl Board {
 
     /// What was shown last.
     pub fn latest(&self) -> Arc<Snapshot> {
-        lock(&self.shown).latest.clone()
+        let own = lock(&self.shown).latest.clone();
+        self.sum_up(own, &self.latest_of_all, Duration::ZERO, |shown| shown.latest.clone())
     }
 
-    /// What was shown last with all its figures of one moment.
+    /// What was shown last with all its figures of one moment; of several workers, of about one.
     pub fn fresh(&self) -> Arc<Snapshot> {
-        lock(&self.shown).fresh.clone()
+        let own = lock(&self.shown).fresh.clone();
+        self.sum_up(own, &self.fresh_of_all, FRESH_APART, |shown| shown.fresh.clone())
+    }
+
+    /// The same when no more is to be expected: whatever was published last counts, however soon after the others.
+    pub fn fresh_at_rest(&self) -> Arc<Snapshot> {
+        let own = lock(&self.shown).fresh.clone();
+        self.sum_up(own, &self.fresh_of_all, Duration::ZERO, |shown| shown.fresh.clone())
+    }
+
+    /// Adds the others' to this one's, unless that was done of the same before, or for one less than `apart` older.
+    fn sum_up(
+        &self,
+        own: Arc<Snapshot>,
+        sum: &Mutex<Sum>,
+        apart: Duration,
+        of: impl Fn(&Shown) -> Arc<Snapshot>,
+    ) -> Arc<Snapshot> {
+        let others = self.others();
+        if others.is_empty() {
+            return own;
+        }
+        let all: Vec<Arc<Snapshot>> =
+            std::iter::once(own.clone()).chain(others.iter().map(|other| of(&lock(&other.shown)))).collect();
+        let mut known = lock(sum);
+        if let Some(before) = &known.sum {
+            let newest = all.iter().map(|one| one.wall.at).max().unwrap_or_default();
+            let same = all.iter().zip(&known.of).all(|(one, before)| Arc::ptr_eq(one, before));
+            if same || newest.since(before.wall.at) < apart {
+                return before.clone();
+            }
+        }
+        let merged = merged(&all).map_or(own, Arc::new);
+        *known = Sum { of: all, sum: Some(merged.clone()) };
+        merged
     }
 
     /// Keeps an event; the board numbers it.
     pub fn event(&self, event: Event) {
+        if let Some(Group::Follows(leader)) = self.group.get() {
+            // What is ordered of all workers is told by the first of them.
+            if matches!(event.kind, Kind::Ejected | Kind::Readmitted | Kind::RetryBudget)
+                && let Some(leader) = leader.upgrade()
+            {
+                leader.event(event);
+            }
+            return;
+        }
         let mut events = lock(&self.events);
         events.seq += 1;
         let seq = events.seq;
@@ -171,6 +269,8 @@ impl Board {
         let mut commands = lock(&self.commands);
         let room = commands.len() < COMMANDS_MAX;
         if room {
+            // The others have as many or fewer: all are told together.
+            self.others().iter().for_each(|other| lock(&other.commands).push(command.clone()));
             commands.push(command);
         }
         room
@@ -190,7 +290,18 @@ impl Board {
     /// The decisions shown last, newest first, put into words by whoever asks.
     pub fn decisions(&self) -> Vec<DecisionView> {
         let decisions = lock(&self.decisions).clone();
-        decisions.views()
+        let mut views = decisions.views();
+        let boards = 1 + self.others().len() as u64;
+        if boards > 1 {
+            views.iter_mut().for_each(|view| view.seq *= boards); // each counts its own
+            for (at, other) in (1..).zip(self.others()) {
+                let numbered = |view: DecisionView| DecisionView { seq: view.seq * boards + at, ..view };
+                views.extend(other.decisions().into_iter().map(numbered));
+            }
+            views.sort_by_key(|view| std::cmp::Reverse(view.t));
+            views.truncate(DECISIONS_KEPT);
+        }
+        views
     }
 
     /// Says whether new work is welcome.

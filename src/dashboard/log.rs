@@ -69,7 +69,7 @@ impl LogReader {
 
     /// What a page shows of it.
     pub fn view(&self, config: &DashboardConfig) -> View {
-        let about = About { version: env!("CARGO_PKG_VERSION").to_owned(), ..About::default() };
+        let about = About { version: crate::VERSION.to_owned(), ..About::default() };
         let access = Arc::new(Access::new(config.listen.ip(), &config.hosts, None));
         let log = LogView { history: self.history.clone(), growing: self.growing.clone() };
         View { board: self.board.clone(), about, log: Some(log), access, control: None }

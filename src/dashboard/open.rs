@@ -38,7 +38,7 @@ pub fn view(
         upstream: Some(config.upstream.to_string()),
         listen: Some(config.listen.to_string()),
         control: token.is_some(),
-        workers: 1,
+        workers: u32::try_from(config.workers).unwrap_or(u32::MAX),
         demo: delays.is_some(),
     };
     let access = Arc::new(Access::new(address.ip(), &config.admin_hosts, token));

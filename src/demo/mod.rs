@@ -174,11 +174,13 @@ fn proxy_config(config: &DemoConfig, routing: Routing, backends: &[(String, Sock
         backends: backends.iter().map(|(_, address)| BackendConfig::at(*address)).collect(),
         upstream: config.upstream,
         client_keepalive: config.client_keepalive,
+        workers: config.workers,
         routing,
         log: Some(config.log_dir.join(format!("{routing}_{}.csv", config.upstream))),
         admin: config.admin,
         admin_token_file: config.admin_token_file.clone(),
         ejection: ejects_by_default(routing),
+        explain: config.admin.is_some(), // a demo is for looking at, the page's decisions too
         ..ProxyConfig::default()
     }
 }

@@ -87,6 +87,7 @@ fn config() -> DemoConfig {
         routings: vec![Routing::RoundRobin, Routing::AdaptiveSma],
         upstream: crate::config::UpstreamMode::Persistent,
         client_keepalive: true,
+        workers: 1,
         serve: false,
         listen: "127.0.0.1:0".parse().unwrap(),
         admin_token_file: None,

@@ -18,13 +18,19 @@ impl<N: Net> World<N> {
     /// Asks the policy, leaving out the backends this request has failed on, and enters the request as in flight on the
     /// one picked. A backend whose time out is over is tried by a request that can be sent again elsewhere.
     pub fn decide(&mut self, exchange: &mut Exchange) -> Result<usize, Closed> {
-        self.upstreams.refresh(exchange.tried, exchange.is_replayable(), self.now)?;
-        let candidates = self.upstreams.candidates();
         let is_noted = self.explainer.wants();
-        if is_noted {
-            self.explainer.consider(&self.policy, candidates, exchange.tried, self.now);
-        }
-        let pick = self.policy.pick(candidates, self.now, &mut self.draw).ok_or(Closed::Out)?;
+        let pick = loop {
+            self.upstreams.refresh(exchange.tried, exchange.is_replayable(), self.now)?;
+            let candidates = self.upstreams.candidates();
+            if is_noted {
+                self.explainer.consider(&self.policy, candidates, exchange.tried, self.now);
+            }
+            let pick = self.policy.pick(candidates, self.now, &mut self.draw).ok_or(Closed::Out)?;
+            if self.may_enter(pick.backend) {
+                break pick;
+            }
+        };
+        let candidates = self.upstreams.candidates();
         let agreement = if self.shadows.is_empty() {
             Agreement::default()
         } else {
@@ -68,6 +74,9 @@ impl<N: Net> World<N> {
         self.policy.observe(candidates, &seen, self.now);
         if !self.shadows.is_empty() {
             self.shadows.observe(candidates, &seen, dispatch.agreement, self.now);
+        }
+        if self.sharing.is_some() {
+            self.share_observation(&seen);
         }
     }
 

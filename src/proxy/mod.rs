@@ -10,6 +10,7 @@ mod descriptors;
 mod probe;
 mod reload;
 mod service;
+mod share;
 mod show;
 mod sweep;
 mod world;
@@ -75,6 +76,9 @@ impl<N: Net> Proxy<N> {
         self.sessions.insert(Session::new(key, client, peer, self.world.idle_until(now)));
         self.world.stats.counters.clients_accepted += 1;
         self.world.stats.counters.clients_active += 1;
+        if let Some(sharing) = &self.world.sharing {
+            sharing.member.client_came();
+        }
         self.arm(key);
     }
 
@@ -95,6 +99,9 @@ impl<N: Net> Proxy<N> {
     /// [`STRETCH`] sessions so that the time can be read again between them.
     pub fn turn(&mut self, now: Time) -> Turned {
         self.world.now = now;
+        if self.world.sharing.is_some() {
+            self.world.hear();
+        }
         if std::mem::take(&mut self.world.wants_descriptors) {
             self.shed_idle();
         }
@@ -104,6 +111,9 @@ impl<N: Net> Proxy<N> {
             self.running.reverse();
         }
         self.run();
+        if self.world.sharing.is_some() {
+            self.world.tell_in_flight();
+        }
         if !self.running.is_empty() {
             Turned::Unfinished
         } else if !self.queue.is_empty() {
@@ -155,11 +165,12 @@ impl<N: Net> Proxy<N> {
             }
             self.remove(key);
         }
+        self.world.tell_in_flight();
     }
 
     /// Closes the clients that have been between two requests for longest: their descriptors are needed more
-    /// elsewhere. One that rested only a moment ago may be sending its next request.
-    pub fn shed_idle(&mut self) {
+    /// elsewhere. One that rested only a moment ago may be sending its next request. Returns how many were closed.
+    pub fn shed_idle(&mut self) -> usize {
         let rested = self.world.now.plus(self.world.config.timeouts.client_idle);
         let mut idle: Vec<(Time, SessionKey)> = self
             .sessions
@@ -172,10 +183,12 @@ impl<N: Net> Proxy<N> {
             idle.select_nth_unstable_by_key(count, |(deadline, _)| *deadline);
             idle.truncate(count);
         }
-        tracing::debug!(count = idle.len(), "closing idle clients");
+        let closed = idle.len();
+        tracing::debug!(count = closed, "closing idle clients");
         for (_, key) in idle {
             self.remove(key);
         }
+        closed
     }
 
     /// Client connections at present.
@@ -264,6 +277,9 @@ impl<N: Net> Proxy<N> {
     fn remove(&mut self, key: SessionKey) {
         let Some(mut session) = self.sessions.remove(key.0) else { return };
         self.world.stats.counters.clients_active -= 1;
+        if let Some(sharing) = &self.world.sharing {
+            sharing.member.client_left();
+        }
         if let Some(exchange) = session.exchange.take() {
             debug_assert!(exchange.trace.head_done.get().is_none(), "a request without its record");
             self.world.recycle(exchange);

@@ -240,15 +240,15 @@ impl<N: Net> World<N> {
             probe.due = if good { Time::NEVER } else { self.now.plus(REVISIT) };
             if good {
                 self.upstreams.try_now(backend, self.now);
+                self.share_standing(backend);
             }
             return;
         };
         probe.due = self.now.plus(check.interval);
         let enough = probe.in_a_row >= if good { check.rise } else { check.fall };
-        if good && self.upstreams.is_unreachable(backend) {
-            self.upstreams.try_now(backend, self.now);
-        }
-        if enough && self.upstreams.set_down(backend, !good) {
+        let is_back = good && self.upstreams.is_unreachable(backend);
+        let is_news = enough && self.upstreams.set_down(backend, !good);
+        if is_news {
             let (url, path) = (self.upstreams.url(backend), &check.path);
             match good {
                 true => tracing::info!(backend = url, path, "backend passes its checks again"),
@@ -256,6 +256,13 @@ impl<N: Net> World<N> {
             }
             let kind = if good { Kind::Up } else { Kind::Down };
             self.tell(kind, Some(backend), || format!("active checks: {text}"));
+        }
+        if is_back {
+            self.upstreams.try_now(backend, self.now);
+            self.share_standing(backend);
+        }
+        if is_news {
+            self.share_down(backend);
             self.wake_waiting();
         }
     }

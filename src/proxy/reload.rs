@@ -70,5 +70,8 @@ impl<N: Net> World<N> {
             "configuration reloaded"
         );
         self.config = config;
+        if self.sharing.is_some() {
+            self.enrol_again();
+        }
     }
 }

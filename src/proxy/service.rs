@@ -16,7 +16,7 @@ impl Service for Proxy<Sockets> {
     }
 
     fn has_room(&self) -> bool {
-        self.clients() < self.world.clients_max
+        self.world.clients_everywhere(self.clients()) < self.world.clients_max
     }
 
     fn shed(&mut self) {
@@ -26,7 +26,12 @@ impl Service for Proxy<Sockets> {
     }
 
     fn make_room(&mut self) {
-        self.shed_idle();
+        // The idle ones may all be another worker's.
+        if self.shed_idle() == 0
+            && let Some(peers) = self.world.sharing.as_ref().and_then(|sharing| sharing.peers.as_ref())
+        {
+            peers.make_room();
+        }
     }
 
     fn woke(&mut self, now: Time) {
@@ -56,6 +61,9 @@ impl Service for Proxy<Sockets> {
             Order::Drain => {
                 self.world.tell_drain();
                 self.drain();
+            }
+            Order::MakeRoom => {
+                self.shed_idle();
             }
             Order::ReopenLog => self.world.reopen_log(),
             Order::Commands => self.world.obey(),

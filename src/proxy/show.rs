@@ -88,7 +88,7 @@ impl<N: Net> World<N> {
         let (state, why) = self.upstreams.state(backend);
         let (open, idle) = self.upstreams.connections(backend);
         Live {
-            in_flight: candidates[backend].in_flight,
+            in_flight: self.upstreams.in_flight(backend),
             sma_ms,
             ewma_ms,
             state,

@@ -24,14 +24,30 @@ impl<N: Net> Proxy<N> {
             self.sweep_session(session, &mut held);
         }
         let mut conns = self.sessions.len();
-        for (backend, candidate) in world.upstreams.candidates().iter().enumerate() {
+        for backend in 0..backends {
             let (open, idle) = world.upstreams.connections(backend);
-            assert_eq!(candidate.in_flight, held.in_flight[backend], "in flight on backend {backend}");
+            assert_eq!(
+                world.upstreams.in_flight(backend),
+                held.in_flight[backend],
+                "in flight on backend {backend}"
+            );
             assert_eq!(open, idle + held.busy[backend], "open connections to backend {backend}");
             conns += open + world.probes.in_flight(backend);
         }
         assert_eq!(world.conns.len(), conns, "connections nobody owns");
         assert_eq!(world.buffers.lent(), held.buffer_bytes, "buffers nobody owns");
+    }
+
+    /// Requests that try a backend put out before, by backend.
+    pub fn trials(&self) -> Vec<u32> {
+        let mut trials = vec![0; self.world.upstreams.len()];
+        for (_, session) in self.sessions.iter() {
+            let dispatch = session.exchange.as_ref().and_then(|exchange| exchange.dispatch);
+            if let Some(dispatch) = dispatch.filter(|dispatch| dispatch.entered.trial) {
+                trials[dispatch.pick.backend] += 1;
+            }
+        }
+        trials
     }
 
     fn sweep_session(&self, session: &Session, held: &mut Held) {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::probe::Probes;
+use super::share::Sharing;
 use super::show::Showing;
 use crate::balance::AnyPolicy;
 use crate::balance::explain::Explainer;
@@ -110,6 +111,8 @@ pub struct World<N: Net> {
     pub inbox: Inbox,
     /// Counters and histograms.
     pub stats: Stats,
+    /// Dealings with the other workers, if there are any.
+    pub(super) sharing: Option<Box<Sharing>>,
     pub(super) log: Option<LogHandle>,
     pub(super) showing: Showing,
     #[allow(clippy::vec_box, reason = "an exchange moves between sessions by its address")]
@@ -158,6 +161,7 @@ impl<N: Net> World<N> {
             wants_descriptors: false,
             clients_max: setup.clients_max,
             showing: Showing::default(),
+            sharing: None,
             stats: Stats::new(Time::ZERO, &urls),
             inbox: setup.inbox,
             log: setup.log,
@@ -240,7 +244,11 @@ impl<N: Net> World<N> {
 
     /// Takes the verdict on a dispatch that has ended.
     pub fn judge(&mut self, backend: usize, entered: Entered, verdict: Verdict, unreachable: bool) {
-        match self.upstreams.record(backend, entered, verdict, self.now, &mut self.draw) {
+        let mut change = self.upstreams.record(backend, entered, verdict, self.now, &mut self.draw);
+        if self.sharing.is_some() {
+            change = self.share_verdict(backend, entered, verdict, change);
+        }
+        match change {
             Some(Change::Ejected { until, reason }) => {
                 let seconds = until.since(self.now).as_secs_f64();
                 tracing::warn!(backend = self.upstreams.url(backend), %reason, seconds, "backend ejected");

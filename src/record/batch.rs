@@ -39,13 +39,20 @@ pub struct Batch {
     pub(crate) names: Arc<Names>,
     /// Whether the log is to be reopened before these rows are written.
     pub(crate) reopen_first: bool,
+    /// Which of the log's handles it goes back to.
+    pub(crate) home: usize,
 }
 
 impl Batch {
     /// An empty batch whose rows index `names`. The only allocation it ever makes.
     pub fn new(names: Arc<Names>) -> Batch {
         let (records, text) = (Vec::with_capacity(ROWS_MAX), Vec::with_capacity(TEXT_CAPACITY));
-        Batch { records, text, names, reopen_first: false }
+        Batch { records, text, names, reopen_first: false, home: 0 }
+    }
+
+    /// An empty batch of the log's handle number `home`.
+    pub(crate) fn of(home: usize, names: Arc<Names>) -> Batch {
+        Batch { home, ..Batch::new(names) }
     }
 
     /// Copies `row` in; its path is cut at [`PATH_BYTES_MAX`]. Check [`Batch::has_room`] first: without room the row

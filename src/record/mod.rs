@@ -8,6 +8,7 @@
 pub mod batch;
 pub mod console;
 pub mod latencies;
+pub mod merge;
 pub mod recent;
 pub mod row;
 pub mod shadow_log;

@@ -2,13 +2,14 @@
 //!
 //! Batches cross by a bounded channel and come back empty by another. When the thread falls behind, the channel fills
 //! and the handle drops whole batches and counts their rows; memory is bounded by [`BATCHES_QUEUED_MAX`] batches. The
-//! thread sleeps in `recv` and wakes once per batch, so an idle proxy stays idle.
+//! thread sleeps in `recv` and wakes once per batch, so an idle proxy stays idle. Several reactors have a handle each to
+//! one thread: rows of one stay in order, batches of several come as they come.
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -65,11 +66,18 @@ pub struct LogHandle {
     first_row_at: Time,
     full: SyncSender<Batch>,
     emptied: Receiver<Batch>,
-    /// Never carries a value: it disconnects when the thread ends.
-    ended: Receiver<()>,
     counters: Arc<LogCounters>,
     closing: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
+    /// Whoever gives it up last waits for the thread.
+    thread: Arc<Mutex<Thread>>,
+}
+
+/// The writer's thread, as the handles see it.
+#[derive(Debug)]
+struct Thread {
+    /// Never carries a value: it disconnects when the thread ends.
+    ended: Receiver<()>,
+    handle: JoinHandle<()>,
 }
 
 /// Starts logs.
@@ -83,9 +91,24 @@ impl LogWriter {
     /// The path cannot be opened for writing or holds something other than a log; or no thread can be started. A
     /// full disk and a FIFO without a reader are not errors here.
     pub fn start(path: &Path, names: Names, origin: Instant) -> io::Result<LogHandle> {
+        let mut handles = LogWriter::start_for(1, path, names, origin)?;
+        handles.pop().ok_or_else(|| io::Error::other("no handle"))
+    }
+
+    /// The same with a handle for each of so many reactors.
+    ///
+    /// # Errors
+    /// As [`LogWriter::start`].
+    pub fn start_for(
+        reactors: usize,
+        path: &Path,
+        names: Names,
+        origin: Instant,
+    ) -> io::Result<Vec<LogHandle>> {
         let (counters, closing) = (Arc::new(LogCounters::default()), Arc::new(AtomicBool::new(false)));
         let (full, full_end) = sync_channel(BATCHES_QUEUED_MAX);
-        let (emptied_end, emptied) = sync_channel(BATCHES_SPARE_MAX);
+        let (emptied_ends, emptied): (Vec<_>, Vec<_>) =
+            (0..reactors).map(|_| sync_channel(BATCHES_SPARE_MAX)).unzip();
         let (alive, ended) = channel();
         let names = Arc::new(names);
         let writer = Writer {
@@ -100,10 +123,19 @@ impl LogWriter {
             reports: Reports::default(),
             alive,
         };
-        let run = move || writer.run(&full_end, &emptied_end);
-        let thread = thread::Builder::new().name("request-log".into()).spawn(run)?;
-        let batch = Batch::new(names);
-        Ok(LogHandle { batch, first_row_at: Time::ZERO, full, emptied, ended, counters, closing, thread })
+        let run = move || writer.run(&full_end, &emptied_ends);
+        let handle = thread::Builder::new().name("request-log".into()).spawn(run)?;
+        let thread = Arc::new(Mutex::new(Thread { ended, handle }));
+        let handles = emptied.into_iter().enumerate().map(|(home, emptied)| LogHandle {
+            batch: Batch::of(home, names.clone()),
+            first_row_at: Time::ZERO,
+            full: full.clone(),
+            emptied,
+            counters: counters.clone(),
+            closing: closing.clone(),
+            thread: thread.clone(),
+        });
+        Ok(handles.collect())
     }
 }
 
@@ -140,9 +172,13 @@ impl LogHandle {
         }
     }
 
-    /// Reopens the path (SIGUSR1): rows pushed before go to the old file, those after to the new one.
+    /// Reopens the path (SIGUSR1): rows pushed before go to the old file, those after to the new one. Of several handles
+    /// that are all told so, the first one sees to it.
     pub fn reopen(&mut self) {
         self.flush();
+        if self.batch.home > 0 {
+            return;
+        }
         self.batch.reopen_first = true;
         self.hand_over();
     }
@@ -158,10 +194,14 @@ impl LogHandle {
         self.counters.clone()
     }
 
-    /// Hands over the rest and waits, at most two seconds, until all is written.
+    /// Hands over the rest and waits, at most two seconds, until all is written. Of several handles only the last one
+    /// waits, and knows the whole count.
     pub fn close(self) -> Closed {
         let deadline = Instant::now() + CLOSE_WAIT;
-        self.closing.store(true, Ordering::Relaxed);
+        let thread = Arc::into_inner(self.thread).and_then(|thread| thread.into_inner().ok());
+        if thread.is_some() {
+            self.closing.store(true, Ordering::Relaxed);
+        }
         let mut rest = Some(self.batch);
         while let Some(batch) = rest.take() {
             match self.full.try_send(batch) {
@@ -176,19 +216,22 @@ impl LogHandle {
             }
         }
         drop(self.full);
-        let wait = deadline.saturating_duration_since(Instant::now());
-        let finished = self.ended.recv_timeout(wait) == Err(RecvTimeoutError::Disconnected);
-        if finished {
-            let _ = self.thread.join(); // it has ended; a panic in it has already been printed
-        }
+        let finished = thread.is_none_or(|thread| {
+            let wait = deadline.saturating_duration_since(Instant::now());
+            let finished = thread.ended.recv_timeout(wait) == Err(RecvTimeoutError::Disconnected);
+            if finished {
+                let _ = thread.handle.join(); // it has ended; a panic in it has already been printed
+            }
+            finished
+        });
         let (rows_written, rows_dropped) = (self.counters.rows_written(), self.counters.rows_dropped());
         Closed { rows_written, rows_dropped, finished }
     }
 
     fn hand_over(&mut self) {
-        let names = self.batch.names.clone();
+        let (names, home) = (self.batch.names.clone(), self.batch.home);
         let mut fresh = self.emptied.try_recv().unwrap_or_else(|_| Batch::new(names.clone()));
-        fresh.names = names;
+        (fresh.names, fresh.home) = (names, home);
         let full = std::mem::replace(&mut self.batch, fresh);
         if let Err(TrySendError::Full(mut batch) | TrySendError::Disconnected(mut batch)) =
             self.full.try_send(full)
@@ -215,7 +258,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(mut self, full: &Receiver<Batch>, emptied: &SyncSender<Batch>) {
+    fn run(mut self, full: &Receiver<Batch>, emptied: &[SyncSender<Batch>]) {
         while let Ok(mut batch) = full.recv() {
             if batch.reopen_first {
                 batch.reopen_first = false;
@@ -225,7 +268,9 @@ impl Writer {
             }
             self.write(&batch);
             batch.clear();
-            let _ = emptied.try_send(batch); // no room: one spare too many
+            if let Some(emptied) = emptied.get(batch.home) {
+                let _ = emptied.try_send(batch); // no room: one spare too many
+            }
         }
         self.report_losses(None, Duration::MAX);
         drop(self.sink); // the file closes before anyone is told that all is done

@@ -66,6 +66,7 @@ pub(super) fn tell(running: &RunningProxy, config: &ProxyConfig, settings: &Sett
 pub(super) fn tell_what_stays(started: &ProxyConfig, wanted: &ProxyConfig) {
     let stays = [
         ("listen", started.listen != wanted.listen),
+        ("workers", started.workers != wanted.workers),
         ("admin", started.admin != wanted.admin),
         ("admin-host", started.admin_hosts != wanted.admin_hosts),
         ("log", started.log != wanted.log),

@@ -7,6 +7,8 @@
 //!
 //! Deliberately absent: counting what is in flight, retries, and active checks.
 
+mod standing;
+
 use std::fmt;
 use std::time::Duration;
 

@@ -6,6 +6,7 @@
 pub mod health;
 
 pub mod budget;
+mod elsewhere;
 mod orders;
 
 use std::collections::VecDeque;
@@ -122,6 +123,8 @@ pub enum Closed {
 pub struct Upstreams {
     backends: Vec<Backend>,
     candidates: Vec<Candidate>,
+    /// Of the candidates' requests in flight, those of other workers; empty when there are none.
+    elsewhere: Vec<u32>,
     limits: Limits,
     /// Configured backends that are out, or on trial.
     out: usize,
@@ -141,6 +144,7 @@ impl Upstreams {
         let mut upstreams = Upstreams {
             backends,
             candidates,
+            elsewhere: Vec::new(),
             limits,
             out: 0,
             is_panicking: false,
@@ -208,10 +212,12 @@ impl Upstreams {
     /// Whether any is up, and whether any would be but for its limit.
     fn refresh_each(&mut self, now: Time) -> (bool, bool) {
         let (mut any_up, mut any_full) = (false, false);
-        for (backend, candidate) in self.backends.iter().zip(&mut self.candidates) {
+        let elsewhere = self.elsewhere.iter().copied().chain(std::iter::repeat(0));
+        for ((backend, candidate), elsewhere) in self.backends.iter().zip(&mut self.candidates).zip(elsewhere)
+        {
             let healthy =
                 !backend.is_closed() && (self.out == 0 || self.is_panicking || backend.is_usable(now));
-            let full = candidate.in_flight >= self.limits.in_flight_max;
+            let full = candidate.in_flight - elsewhere >= self.limits.in_flight_max;
             candidate.up = healthy && !full;
             any_up |= candidate.up;
             any_full |= healthy && full;
@@ -284,6 +290,7 @@ impl Upstreams {
     /// whether what was learned there still holds.
     pub fn adopt(&mut self, configs: &[BackendConfig], limits: Limits, now: Time) -> Vec<bool> {
         self.limits = limits;
+        self.forget_elsewhere();
         for (backend, candidate) in self.backends.iter_mut().zip(&mut self.candidates) {
             if backend.is_closed() {
                 candidate.joined = now; // should it come back: nobody knows what it can take by now

@@ -1,10 +1,14 @@
 //! Every order, and what it does.
 
+use std::net::SocketAddr;
+
 use tidegate::balance::Routing;
+use tidegate::config::{BackendConfig, EmulatorConfig, ProxyConfig};
+use tidegate::{emulator, run};
 
 use crate::guard::{TOKEN, order, with_token};
 use crate::support::{Client, wait_for};
-use crate::{Stage, ask};
+use crate::{Stage, ask, json};
 
 impl Stage {
     fn order(&self, verb: &str, body: &str) -> (u16, String) {
@@ -132,4 +136,58 @@ fn orders_may_come_in_chunks_and_after_a_100() {
     client.send("b\r\n{\"routing\":\r\n6\r\n\"p2c\"}\r\n0\r\n\r\n");
     assert_eq!(client.response().status, 200);
     assert_eq!(client.get("/livez").status, 421, "the connection goes on, and h is not its name");
+}
+
+#[test]
+fn a_demo_backend_is_delayed_and_a_reload_undoes_what_was_ordered() {
+    let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+    let emulators: Vec<_> = ["A", "B"]
+        .map(|id| {
+            let config = EmulatorConfig {
+                id: id.to_owned(),
+                listen: loopback,
+                latency: Some("constant:0ms".parse().unwrap()),
+                concurrency: None,
+                body_bytes: None,
+                seed: Some(1),
+                fail_rate: 0.0,
+            };
+            emulator::start_delayed(&config).unwrap()
+        })
+        .into();
+    let urls: Vec<String> = emulators.iter().map(|(one, _)| format!("http://{}", one.address)).collect();
+    let mut config = ProxyConfig {
+        listen: loopback,
+        admin: Some(loopback),
+        backends: emulators.iter().map(|(one, _)| BackendConfig::at(one.address)).collect(),
+        routing: Routing::RoundRobin,
+        log: None,
+        ..ProxyConfig::default()
+    };
+    with_token(&mut config);
+    let delays = urls.iter().cloned().zip(emulators.iter().map(|(_, delay)| delay.clone())).collect();
+    let proxy = run::start_demo_proxy(config.clone(), Some(delays), || {}).unwrap();
+    let admin = proxy.admin.as_ref().unwrap().address;
+    assert_eq!(json(admin, "/api/stats")["demo"], true);
+    let ordered = |verb: &str, body: String| assert_eq!(order(admin, verb, &body, TOKEN).0, 200, "{body}");
+    ordered("delay", format!("{{\"backend\":\"{}\",\"delay_ms\":50}}", urls[0]));
+    let mut client = Client::connect(proxy.address);
+    let texts: Vec<String> = (0..2).map(|_| String::from_utf8(client.get("/").body).unwrap()).collect();
+    assert!(texts.iter().any(|text| text.contains("A \u{2013} simulated 50ms")), "{texts:?}");
+    assert!(texts.iter().any(|text| text.contains("B \u{2013} simulated 0ms")), "{texts:?}");
+
+    ordered("drain", format!("{{\"backend\":\"{}\"}}", urls[0]));
+    ordered("weight", format!("{{\"backend\":\"{}\",\"weight\":7}}", urls[1]));
+    ordered("routing", "{\"routing\":\"p2c\"}".to_owned());
+    let is = |routing: &str, state: &str, weight: f64| {
+        let stats = json(admin, "/api/stats");
+        stats["routing"] == routing
+            && stats["backends"][0]["state"] == state
+            && stats["backends"][1]["weight"] == weight
+    };
+    wait_for("the orders", || is("p2c", "draining", 7.0));
+    proxy.reload(config);
+    wait_for("the reload", || is("round-robin", "up", 1.0));
+    proxy.stop().unwrap();
+    emulators.into_iter().for_each(|(one, _)| one.stop().unwrap());
 }

@@ -140,7 +140,7 @@ fn a_backend_that_fails_is_shown_as_ejected_and_an_event() {
 #[test]
 fn files_are_guarded_tagged_and_compressed() {
     let stage = Stage::start(1, |_| ());
-    for (path, kind) in [("/", "text/html"), ("/style.css", "text/css"), ("/app.js", "text/javascript")] {
+    for (path, kind) in [("/", "text/html"), ("/page.css", "text/css"), ("/main.js", "text/javascript")] {
         let plain = get(stage.admin, path, "");
         let gzipped = get(stage.admin, path, "Accept-Encoding: br, gzip\r\n");
         assert!(field(&plain, "content-type").unwrap().starts_with(kind));

@@ -106,7 +106,7 @@ fn on_an_open_address_reading_wants_the_token_too() {
     for path in ["/api/stats", "/api/events", "/api/history", "/metrics"] {
         assert_eq!(get(admin, path, "").status, 401, "{path}");
     }
-    for path in ["/", "/app.js", "/livez", "/readyz"] {
+    for path in ["/", "/main.js", "/livez", "/readyz"] {
         assert_eq!(get(admin, path, "").status, 200, "{path}");
     }
     let guess = "Authorization: Bearer guess-guess-guess-guess\r\n";

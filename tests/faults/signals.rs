@@ -67,10 +67,14 @@ fn readiness_fails_first_and_serving_goes_on_for_the_delay() {
     let words = ["--backend", &backend, "--log", "none", "--admin", "127.0.0.1:0", "--drain-delay", "3s"];
     let mut proxy = Process::start(&words);
     let admin = proxy.admin();
-    assert_eq!(Client::connect(admin).get("/readyz").status, 200);
+    let readiness = || {
+        let mut client = Client::connect(admin);
+        client.send("GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n").response().status
+    };
+    assert_eq!(readiness(), 200);
     let begun = Instant::now();
     proxy.signal(Signal::TERM);
-    wait_for("readiness to fail", || Client::connect(admin).get("/readyz").status == 503);
+    wait_for("readiness to fail", || readiness() == 503);
     let unready = begun.elapsed();
     for _ in 0..20 {
         assert_eq!(Client::connect(proxy.address).get("/").status, 200);

@@ -41,6 +41,25 @@ fn every_seed_keeps_the_promises() {
 }
 
 #[test]
+fn two_workers_keep_the_promises_together() {
+    if let Some(seed) = number("TIDEGATE_SIM_SEED") {
+        world::run_together(seed);
+        return;
+    }
+    let mut trials = 0;
+    for seed in 0..number("TIDEGATE_SIM_SEEDS").unwrap_or(300) / 3 {
+        match catch_unwind(AssertUnwindSafe(|| world::run_together(seed))) {
+            Ok((_, more)) => trials += more,
+            Err(_) => {
+                panic!("seed {seed} failed; replay: TIDEGATE_SIM_SEED={seed} cargo test --test sim together")
+            }
+        }
+    }
+    assert!(trials > 100, "only {trials} trials seen");
+    assert_eq!(world::run_together(3), world::run_together(3));
+}
+
+#[test]
 fn a_seed_is_the_whole_world() {
     for seed in [1, 2] {
         assert_eq!(world::run(seed), world::run(seed));

@@ -54,6 +54,62 @@ struct Sim {
     requests_max: usize,
 }
 
+/// Plays the worlds of two workers that share what they learn: two networks, one clock, the same origins behind.
+/// Returns their digests and how often a request tried a backend put out before.
+pub fn run_together(seed: u64) -> ([(u64, u64, u64); 2], u32) {
+    let (mut other, mut trials) = (0, 0);
+    let mut both: [Sim; 2] = tidegate::bulletin::members(2)
+        .into_iter()
+        .map(|member| {
+            let mut sim = Sim::with(seed, |config| {
+                // Out at once and back soon: many trials.
+                config.ejection = true;
+                (config.ejector.failures, config.ejector.time) = (1, Duration::from_millis(1));
+                config.ejector.time_max = Duration::from_millis(5);
+            });
+            sim.rng = fastrand::Rng::with_seed(seed ^ other); // the same configuration, other weather
+            other = 0x9e37_79b9_7f4a_7c15;
+            sim.proxy.world.join(member, None);
+            sim
+        })
+        .collect::<Vec<_>>()
+        .try_into()
+        .unwrap_or_else(|_| panic!("two"));
+    if both[0].fair {
+        let mut steps = 0;
+        while both.iter().any(|sim| !sim.is_content()) {
+            trials += step_together(&mut both);
+            steps += 1;
+            assert!(steps < FAIR_STEPS_MAX, "stuck:\n{}\n{}", both[0].summary(), both[1].summary());
+        }
+        both.iter().for_each(Sim::check_benign);
+    } else {
+        for _ in 0..FOUL_STEPS {
+            both.iter_mut().for_each(Sim::weather);
+            trials += step_together(&mut both);
+        }
+        both.iter_mut().for_each(Sim::calm);
+    }
+    both.iter_mut().for_each(Sim::outlive);
+    both.iter_mut().for_each(Sim::turn); // the last news of the other
+    both.iter_mut().for_each(Sim::verify);
+    (both.map(|sim| sim.digest()), trials)
+}
+
+fn step_together(both: &mut [Sim; 2]) -> u32 {
+    let mut trying = 0;
+    for turn in 0..2 {
+        both[turn].now = both[0].now.max(both[1].now);
+        both[turn].step();
+        let trials = both[0].proxy.trials().into_iter().zip(both[1].proxy.trials());
+        for (backend, (here, there)) in trials.enumerate() {
+            assert!(here + there <= 1, "{here} and {there} requests try backend {backend}");
+            trying += here + there;
+        }
+    }
+    trying
+}
+
 /// Plays the world of `seed`; returns a digest of what happened.
 pub fn run(seed: u64) -> (u64, u64, u64) {
     let mut sim = Sim::new(seed);
@@ -68,8 +124,7 @@ pub fn run(seed: u64) -> (u64, u64, u64) {
     }
     sim.outlive();
     sim.verify();
-    let counters = &sim.proxy.world.stats.counters;
-    (counters.requests, counters.bytes_out, sim.wire.borrow().calls)
+    sim.digest()
 }
 
 fn draw_config(fair: bool, addresses: &[SocketAddr], rng: &mut fastrand::Rng) -> ProxyConfig {
@@ -115,11 +170,16 @@ fn draw_config(fair: bool, addresses: &[SocketAddr], rng: &mut fastrand::Rng) ->
 
 impl Sim {
     fn new(seed: u64) -> Sim {
+        Sim::with(seed, |_| {})
+    }
+
+    fn with(seed: u64, change: impl FnOnce(&mut ProxyConfig)) -> Sim {
         let mut rng = fastrand::Rng::with_seed(seed);
         let fair = rng.bool();
         let addresses: Vec<SocketAddr> =
             (0..rng.u16(1..=4)).map(|index| SocketAddr::from(([10, 0, 0, 1], 8081 + index))).collect();
-        let config = draw_config(fair, &addresses, &mut rng);
+        let mut config = draw_config(fair, &addresses, &mut rng);
+        change(&mut config);
         let wire = Rc::new(RefCell::new(Wire {
             capacity_max: [300, 5_000, 80_000][rng.usize(..3)],
             short_one_in: [0, 4, 30][rng.usize(..3)],
@@ -194,7 +254,7 @@ impl Sim {
         drop(wire);
         match self.rng.u16(..1000) {
             0 => self.proxy.drain(),
-            1 => self.proxy.shed_idle(),
+            1 => drop(self.proxy.shed_idle()),
             _ => {}
         }
         if self.rng.u8(..10) == 0 {
@@ -265,7 +325,7 @@ impl Sim {
             if turned == Turned::Idle {
                 let world = &self.proxy.world;
                 let in_flight: u32 =
-                    world.upstreams.candidates().iter().map(|backend| backend.in_flight).sum();
+                    (0..world.upstreams.len()).map(|backend| world.upstreams.in_flight(backend)).sum();
                 assert!(in_flight > 0 || world.waiting.is_empty(), "a queue that nobody will serve");
                 return;
             }
@@ -276,11 +336,24 @@ impl Sim {
     /// Until every client has what it asked for.
     fn play_fair(&mut self) {
         let mut steps = 0;
-        while self.to_come > 0 || self.clients.iter().any(|client| !client.is_content()) {
+        while !self.is_content() {
             self.step();
             steps += 1;
             assert!(steps < FAIR_STEPS_MAX, "stuck:\n{}", self.summary());
         }
+        self.check_benign();
+    }
+
+    fn is_content(&self) -> bool {
+        self.to_come == 0 && self.clients.iter().all(Client::is_content)
+    }
+
+    fn digest(&self) -> (u64, u64, u64) {
+        let counters = &self.proxy.world.stats.counters;
+        (counters.requests, counters.bytes_out, self.wire.borrow().calls)
+    }
+
+    fn check_benign(&self) {
         for client in &self.clients {
             client.check_benign();
         }

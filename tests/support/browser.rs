@@ -3,7 +3,7 @@
 //! The browser is found on the PATH. Where there is none, [`Browser::launch`] gives `None`, and the test says that it
 //! is skipped; with `TIDEGATE_REQUIRE_BROWSER=1` that is a failure.
 #![allow(dead_code, unreachable_pub, missing_docs)]
-#![allow(clippy::unwrap_used, clippy::expect_used)] // a panic here is a failed test
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)] // a panic here is a failed test
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
@@ -82,6 +82,7 @@ impl Browser {
         for domain in ["Page", "Runtime", "Log", "Network"] {
             browser.call(&format!("{domain}.enable"), json!({}));
         }
+        browser.prefer("prefers-color-scheme", "light");
         Some(browser)
     }
 
@@ -177,6 +178,11 @@ impl Browser {
     }
 
     fn middle(&mut self, selector: &str) -> (f64, f64) {
+        // A page that is laid out anew each second is hit when it stands still.
+        self.wait(&format!(
+            "(e => {{ e.scrollIntoView({{block: 'center'}}); const b = e.getBoundingClientRect(); \
+             return e.contains(document.elementFromPoint(b.left + b.width / 2, b.top + b.height / 2)) }})(document.querySelector({selector:?}))"
+        ));
         let script = format!(
             "(e => {{ e.scrollIntoView({{block: 'center'}}); const b = e.getBoundingClientRect(); \
              return [b.left + b.width / 2, b.top + b.height / 2] }})(document.querySelector({selector:?}))"
@@ -233,9 +239,12 @@ impl Browser {
         self.call("Emulation.setDeviceMetricsOverride", params);
     }
 
-    /// What the reader's system asks for, such as `("prefers-color-scheme", "dark")`.
+    /// What the reader's system asks for, such as `("prefers-color-scheme", "dark")`; and that nothing moves, so that no
+    /// colour is seen halfway.
     pub fn prefer(&mut self, feature: &str, value: &str) {
-        self.call("Emulation.setEmulatedMedia", json!({"features": [{"name": feature, "value": value}]}));
+        let still = json!({"name": "prefers-reduced-motion", "value": "reduce"});
+        let features = json!([{"name": feature, "value": value}, still]);
+        self.call("Emulation.setEmulatedMedia", json!({"features": features}));
     }
 
     /// Keeps a picture of the page when `TIDEGATE_SCREENSHOTS` names a directory: for people to look at.

@@ -72,11 +72,6 @@ impl ProxyUnderTest {
         self.running.as_ref().map(|running| running.board.latest())
     }
 
-    /// Where it shows what it does.
-    pub fn board(&self) -> &tidegate::dashboard::Board {
-        &self.running.as_ref().unwrap().board
-    }
-
     /// Where its admin page is.
     pub fn admin(&self) -> SocketAddr {
         self.running.as_ref().unwrap().admin.as_ref().unwrap().address
@@ -85,6 +80,11 @@ impl ProxyUnderTest {
     /// Its log, if it was asked for one.
     pub fn log_path(&self) -> PathBuf {
         self.log.as_ref().unwrap().1.clone()
+    }
+
+    /// Where it shows what it does.
+    pub fn board(&self) -> &tidegate::dashboard::Board {
+        &self.running.as_ref().unwrap().board
     }
 
     /// Begins a graceful stop.

@@ -93,6 +93,19 @@ impl Host {
         self.last_answer = now;
     }
 
+    /// What an answer to somebody else's request must not change, or not turn back.
+    pub(super) fn own(&self) -> (u32, Time) {
+        (self.waiting, self.last_answer)
+    }
+
+    /// An answer at `now` was another worker's: none of our own requests has its head, but the backend was picked and
+    /// has answered.
+    pub(super) fn heard(&mut self, (waiting, last_answer): (u32, Time), now: Time) {
+        self.waiting = waiting;
+        self.last_answer = last_answer.max(now);
+        self.last_pick = self.last_pick.max(now);
+    }
+
     /// Concurrency and latency of a request relative to this backend's own means, less one; bounded, because one
     /// wild sample must not decide the slope.
     pub(super) fn relative(&self, concurrency: f64, latency_ms: f64) -> Option<(f64, f64)> {

@@ -247,6 +247,14 @@ impl Policy for Elastic {
         }
     }
 
+    fn observe_elsewhere(&mut self, candidates: &[Candidate], seen: &Observation, now: Time) {
+        let Some(before) = self.hosts.get(seen.backend).map(Host::own) else { return };
+        self.observe(candidates, seen, now);
+        if let Some(host) = self.hosts.get_mut(seen.backend) {
+            host.heard(before, now);
+        }
+    }
+
     fn score(&self, backend: usize, candidates: &[Candidate], now: Time) -> Option<f64> {
         Some(self.ln_score(self.hosts.get(backend)?, candidates.get(backend)?, now).exp())
     }

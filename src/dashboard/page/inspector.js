@@ -21,7 +21,9 @@ export class Inspector {
     this.why = h('select', { class: 'field', id: 'filter-reason', onchange: () => set({ why: this.why.value }) }, h('option', { value: '' }, 'any reason'), ...Object.keys(REASONS).map((name) => h('option', { value: name }, name)));
     this.news = h('button', { type: 'button', class: 'quiet', hidden: true, onclick: () => this.close() });
     this.tools = h('div', { class: 'tools' }, h('label', { for: 'filter' }, 'Filter', this.filter), h('label', { for: 'filter-reason' }, 'Reason', this.why), this.news);
-    this.body = h('tbody', { onkeydown: (event) => this.key_(event) });
+    this.body = h('tbody', { onkeydown: (event) => this.key_(event), onpointerdown: () => { this.pressed = true; } });
+    addEventListener('pointerup', () => { this.pressed = false; }); // no row is replaced under a click
+    addEventListener('pointercancel', () => { this.pressed = false; });
     this.box = h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Decisions' },
       h('table', { id: 'decision-table' }, h('caption', { class: 'sr' }, 'Decisions, newest first; the first cell of a row opens it'),
         h('thead', {}, h('tr', {}, ...[['Time', true], ['Winner', true], ['Score'], ['Reason', true], ['Request', true], ['Attempt'], ['Outcome', true]].map(([name, left]) => h('th', { scope: 'col', class: left ? 'l' : null }, name)))), this.body));
@@ -51,7 +53,7 @@ export class Inspector {
     const newer = this.held ? shown.decisions.filter((one) => one.seq > this.held[0].seq).length : 0;
     this.news.hidden = !newer;
     text(this.news, `${newer}${newer === 200 ? ' or more' : ''} newer: close and show`);
-    if (!isNear($('decisions'))) return;
+    if (!isNear($('decisions')) || this.pressed) return;
     const list = this.list();
     const key = `${list.length}/${list[0]?.seq}/${list.find((one) => !one.outcome)?.seq}/${this.opened}/${view.q}/${view.why}`;
     if (key === this.key) return;
