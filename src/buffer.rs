@@ -148,10 +148,16 @@ impl Pool {
     /// Lends a block of at least `size` bytes (at most the largest of [`SIZES`]).
     pub fn take(&mut self, size: usize) -> Buffer {
         let class = SIZES.iter().position(|have| *have >= size).unwrap_or(SIZES.len() - 1);
+        self.take_class(class)
+    }
+
+    /// Lends a block of the size at this index of [`SIZES`].
+    #[inline]
+    pub fn take_class(&mut self, class: usize) -> Buffer {
         self.lent += SIZES[class];
         let bytes = match self.free[class].pop() {
             Some(bytes) => bytes,
-            None => vec![0; SIZES[class]].into_boxed_slice(),
+            None => fresh(SIZES[class]),
         };
         Buffer { bytes, start: 0, ready: 0, raw: 0, end: 0 }
     }
@@ -201,6 +207,11 @@ impl Pool {
     pub fn lent(&self) -> usize {
         self.lent
     }
+}
+
+#[cold]
+fn fresh(size: usize) -> Box<[u8]> {
+    vec![0; size].into_boxed_slice()
 }
 
 #[cfg(test)]

@@ -74,7 +74,7 @@ pub struct RequestHead {
     /// Length of the head, empty line included.
     pub(super) len: usize,
     /// The last Host found valid: the next one is often the same.
-    valid_host: Vec<u8>,
+    pub(super) valid_host: Vec<u8>,
 }
 
 impl Default for RequestHead {

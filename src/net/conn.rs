@@ -133,7 +133,7 @@ impl<S> Conn<S> {
     }
 
     /// Reads once into the room `buffer` has, holding `reserve` bytes of it back. The caller has made room.
-    #[inline]
+    #[inline(always)]
     pub fn fill<N: Net<Stream = S>>(&mut self, net: &mut N, buffer: &mut Buffer, reserve: usize) -> Fill {
         if !self.ready.any(Ready::READABLE) {
             return Fill::Blocked;
@@ -168,7 +168,7 @@ impl<S> Conn<S> {
     }
 
     /// Writes `first` and then `second`, in one call.
-    #[inline]
+    #[inline(always)]
     pub fn drain<N: Net<Stream = S>>(&mut self, net: &mut N, first: &[u8], second: &[u8]) -> Drain {
         if !self.ready.any(Ready::WRITABLE) {
             return Drain::Blocked;

@@ -129,7 +129,11 @@ pub(super) fn fill<N: Net>(world: &mut World<N>, flow: &mut Flow, source: ConnKe
         return Fill::Blocked; // before a block is borrowed for nothing
     }
     let reserve = flow.body.reserve();
-    make_room(&mut world.buffers, flow, reserve);
+    if flow.buffer.capacity() == 0 {
+        flow.buffer = world.buffers.take_class(usize::from(flow.piece));
+    } else {
+        make_room(&mut world.buffers, flow, reserve);
+    }
     let filled = conn.fill(&mut world.net, &mut flow.buffer, reserve);
     if let Fill::Bytes(count) = filled {
         flow.read += count as u64;
@@ -140,6 +144,7 @@ pub(super) fn fill<N: Net>(world: &mut World<N>, flow: &mut Flow, source: ConnKe
 }
 
 /// Sees to it that a read is worth its system call.
+#[inline(never)]
 fn make_room(buffers: &mut crate::buffer::Pool, flow: &mut Flow, reserve: usize) {
     let wanted = SIZES[usize::from(flow.piece)];
     let buffer = &mut flow.buffer;
