@@ -2,7 +2,7 @@
 //!
 //! clap does the parsing; this module adds what must not drift apart: every flag's environment variable is made from
 //! its name, and every default in the help of `proxy` from the code's own. Complaints become one line each
-//! (`complaint`). Deliberately absent: judging what is typed against each other (see [`crate::config`]) and running
+//! (`complaint`), manual pages say more than help does (`manual`). Deliberately absent: judging what is typed against each other (see [`crate::config`]) and running
 //! any of it.
 
 use std::ffi::OsString;
@@ -12,23 +12,42 @@ use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::bench::BenchConfig;
+use crate::config::messages::Messages;
 use crate::config::origin::{Origin, Origins, variable};
 use crate::config::settings::defaults;
 use crate::config::{DemoConfig, EmulatorConfig, Settings};
 use crate::emulator::script::Script;
 use crate::report::ReportConfig;
+use crate::simulate::{ReplayConfig, SimulateConfig};
+use crate::top::TopConfig;
 
 mod backend;
 mod bench;
 mod complaint;
 mod demo;
+mod environment;
 mod failure;
+mod manual;
+mod messages;
 mod proxy;
+mod replay;
 mod report;
+mod simulate;
+mod top;
 
 pub use self::bench::{LoadArgs, Rate};
+pub use self::environment::strays;
 pub use self::failure::Failure;
 pub use self::proxy::ProxyArgs;
+
+/// A command line as understood.
+#[derive(Debug)]
+pub struct Line {
+    /// What to do.
+    pub asked: Asked,
+    /// What to tell meanwhile.
+    pub messages: Messages,
+}
 
 /// What was asked for, each with its settings.
 #[derive(Debug)]
@@ -41,29 +60,44 @@ pub enum Asked {
     Demo(DemoConfig),
     /// `tidegate bench`.
     Bench(BenchConfig),
+    /// `tidegate simulate`.
+    Simulate(SimulateConfig),
+    /// `tidegate replay`.
+    Replay(ReplayConfig),
     /// `tidegate report`.
     Report(ReportConfig),
-    /// Something to read, for stdout: help, version, a completion script, a manual page, the effective configuration.
+    /// `tidegate top`.
+    Top(TopConfig),
+    /// `tidegate check`: the effective configuration, for stdout.
+    Checked(String),
+    /// Something to read, for stdout: help, version, a completion script, a manual page.
     Text(String),
 }
 
 /// An adaptive HTTP/1.1 reverse-proxy load balancer
 #[derive(Parser, Debug)]
-#[command(name = "tidegate", version, max_term_width = 110, subcommand_required = true)]
+#[command(name = "tidegate", version = crate::VERSION, max_term_width = 110, subcommand_required = true)]
 #[command(
     after_help = "Each flag has an environment variable, TIDEGATE_ and its name, as its help says (for a backend's id \
-                        and port, SERVER_ID and PORT). TIDEGATE_LOG_LEVEL says how much is told on stderr: \
-                        error, warn, info (unless told otherwise), debug, trace or off. A flag wins over the \
-                        environment, that over the file, that over the default."
+                  and port, SERVER_ID and PORT). A flag wins over the environment, that over the file, that over the \
+                  default. 'tidegate demo' shows it all at work; 'tidegate man' has signals and exit codes."
 )]
 struct Cli {
     #[command(subcommand)]
     command: Command,
+
+    #[command(flatten)]
+    messages: messages::MessageArgs,
 }
+
+/// What the placeholders of the help stand for.
+const NOTATION: &str = "DURATION is a number with its unit (ns, us, ms, s, m, h or d): 500ms. SIZE is a number of bytes, \
+                        or one with KiB, MiB or GiB: 8KiB. N is a whole number, PERCENT a whole number with %.";
 
 #[derive(Subcommand, Debug)]
 enum Command {
     /// Balance requests over backends
+    #[command(after_help = NOTATION)]
     Proxy(Box<Proxy>),
     /// Be an origin server with an emulated latency
     Backend(backend::BackendArgs),
@@ -71,9 +105,16 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Compare routings: scenarios in turns, each in processes of its own, and a report
     Bench(bench::BenchArgs),
+    /// Compare routings in virtual time: scenarios as for bench, many seeds in seconds
+    Simulate(simulate::SimulateArgs),
+    /// Compare routings on a recorded log: its backends' latencies as the world
+    Replay(replay::ReplayArgs),
     /// Make tables and plots of a run or of logs, or compare two
     Report(report::ReportArgs),
+    /// Watch a running proxy in the terminal
+    Top(top::TopArgs),
     /// Check a configuration file and print what a proxy would make of it
+    #[command(after_help = NOTATION)]
     Check(Box<Check>),
     /// Print a completion script
     Completions {
@@ -83,7 +124,7 @@ enum Command {
     /// Print a manual page
     Man {
         /// Of this command; of tidegate itself if left out
-        #[arg(value_parser = clap::builder::PossibleValuesParser::new(["proxy", "backend", "demo", "bench", "report", "check"]))]
+        #[arg(value_parser = clap::builder::PossibleValuesParser::new(manual::PAGES))]
         command: Option<String>,
     },
 }
@@ -108,17 +149,21 @@ struct Check {
 }
 
 /// Reads a command line, program name first. Help and version are texts asked for, not failures.
-pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Asked, Failure> {
+pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Line, Failure> {
     let argv: Vec<OsString> = argv.into_iter().collect();
     let matches = match command().try_get_matches_from(&argv) {
         Ok(matches) => matches,
-        Err(error) if !error.use_stderr() => return Ok(Asked::Text(error.render().to_string())),
+        Err(error) if !error.use_stderr() => {
+            let asked = Asked::Text(error.render().to_string());
+            return Ok(Line { asked, messages: Messages::default() });
+        }
         Err(error) => return Err(Failure::Usage(complaint::one_line(&error, &argv))),
     };
     let cli = Cli::from_arg_matches(&matches)
         .map_err(|error| Failure::Usage(complaint::one_line(&error, &argv)))?;
     let origins = matches.subcommand().map_or_else(Origins::default, |(_, chosen)| origins(chosen));
-    asked(cli.command, origins).map_err(Failure::Usage)
+    let messages = cli.messages.messages();
+    asked(cli.command, origins).map(|asked| Line { asked, messages }).map_err(Failure::Usage)
 }
 
 fn asked(command: Command, origins: Origins) -> Result<Asked, String> {
@@ -131,29 +176,22 @@ fn asked(command: Command, origins: Origins) -> Result<Asked, String> {
         Command::Backend(args) => args.config().map(|(config, script)| Asked::Backend(config, script)),
         Command::Demo(args) => args.config().map(Asked::Demo),
         Command::Bench(args) => args.config().map(Asked::Bench),
+        Command::Simulate(args) => args.config().map(Asked::Simulate),
+        Command::Replay(args) => args.config().map(Asked::Replay),
         Command::Report(args) => args.config().map(Asked::Report),
+        Command::Top(args) => args.config().map(Asked::Top),
         Command::Check(check) => {
             let file_named = "FILE".to_owned();
             let settings = Settings { flags: check.settings, origins, file: Some(check.file), file_named };
-            settings.load()?.to_toml().map(Asked::Text)
+            settings.load()?.to_toml().map(Asked::Checked)
         }
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut self::command(), "tidegate", &mut script);
             Ok(Asked::Text(String::from_utf8_lossy(&script).into_owned()))
         }
-        Command::Man { command } => manual(command.as_deref()).map(Asked::Text),
+        Command::Man { command } => manual::page(command.as_deref()).map(Asked::Text),
     }
-}
-
-fn manual(page: Option<&str>) -> Result<String, String> {
-    let mut whole = command();
-    whole.build(); // so that a part knows it is called `tidegate proxy`
-    let part = page.and_then(|name| whole.find_subcommand(name)).unwrap_or(&whole).clone();
-    let title = part.get_display_name().unwrap_or("tidegate").to_owned();
-    let mut roff = Vec::new();
-    clap_mangen::Man::new(part.name(title)).render(&mut roff).map_err(|error| error.to_string())?;
-    Ok(String::from_utf8_lossy(&roff).into_owned())
 }
 
 /// The command line with environment variables and defaults filled in.

@@ -58,9 +58,33 @@ impl Time {
     }
 }
 
+/// What the wall clock showed at one time: makes unix time of any other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wall {
+    /// When it was looked at.
+    pub at: Time,
+    /// Milliseconds since 1970 then.
+    pub unix_ms: u64,
+}
+
+impl Wall {
+    /// Milliseconds since 1970 at `time`.
+    pub const fn unix_ms(self, time: Time) -> u64 {
+        let nanos = time.0 as i128 - self.at.0 as i128;
+        let millis = self.unix_ms as i128 + nanos / 1_000_000;
+        if millis < 0 { 0 } else { millis as u64 }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_wall_clock_reaches_both_ways() {
+        let wall = Wall { at: Time::from_millis(500), unix_ms: 10_000 };
+        assert_eq!((wall.unix_ms(Time::from_millis(700)), wall.unix_ms(Time::ZERO)), (10_200, 9_500));
+    }
 
     #[test]
     fn differences_never_go_below_zero() {

@@ -8,11 +8,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::balance::Options;
 use crate::emulator::profile::Profile;
 
 pub mod address;
 pub mod file;
 pub mod given;
+pub(crate) mod human;
+pub mod messages;
 pub mod origin;
 pub mod settings;
 pub mod value;
@@ -21,7 +24,7 @@ pub mod value;
 mod tests;
 
 pub use self::settings::{Loaded, Settings};
-pub use crate::balance::Routing;
+pub use crate::balance::{Average, Objective, Routing, Variant};
 pub use ipnet::IpNet as Cidr;
 
 /// The policy of a proxy that was not told which. One constant, for it is bound to change.
@@ -40,12 +43,24 @@ pub struct ProxyConfig {
     pub client_keepalive: bool,
     /// Which policy picks the backend.
     pub routing: Routing,
+    /// What it is told; those options that it does not heed change nothing.
+    pub policy_options: Options,
+    /// Policies that are asked and told everything and decide nothing.
+    pub shadow: Vec<Variant>,
+    /// The CSV with their figures; none when absent.
+    pub shadow_log: Option<PathBuf>,
+    /// Whether every decision is kept and explained.
+    pub explain: bool,
     /// The CSV with a row per request; none when absent.
     pub log: Option<PathBuf>,
     /// Whether each decision is told on the console, in the original's words.
     pub log_decisions: bool,
     /// Where the admin page listens; none when absent.
     pub admin: Option<SocketAddr>,
+    /// Holds the token that the page's orders need; no orders when absent.
+    pub admin_token_file: Option<PathBuf>,
+    /// Further names the admin address may go by.
+    pub admin_hosts: Vec<String>,
     /// Whether failing backends are taken out for a while.
     pub ejection: bool,
     /// When, for how long, and how much of the pool; counts only while `ejection`.
@@ -210,6 +225,8 @@ pub struct DemoConfig {
     pub listen: SocketAddr,
     /// Where the admin page listens; none when absent.
     pub admin: Option<SocketAddr>,
+    /// As in [`ProxyConfig`].
+    pub admin_token_file: Option<PathBuf>,
     /// Ports of the backends A, B, C, A, ...; 0 is any free one. At least one.
     pub backend_ports: Vec<u16>,
     /// Where the logs go.
@@ -224,9 +241,15 @@ impl Default for ProxyConfig {
             upstream: UpstreamMode::Persistent,
             client_keepalive: true,
             routing: ROUTING_DEFAULT,
-            log: Some(log_default(ROUTING_DEFAULT, UpstreamMode::Persistent)),
+            policy_options: Options::default(),
+            shadow: Vec::new(),
+            shadow_log: None,
+            explain: false,
+            log: Some(log_default(ROUTING_DEFAULT.into(), UpstreamMode::Persistent)),
             log_decisions: false,
             admin: Some(loopback(5002)),
+            admin_token_file: None,
+            admin_hosts: Vec::new(),
             ejection: ejects_by_default(ROUTING_DEFAULT),
             ejector: Ejector::default(),
             health: None,
@@ -243,6 +266,13 @@ impl Default for ProxyConfig {
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
         }
+    }
+}
+
+impl ProxyConfig {
+    /// The policy and what it is told, under one name.
+    pub fn variant(&self) -> Variant {
+        Variant::new(self.routing, self.policy_options)
     }
 }
 
@@ -302,8 +332,8 @@ impl Default for Queue {
 }
 
 /// Where the log goes unless told: a name of its own for each of the scenarios one compares.
-pub fn log_default(routing: Routing, upstream: UpstreamMode) -> PathBuf {
-    PathBuf::from(format!("logs/{routing}_{upstream}.csv"))
+pub fn log_default(policy: Variant, upstream: UpstreamMode) -> PathBuf {
+    PathBuf::from(format!("logs/{}_{upstream}.csv", policy.file_name()))
 }
 
 /// The original's three routings never ejected; being exact, they do not unless asked.
@@ -318,6 +348,17 @@ impl std::fmt::Display for UpstreamMode {
             UpstreamMode::NonPersistent => "non-persistent",
         })
     }
+}
+
+/// A log shown as if it were a proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DashboardConfig {
+    /// The CSV, finished or growing.
+    pub log: PathBuf,
+    /// Where the page listens.
+    pub listen: SocketAddr,
+    /// Further names it may go by.
+    pub hosts: Vec<String>,
 }
 
 /// 127.0.0.1 at `port`: nothing listens to the world unless told to.

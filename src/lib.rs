@@ -62,8 +62,13 @@ pub mod dashboard;
 pub mod load;
 pub mod demo;
 pub mod bench;
+pub mod simulate;
 pub mod report;
+pub mod top;
 pub mod buffer;
 pub mod slab;
 pub mod timer;
 pub mod clock;
+
+/// What this is, with the revision it was built from where that is known: `0.1.0 (abc1234)`.
+pub const VERSION: &str = env!("VERSION_AND_REVISION");

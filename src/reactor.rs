@@ -14,7 +14,7 @@ use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 
-use crate::clock::Time;
+use crate::clock::{Time, Wall};
 use crate::net::Ready;
 
 /// Events taken from the kernel at once.
@@ -68,7 +68,7 @@ pub trait Service {
     fn next_deadline(&self) -> Option<Time>;
 
     /// Shows the counts to whoever looks. Called now and then, and once more after the last activity.
-    fn publish(&mut self, now: Time);
+    fn publish(&mut self, pulse: Pulse);
 
     /// An order from outside; `Stop` is seen to by the reactor itself as well.
     fn order(&mut self, order: Order);
@@ -77,7 +77,16 @@ pub trait Service {
     fn is_drained(&self) -> bool;
 
     /// The loop has ended: account for what is cut off.
-    fn stop(&mut self, now: Time);
+    fn stop(&mut self, pulse: Pulse);
+}
+
+/// What the loop itself knows and shows with the counts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pulse {
+    /// Now, by both clocks.
+    pub wall: Wall,
+    /// How long the loop has been at work, in all: not waiting for events.
+    pub busy: Duration,
 }
 
 /// What another thread or a signal may ask for.
@@ -93,12 +102,16 @@ pub enum Order {
     ReopenLog,
     /// Adopt the configuration that lies ready.
     Reload,
+    /// Carry out the commands that lie ready.
+    Commands,
 }
 
 const STOP: u8 = 1;
 const DRAIN: u8 = 2;
 const REOPEN_LOG: u8 = 4;
 const RELOAD: u8 = 8;
+const NUDGE: u8 = 16; // asks for nothing but to be taken
+const COMMANDS: u8 = 32;
 
 /// Carries orders to a reactor from any thread.
 #[derive(Clone, Debug)]
@@ -127,6 +140,18 @@ impl Control {
     /// Says that a new configuration lies ready where the service looks for it.
     pub fn reload(&self) {
         self.give(RELOAD);
+    }
+
+    /// Whether the loop has turned since this was last asked; wakes it so that it can.
+    pub fn turns(&self) -> bool {
+        let is_taken = self.orders.load(Ordering::SeqCst) & NUDGE == 0;
+        self.give(NUDGE);
+        is_taken
+    }
+
+    /// Says that commands lie ready where the service looks for them.
+    pub fn commands(&self) {
+        self.give(COMMANDS);
     }
 
     fn give(&self, order: u8) {
@@ -167,6 +192,8 @@ pub struct Reactor {
     state: State,
     publish_due: Time,
     dirty: bool,
+    /// How long the poll has waited, in all.
+    waited: Duration,
 }
 
 impl Reactor {
@@ -191,6 +218,7 @@ impl Reactor {
             state: State::Serving,
             publish_due: Time::ZERO,
             dirty: true,
+            waited: Duration::ZERO,
         })
     }
 
@@ -212,6 +240,11 @@ impl Reactor {
         self.clock.origin
     }
 
+    /// Now, by both clocks.
+    pub fn wall(&self) -> Wall {
+        self.pulse(self.clock.now()).wall
+    }
+
     /// Runs until stopped or drained.
     ///
     /// # Errors
@@ -221,11 +254,14 @@ impl Reactor {
         let mut turned = Turned::Idle;
         loop {
             let timeout = self.timeout(service, turned, now);
+            // The one further look at the clock that the busy share costs, and only of a loop that has time to wait.
+            let rested = if timeout == Some(Duration::ZERO) { None } else { Some(self.clock.now()) };
             match self.poll.poll(&mut self.events, timeout) {
                 Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
                 _ => {}
             }
             now = self.clock.now();
+            self.waited += rested.map_or(Duration::ZERO, |rested| now.since(rested));
             service.woke(now);
             let mut woken = false;
             for event in &self.events {
@@ -247,7 +283,8 @@ impl Reactor {
             self.accept(service, now);
             self.publish(service, now);
         }
-        service.stop(self.clock.now());
+        now = self.clock.now();
+        service.stop(self.pulse(now));
         Ok(())
     }
 
@@ -277,6 +314,9 @@ impl Reactor {
         }
         if orders & RELOAD != 0 {
             service.order(Order::Reload);
+        }
+        if orders & COMMANDS != 0 {
+            service.order(Order::Commands);
         }
         if orders & DRAIN != 0 && matches!(self.state, State::Serving) {
             service.order(Order::Unready);
@@ -347,10 +387,17 @@ impl Reactor {
     fn publish<S: Service>(&mut self, service: &mut S, now: Time) {
         if self.dirty && self.publish_due <= now {
             self.clock.look_at_the_wall(now);
-            service.publish(now);
-            self.publish_due = now.plus(PUBLISH_EVERY);
+            service.publish(self.pulse(now));
+            // On a grid, or a page's seconds would slip.
+            let due = self.publish_due.plus(PUBLISH_EVERY);
+            self.publish_due = if due > now { due } else { now.plus(PUBLISH_EVERY) };
             self.dirty = false;
         }
+    }
+
+    fn pulse(&self, now: Time) -> Pulse {
+        let busy = now.since(Time::ZERO).saturating_sub(self.waited);
+        Pulse { wall: Wall { at: now, unix_ms: self.clock.unix_ms(now) }, busy }
     }
 }
 
@@ -375,6 +422,10 @@ impl Clock {
     fn look_at_the_wall(&mut self, now: Time) {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.unix_at_origin = unix.saturating_sub(now.since(Time::ZERO));
+    }
+
+    fn unix_ms(&self, now: Time) -> u64 {
+        u64::try_from((self.unix_at_origin + now.since(Time::ZERO)).as_millis()).unwrap_or(u64::MAX)
     }
 
     fn unix_seconds(&self, now: Time) -> u64 {

@@ -1,21 +1,20 @@
 //! Running what was asked for: opens what the configuration names, starts the threads, waits for signals.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, mpsc};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use mio::net::TcpListener;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
-use tracing_appender::non_blocking::WorkerGuard;
-use tracing_subscriber::filter::LevelFilter;
 
 use crate::bench::child::announce;
 use crate::cli::Failure;
 use crate::config::{DemoConfig, EmulatorConfig, ProxyConfig, Settings};
-use crate::dashboard::{self, Board};
+use crate::dashboard::{self, Access, Board, Delays};
 use crate::demo;
 use crate::emulator;
 use crate::emulator::script::{self, Script};
@@ -24,16 +23,22 @@ use crate::proxy::{Inbox, Proxy, Setup, World};
 use crate::reactor::{Control, DrainTimes, Reactor};
 use crate::record::console::Console;
 use crate::record::row::Names;
+use crate::record::shadow_log::ShadowLog;
 use crate::record::stats::Snapshot;
 use crate::record::writer::{LogHandle, LogWriter};
 use crate::report::ReportConfig;
 use crate::serve::Running;
 
+mod messages;
+mod systemd;
+
+pub use self::messages::start_messages;
+use self::messages::{tell, tell_what_stays};
+
 /// File descriptors kept back for listeners, logs and the admin page.
 const DESCRIPTORS_RESERVED: u64 = 64;
-
-/// What `TIDEGATE_LOG_LEVEL` may say.
-const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+/// From the end of a drain to the end of the process: the last rows of the log.
+const STOP_MARGIN: Duration = Duration::from_secs(5);
 
 /// A proxy on its thread.
 #[derive(Debug)]
@@ -46,6 +51,7 @@ pub struct RunningProxy {
     pub board: Arc<Board>,
     /// The admin address at work, if there is one.
     pub admin: Option<Running>,
+    access: Option<Arc<Access>>,
     inbox: Inbox,
     thread: JoinHandle<Result<Snapshot, Failure>>,
 }
@@ -66,6 +72,15 @@ impl RunningProxy {
         self.control.reload();
     }
 
+    /// Reads the token of its admin address anew; the old one stays when that fails.
+    pub fn reload_token(&self, config: &ProxyConfig) {
+        let (Some(access), Some(path)) = (&self.access, &config.admin_token_file) else { return };
+        match dashboard::open::read_token(path) {
+            Ok(token) => access.set_token(token),
+            Err(complaint) => tracing::error!("the token stays as it was: {complaint}"),
+        }
+    }
+
     /// Waits until it has ended by an order from elsewhere.
     ///
     /// # Errors
@@ -80,22 +95,45 @@ impl RunningProxy {
     }
 }
 
-/// Opens everything a proxy needs and starts its thread. `ended` runs on that thread when the proxy has stopped,
-/// whatever the reason.
+/// Opens everything a proxy needs and starts its thread: [`start_demo_proxy`] without backends of this process.
+///
+/// # Errors
+/// As there.
+pub fn start_proxy(
+    config: ProxyConfig,
+    ended: impl FnOnce() + Send + 'static,
+) -> Result<RunningProxy, Failure> {
+    start_demo_proxy(config, None, ended)
+}
+
+/// Opens everything a proxy needs and starts its thread. `delays` are those of backends in this process. `ended` runs on
+/// that thread when the proxy has stopped, whatever the reason.
 ///
 /// # Errors
 /// One line: what cannot be opened and which flag names it.
-pub fn start_proxy(
+pub fn start_demo_proxy(
+    config: ProxyConfig,
+    delays: Option<Delays>,
+    ended: impl FnOnce() + Send + 'static,
+) -> Result<RunningProxy, Failure> {
+    let listener =
+        net::listen(config.listen).map_err(|error| cannot_listen("--listen", config.listen, &error))?;
+    start_on(listener, config, delays, ended)
+}
+
+/// The same on a listener that is there already; `config.listen` does not count.
+fn start_on(
+    listener: TcpListener,
     mut config: ProxyConfig,
+    delays: Option<Delays>,
     ended: impl FnOnce() + Send + 'static,
 ) -> Result<RunningProxy, Failure> {
     let clients_max = clients_max(&config);
-    let listener =
-        net::listen(config.listen).map_err(|error| cannot_listen("--listen", config.listen, &error))?;
     let address = listener.local_addr().map_err(|error| cannot_listen("--listen", config.listen, &error))?;
     config.listen = address; // with the port found, when any would do
     let drain = DrainTimes { delay: config.drain_delay, timeout: config.drain_timeout };
     let reactor = Reactor::new(listener, drain).map_err(|error| runtime("event loop", &error))?;
+    let token = dashboard::open::token(&config).map_err(Failure::Usage)?;
     if let Some(admin) = config.admin {
         // Before the last log is overwritten for nothing.
         drop(net::listen(admin).map_err(|error| cannot_listen("--admin", admin, &error))?);
@@ -108,23 +146,31 @@ pub fn start_proxy(
         true => Some(Console::start().map_err(|error| runtime("console thread", &error))?),
         false => None,
     };
+    let shadow_log = match &config.shadow_log {
+        Some(path) => Some(ShadowLog::start(path).map_err(|error| cannot_log("--shadow-log", path, &error))?),
+        None => None,
+    };
     let inbox = Inbox::default();
     let admin_address = config.admin;
     let setup = Setup {
         config: Arc::new(config),
         log,
+        shadow_log,
         console,
         inbox: inbox.clone(),
         clients_max,
         seed: fastrand::u64(..),
     };
     let sockets = Sockets::new(reactor.registry().map_err(|error| runtime("event loop", &error))?);
-    let mut world =
-        World::new(sockets, setup).map_err(|error| Failure::Runtime(format!("histograms: {error}")))?;
-    let board = world.show();
+    let mut world = World::new(sockets, setup);
+    let board = world.show(reactor.wall(), admin_address.is_some());
+    let mut access = None;
     let admin = match admin_address {
         Some(address) => {
-            let started = dashboard::start(address, board.clone());
+            let (board, control) = (board.clone(), reactor.control());
+            let view = dashboard::open::view(&world.config, address, board, token, control, delays);
+            access = Some(view.access.clone());
+            let started = dashboard::start(address, view);
             Some(started.map_err(|error| cannot_listen("--admin", address, &error))?)
         }
         None => None,
@@ -135,12 +181,13 @@ pub fn start_proxy(
         .spawn(move || {
             let mut proxy = Proxy::new(world);
             let result = reactor.run(&mut proxy).map_err(|error| runtime("event loop", &error));
-            let figures = proxy.world.snapshot(proxy.world.now);
+            let wall = proxy.world.wall();
+            let figures = proxy.world.snapshot(wall, true);
             ended();
             result.map(|()| figures)
         })
         .map_err(|error| runtime("reactor thread", &error))?;
-    Ok(RunningProxy { address, control, board, admin, inbox, thread })
+    Ok(RunningProxy { address, control, board, admin, access, inbox, thread })
 }
 
 /// `tidegate proxy`, until told to stop.
@@ -151,22 +198,35 @@ pub fn proxy(settings: &Settings) -> Result<(), Failure> {
     let config = settings.load().map_err(Failure::Usage)?.config;
     let mut signals = signals()?;
     let handle = signals.handle();
-    let running = start_proxy(config.clone(), move || handle.close())?;
-    tell(&running, &config);
+    let handed_over = systemd::listener().map_err(|error| runtime("LISTEN_FDS", &error))?;
+    let running = match handed_over {
+        Some(listener) => start_on(listener, config.clone(), None, move || handle.close())?,
+        None => start_proxy(config.clone(), move || handle.close())?,
+    };
+    tell(&running, &config, settings);
     announce(running.address).map_err(|error| runtime("stdout", &error))?;
+    systemd::ready(running.address);
+    systemd::watch(running.control.clone());
     for signal in &mut signals {
         match signal {
             SIGUSR1 => running.control.reopen_log(),
-            SIGHUP if settings.file.is_none() => tracing::warn!("nothing to reload: there is no --config"),
+            SIGHUP if settings.file.is_none() => {
+                running.reload_token(&config);
+                tracing::warn!("nothing to reload but a token: there is no --config");
+            }
             SIGHUP => match settings.load() {
                 Ok(loaded) => {
+                    systemd::reloading();
                     tell_what_stays(&config, &loaded.config);
+                    running.reload_token(&loaded.config);
                     running.reload(loaded.config);
+                    systemd::ready(running.address);
                 }
                 Err(complaint) => tracing::error!("not reloaded, nothing changed: {complaint}"),
             },
             _ => {
                 tracing::info!("stopping when what is under way has ended; a second signal stops at once");
+                systemd::stopping(config.drain_delay + config.drain_timeout + STOP_MARGIN);
                 running.control.drain_or_stop();
             }
         }
@@ -209,19 +269,21 @@ pub fn demo(config: &DemoConfig) -> Result<(), Failure> {
 #[derive(Default)]
 struct InProcess {
     backends: Vec<Running>,
+    delays: Delays,
     proxy: Option<RunningProxy>,
 }
 
 impl demo::Stage for InProcess {
     fn start_backend(&mut self, config: &EmulatorConfig) -> std::io::Result<SocketAddr> {
-        let running = emulator::start(config)?;
+        let (running, delay_us) = emulator::start_delayed(config)?;
         let address = running.address;
+        self.delays.push((format!("http://{address}"), delay_us));
         self.backends.push(running);
         Ok(address)
     }
 
     fn start_proxy(&mut self, config: ProxyConfig) -> Result<SocketAddr, Failure> {
-        let running = start_proxy(config, || {})?;
+        let running = start_demo_proxy(config, Some(self.delays.clone()), || {})?;
         let address = running.address;
         self.proxy = Some(running);
         Ok(address)
@@ -239,68 +301,6 @@ impl demo::Stage for InProcess {
     }
 }
 
-/// Operational messages, on standard error: `TIDEGATE_LOG_LEVEL` says from which level on. They leave from a thread of
-/// their own, because a reader of standard error that stops reading must not stop the proxy; those that do not fit are
-/// dropped. What is under way is written when the guard is dropped.
-///
-/// # Errors
-/// One line: a level nobody knows.
-pub fn start_messages() -> Result<WorkerGuard, Failure> {
-    let level = match std::env::var("TIDEGATE_LOG_LEVEL") {
-        Ok(name) => match (LEVELS.contains(&name.as_str()), name.parse::<LevelFilter>()) {
-            (true, Ok(level)) => level,
-            _ => {
-                let line = format!("TIDEGATE_LOG_LEVEL '{name}': must be one of {}", LEVELS.join(", "));
-                return Err(Failure::Usage(line));
-            }
-        },
-        Err(_) => LevelFilter::INFO,
-    };
-    let (stderr, guard) = tracing_appender::non_blocking(std::io::stderr());
-    // It fails only when a subscriber is set already, and then messages have somewhere to go.
-    let _ = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_target(false)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(stderr)
-        .try_init();
-    Ok(guard)
-}
-
-/// Says which settings a reload cannot change: what was opened at start stays open.
-fn tell_what_stays(started: &ProxyConfig, wanted: &ProxyConfig) {
-    let stays = [
-        ("listen", started.listen != wanted.listen),
-        ("admin", started.admin != wanted.admin),
-        ("log", started.log != wanted.log),
-        ("log-decisions", started.log_decisions != wanted.log_decisions),
-        ("max-clients", started.max_clients != wanted.max_clients),
-        ("drain-delay", started.drain_delay != wanted.drain_delay),
-        ("drain-timeout", started.drain_timeout != wanted.drain_timeout),
-    ];
-    for (key, _) in stays.iter().filter(|(_, differs)| *differs) {
-        tracing::warn!("{key} stays as it was at the start: a reload cannot change it, a restart does");
-    }
-}
-
-/// Says where everything is.
-fn tell(running: &RunningProxy, config: &ProxyConfig) {
-    let backends: Vec<&str> = config.backends.iter().map(|backend| backend.url.as_str()).collect();
-    tracing::info!("listening on http://{}", running.address);
-    tracing::info!(
-        "balancing over {} with {}, {} upstream connections",
-        backends.join(", "),
-        config.routing,
-        config.upstream
-    );
-    if let Some(log) = &config.log {
-        tracing::info!("a row per request goes to {}", log.display());
-    }
-    if let Some(admin) = &running.admin {
-        tracing::info!("figures at http://{}/api/stats", admin.address);
-    }
-}
-
 /// `tidegate report`, to its last file.
 ///
 /// # Errors
@@ -311,9 +311,18 @@ pub fn report(config: &ReportConfig) -> Result<(), Failure> {
         Err(Failure::Worse { line, table }) => (table.clone(), Some(Failure::Worse { line, table })),
         Err(failure) => return Err(failure),
     };
+    print(&text)?;
+    failure.map_or(Ok(()), Err)
+}
+
+/// Writes a text on stdout. A reader that has seen enough is no failure.
+///
+/// # Errors
+/// One line: stdout cannot be written to.
+pub fn print(text: &str) -> Result<(), Failure> {
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(runtime("stdout", &error)),
-        _ => failure.map_or(Ok(()), Err),
+        _ => Ok(()),
     }
 }
 
@@ -323,12 +332,14 @@ fn signals() -> Result<Signals, Failure> {
 
 fn open_log(path: &Path, config: &ProxyConfig, origin: Instant) -> Result<LogHandle, Failure> {
     let names = Names {
-        routings: vec![config.routing.name().to_owned()],
+        routings: vec![config.variant().name().to_owned()],
         backends: config.backends.iter().map(|backend| backend.url.clone()).collect(),
     };
-    LogWriter::start(path, names, origin).map_err(|error| {
-        Failure::Usage(format!("--log {}: {error}; name a file that can be written, or none", path.display()))
-    })
+    LogWriter::start(path, names, origin).map_err(|error| cannot_log("--log", path, &error))
+}
+
+fn cannot_log(flag: &str, path: &Path, error: &std::io::Error) -> Failure {
+    Failure::Usage(format!("{flag} {}: {error}; name a file that can be written, or none", path.display()))
 }
 
 /// Every client may need a backend connection too; raising the soft limit to the hard one is what it is for.

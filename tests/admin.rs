@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use support::{Answer, Client};
-use tidegate::clock::Time;
-use tidegate::dashboard::{self, Board};
+use tidegate::clock::{Time, Wall};
+use tidegate::dashboard::{self, Board, View};
 use tidegate::record::stats::{Snapshot, Stats};
 
 fn figures(clients: u64) -> Snapshot {
-    let mut stats = Stats::new(Time::ZERO, &["http://127.0.0.1:8081".to_owned()]).unwrap();
+    let mut stats = Stats::new(Time::ZERO, &["http://127.0.0.1:8081".to_owned()]);
     stats.counters.clients_accepted = clients;
-    stats.snapshot(Time::from_millis(1_500), "round-robin", &[])
+    stats.snapshot(Wall { at: Time::from_millis(1_500), unix_ms: 1_000_000 }, "round-robin", Vec::new(), true)
 }
 
 fn assert_guarded(answer: &Answer) {
@@ -27,7 +27,7 @@ fn assert_guarded(answer: &Answer) {
 #[test]
 fn the_admin_address_tells_state_and_figures() {
     let board = Arc::new(Board::new(figures(1)));
-    let admin = dashboard::start(SocketAddr::from(([127, 0, 0, 1], 0)), board.clone()).unwrap();
+    let admin = dashboard::start(SocketAddr::from(([127, 0, 0, 1], 0)), View::of(board.clone())).unwrap();
     let mut client = Client::connect(admin.address);
     for (path, status, text) in
         [("/livez", 200, "ok\n"), ("/readyz", 200, "ready\n"), ("/nowhere", 404, "not found\n")]
@@ -36,7 +36,7 @@ fn the_admin_address_tells_state_and_figures() {
         assert_eq!((answer.status, answer.text().as_str()), (status, text), "{path}");
         assert_guarded(&answer);
     }
-    assert!(client.get("/").text().contains("/api/stats"));
+    assert!(client.get("/").text().contains("<title>tidegate"));
 
     let answer = client.get("/api/stats?now");
     assert_eq!(answer.field("content-type"), Some("application/json"));
@@ -58,19 +58,20 @@ fn the_admin_address_tells_state_and_figures() {
 #[test]
 fn the_admin_address_takes_get_and_head_only() {
     let admin =
-        dashboard::start(SocketAddr::from(([127, 0, 0, 1], 0)), Arc::new(Board::new(figures(0)))).unwrap();
+        dashboard::start(SocketAddr::from(([127, 0, 0, 1], 0)), View::of(Arc::new(Board::new(figures(0)))))
+            .unwrap();
     let mut client = Client::connect(admin.address);
     for path in ["/", "/livez", "/readyz", "/api/stats"] {
-        client.send(&format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{{}}"));
+        client.send(&format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{{}}"));
         let answer = client.answer();
         assert_eq!((answer.status, answer.field("allow")), (405, Some("GET, HEAD")), "{path}");
         assert_guarded(&answer);
-        client.send(&format!("HEAD {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        client.send(&format!("HEAD {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
         let answer = client.answer_to_head();
         assert_eq!(answer.status, 200);
         assert_ne!(answer.field("content-length"), Some("0"));
     }
-    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 70000\r\n\r\n");
+    client.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 70000\r\n\r\n");
     assert_eq!(client.answer().status, 413);
     assert!(client.is_at_end());
     admin.stop().unwrap();

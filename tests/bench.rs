@@ -204,6 +204,45 @@ fn an_open_loop_keeps_its_rate() {
 }
 
 #[test]
+fn a_directory_with_something_else_in_it_is_not_written_to() {
+    let ground = Ground::new();
+    fs::create_dir(ground.run_dir()).unwrap();
+    fs::write(ground.run_dir().join("notes.txt"), "mine").unwrap();
+    let output =
+        ground.bench(&ground.scenario(), &["--rounds", "1", "--duration", "200ms"]).output().unwrap();
+    let (_, stderr) = said(&output);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("--out '") && stderr.contains("there is something else in it"), "{stderr}");
+    assert_eq!(fs::read_dir(ground.run_dir()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_round_too_short_for_its_script_is_warned_of() {
+    let ground = Ground::new();
+    fs::write(
+        ground.dir.path().join("late.toml"),
+        "[[change]]\nat = \"100ms\"\nfail-rate = 0\n[[change]]\nat = \"9s\"\nfail-rate = 0\n",
+    )
+    .unwrap();
+    let id = format!("{}-a", ground.mark);
+    let scenario = ground.file(&format!(
+        "[load]\nconnections = 2\nwarmup = \"100ms\"\n[[scenario]]\nname = \"step\"\nrouting = [\"p2c\", \"random\"]\n\
+         [[scenario.backend]]\nid = \"{id}\"\nlatency = \"constant:2ms\"\nscript = \"late.toml\"\n"
+    ));
+    let output = ground.bench(&scenario, &["--rounds", "1", "--duration", "300ms"]).output().unwrap();
+    let (stdout, stderr) = said(&output);
+    assert!(output.status.success(), "{stderr}");
+    assert_eq!(
+        stdout.matches("Warning: a round ends after 400ms, before 1 of the 2 changes in").count(),
+        1,
+        "{stdout}"
+    );
+    let run = RunFile::load(&ground.run_dir()).unwrap();
+    assert_eq!(run.scenarios[0].backends[0].id, id);
+    assert!(run.scenarios[0].rounds[0].others.is_some());
+}
+
+#[test]
 fn what_cannot_be_meant_is_refused_in_a_line() {
     let ground = Ground::new();
     let refused = |text: &str, words: &[&str]| {
@@ -215,7 +254,11 @@ fn what_cannot_be_meant_is_refused_in_a_line() {
     };
     let good = "[[scenario]]\nname = \"x\"\n";
     let rows: &[(&str, &[&str], &str)] = &[
-        ("[[scenario]]\nname = \"x\"\nclient-keepaliv = true\n", &[], "scenario.toml:3:1: unknown field"),
+        (
+            "[[scenario]]\nname = \"x\"\nclient-keepaliv = true\n",
+            &[],
+            "scenario.toml:3:1: unknown key 'client-keepaliv'",
+        ),
         ("[load]\nrounds = 2\n[[scenario]\n", &[], "scenario.toml:3:"),
         ("[[scenario]]\nname = \"x\"\nupstream = \"both\"\n", &[], "scenario.toml:3:12: upstream 'both'"),
         (good, &["--rounds", "0"], "--rounds '0': must be from 1"),
@@ -257,7 +300,7 @@ fn the_scenarios_that_come_with_it_can_be_read() {
     let mut count = 0;
     for entry in fs::read_dir(dir).unwrap().flatten().filter(|entry| entry.path().is_file()) {
         let words = ["tidegate".into(), "bench".into(), entry.path().into_os_string()];
-        let asked = cli::parse(words.into_iter().map(|word: OsString| word)).unwrap();
+        let asked = cli::parse(words.into_iter().map(|word: OsString| word)).unwrap().asked;
         let Asked::Bench(config) = asked else { panic!("{asked:?}") };
         let stem = entry.path().file_stem().unwrap().to_string_lossy().into_owned();
         assert!(config.plans.iter().all(|plan| plan.profile == stem), "{stem}");

@@ -97,6 +97,16 @@ fn each_bad_flag_gets_one_line_naming_it_its_value_and_what_is_right() {
         (&["proxy", "--max-clients", "0"], &["--max-clients", "'0'", "at least 1, or none"]),
         (&["proxy", "--ejection", "maybe"], &["--ejection", "'maybe'", "on, off, auto"]),
         (&["proxy", "--ejection-time", "1m"], &["--ejection-time-max", "'10s'", "--ejection-time, 1m"]),
+        (&["proxy", "--objective", "median"], &["--objective", "'median'", "one of mean, tail"]),
+        (&["proxy", "--objective", "tial"], &["--objective", "'tial'", "did you mean 'tail'?"]),
+        (&["proxy", "--least-time-average", "ema"], &["--least-time-average", "'ema'", "ewma, sma"]),
+        (&["proxy", "--shadow", "elastic:tial"], &["--shadow", "'elastic:tial'", "'elastic:tail'"]),
+        (&["proxy", "--shadow", "p2c:tail"], &["--shadow", "'p2c:tail'", "one of round-robin"]),
+        (&["proxy", "--shadow", "p2c,elastic,elastic:mean"], &["--shadow", "'elastic'", "twice"]),
+        (&["proxy", "--shadow-log", "x.csv"], &["--shadow-log", "'x.csv'", "--shadow"]),
+        (&["proxy", "--explain", "--explain"], &["--explain", "twice"]),
+        (&["proxy", "--explain=maybe"], &["--explain", "'maybe'", "on, off"]),
+        (&["proxy", "--routing", "elastic:tail"], &["--routing", "'elastic:tail'", "elastic"]),
         (&["proxy", "--health-path", "healthz"], &["--health-path", "'healthz'", "/healthz"]),
         (&["proxy", "--trusted-proxies", "10.0.0.5/8"], &["--trusted-proxies", "10.0.0.0/8", "10.0.0.5"]),
         (&["proxy", "--trusted-proxies", "all"], &["--trusted-proxies", "'all'", "10.0.0.0/8"]),
@@ -115,7 +125,17 @@ fn each_bad_flag_gets_one_line_naming_it_its_value_and_what_is_right() {
         (&["check", "/nosuch.toml"], &["'/nosuch.toml'", "No such file"]),
         (&["check", "/"], &["'/'", "directory"]),
         (&["completions", "fis"], &["'fis'", "bash, elvish, fish"]),
+        (&["completions", "fissh"], &["'fissh'", "did you mean 'fish'?"]),
         (&["man", "women"], &["'women'", "proxy, backend"]),
+        (&["man", "prox"], &["'prox'", "did you mean 'proxy'?"]),
+        (&["bench", "--driver", "builtin"], &["--driver", "'builtin'", "did you mean 'built-in'?"]),
+        (&["bench", "--rate", "5", "--arrivals", "poison"], &["--arrivals", "'poison'", "'poisson'"]),
+        (&["proxy", "--log-level", "inof"], &["--log-level", "'inof'", "did you mean 'info'?"]),
+        (&["--log-format", "xml", "proxy"], &["--log-format", "'xml'", "text, json"]),
+        (&["top", "--admin", "localhost"], &["--admin", "'localhost'", "host:port"]),
+        (&["top", "--admin", "https://h:1"], &["--admin", "'https://h:1'", "http://host:port"]),
+        (&["top", "--admin", "http://h:1/api"], &["--admin", "'http://h:1/api'", "no path"]),
+        (&["top", "--admin", "none"], &["--admin", "'none'", "name one"]),
     ];
     for (words, parts) in rows {
         let line = refused(words, &[]);
@@ -135,6 +155,7 @@ fn a_bad_environment_variable_is_blamed_by_its_own_name() {
         ("proxy", "TIDEGATE_BACKEND", "127.0.0.1:1,127.0.0.1:1", "twice"),
         ("backend", "PORT", "http", "65535"),
         ("demo", "TIDEGATE_ROUTING", "zzz", "one of round-robin"),
+        ("proxy", "TIDEGATE_LOG_LEVEL", "loud", "one of error, warn"),
     ];
     for (command, variable, value, why) in rows {
         let line = refused(&[command], &[(variable, value)]);
@@ -150,20 +171,37 @@ fn a_bad_file_is_blamed_by_line_and_column() {
         ("config = \"other.toml\"", ":1:1: ", "unknown key 'config'"),
         ("[proxy]\nretries = 1", ":1:2: ", "unknown key 'proxy'"),
         ("listen = ", ":1:", "quoted"),
-        ("retries = 1\nretries = 2", ":2:1: ", "duplicate"),
+        ("retries = 1\nretries = 2", ":2:1: ", "retries: is there twice"),
         ("retries = -1", ":1:11: ", "retries '-1': must be a whole number"),
-        ("retries = [1]", ":1:11: ", "retries: invalid type"),
+        ("retries = [1]", ":1:11: ", "retries: must be a single value, not a list"),
+        ("objective = \"p99\"", ":1:13: ", "objective 'p99': must be one of mean, tail"),
+        ("shadow = [\"p2x\"]", ":1:11: ", "shadow 'p2x': did you mean 'p2c'?"),
+        ("shadow = [\"p2c\", \"p2c\"]", ":1:1: ", "shadow 'p2c': is named twice"),
         ("connect-timeout = 10", ":1:19: ", "connect-timeout '10': a duration needs a unit: 10s"),
         ("connect-timeout = \"0s\"", ":1:1: ", "connect-timeout '0s': must be longer than 0s"),
         ("client-keepalive = \"maybe\"", ":1:20: ", "client-keepalive 'maybe': must be one of on, off"),
         ("routing = \"p2x\"", ":1:11: ", "routing 'p2x': did you mean 'p2c'?"),
         ("backend = []", ":1:1: ", "backend '[]': must name at least one"),
         ("backend = [\"h\"]", ":1:12: ", "backend 'h': must be host:port"),
-        ("backend = \"h:1\"", ":1:11: ", "expected a sequence"),
-        ("# é\n[[backend]]\naddress = \"h:1\"\nwieght = 2", ":4:1: ", "unknown field `wieght`"),
-        ("[[backend]]\naddress = \"h:1\"\nweight = 0", ":1:1: ", "'h:1@0': the weight must be"),
-        ("[[backend]]\nweight = 1", ":1:1: ", "missing field `address`"),
-        ("backend = [\"127.0.0.1:1\", \"127.0.0.1:1@2\"]", ":1:1: ", "'127.0.0.1:1@2': is named twice"),
+        ("backend = \"h:1\"", ":1:11: ", "backend: must be a list, like [\"one\", \"two\"], not text"),
+        ("backend = [5]", ":1:12: ", "backend: must be a table with address and weight, or text"),
+        (
+            "# é\n[[backend]]\naddress = \"h:1\"\nwieght = 2",
+            ":4:1: ",
+            "unknown key 'wieght': did you mean 'weight'?",
+        ),
+        ("[[backend]]\naddress = \"h:1\"\nweight = 0", ":3:10: ", "backend weight '0': the weight must be"),
+        ("[[backend]]\naddress = \"h:1\"\nweight = \"2\"", ":3:10: ", "weight: must be a number, not text"),
+        ("[[backend]]\naddress = \"h\"", ":2:11: ", "backend address 'h': must be host:port"),
+        ("[[backend]]\naddress = 1", ":2:11: ", "address: must be text in quotes, not a number"),
+        ("[[backend]]\nweight = 1", ":1:1: ", "backend 'address' is missing"),
+        ("backend = [\"127.0.0.1:1\", \"127.0.0.1:1@2\"]", ":1:27: ", "'127.0.0.1:1@2': is named twice"),
+        (
+            "[[backend]]\naddress = \"127.0.0.1:1\"\n[[backend]]\nweight = 2\naddress = \"127.0.0.1:1\"",
+            ":5:11: ",
+            "backend '127.0.0.1:1@2': is named twice",
+        ),
+        ("[[backend]]\naddress = \"127.0.0.1:9090\"", ":2:11: ", "is where the proxy itself listens"),
     ];
     let dir = TempDir::new().unwrap();
     for (text, place, why) in rows {
@@ -205,15 +243,20 @@ fn what_check_prints_is_a_file_that_means_the_same() {
     let path = write(
         &dir,
         "routing = \"least_time\"\nclient-keepalive = false\ntrusted-proxies = [\"10.0.0.0/8\", \"::1\"]\n\
-         request-body-max = 3000\nmax-clients = 10\nhealth-path = \"/up\"\nadmin = \"none\"\nejection = false\n",
+         request-body-max = 3000\nobjective = \"tail\"\nleast-time-average = \"sma\"\nexplain = true\n\
+         shadow = [\"round_robin\", \"elastic:tail\"]\nshadow-log = \"s.csv\"\nmax-clients = 10\nhealth-path = \"/up\"\nadmin = \"none\"\nejection = false\n",
     );
     let load = |path: &str| {
         let file = Some(path.into());
         Settings { file, ..Settings::default() }.load().unwrap()
     };
     let first = load(&path);
-    assert_eq!(first.config.log.as_deref(), Some(Path::new("logs/least-time_persistent.csv")));
+    assert_eq!(first.config.log.as_deref(), Some(Path::new("logs/least-time-sma_persistent.csv")));
     assert_eq!((first.config.request_body_max, first.config.max_clients), (Some(3000), Some(10)));
+    let shadows: Vec<&str> = first.config.shadow.iter().map(|shadow| shadow.name()).collect();
+    assert_eq!(shadows, ["round-robin", "elastic:tail"]);
+    assert!(first.config.explain && first.config.policy_options.tail);
+    assert_eq!(first.config.variant().name(), "least-time:sma");
     assert!(!first.config.client_keepalive && !first.config.ejection && first.config.admin.is_none());
     let again = write(&dir, &printed(&["check", &path], &[]));
     assert_eq!(load(&again).config, first.config);
@@ -254,7 +297,7 @@ fn keys() -> Vec<String> {
 
 #[test]
 fn help_has_every_flag_with_heading_default_and_variable() {
-    for subcommand in ["proxy", "check", "backend", "demo"] {
+    for subcommand in ["proxy", "check", "backend", "demo", "top"] {
         let help = printed(&[subcommand, "--help"], &[]).split_whitespace().collect::<Vec<_>>().join(" ");
         let command = tidegate::cli::command();
         for arg in command.find_subcommand(subcommand).unwrap().get_arguments() {
@@ -265,7 +308,7 @@ fn help_has_every_flag_with_heading_default_and_variable() {
             let (own, _) = rest.split_once(" --").unwrap_or((rest, ""));
             let own = if own.contains("[env:") { own } else { rest }; // one text names another flag
             assert!(own.contains(&format!("[env: {variable}]")), "--{long}: {own}");
-            let without = matches!(long, "config" | "trusted-proxies");
+            let without = matches!(long, "config" | "trusted-proxies" | "shadow");
             assert!(without || own.contains("[default: "), "--{long}: {own}");
         }
     }
@@ -282,7 +325,87 @@ fn completions_manual_version() {
     }
     assert!(printed(&["man"], &[]).contains(".TH tidegate 1"));
     assert!(printed(&["man", "proxy"], &[]).contains(".TH tidegate-proxy 1"));
-    assert_eq!(printed(&["--version"], &[]), format!("tidegate {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(printed(&["--version"], &[]), format!("tidegate {}\n", tidegate::VERSION));
+    assert!(tidegate::VERSION.starts_with(env!("CARGO_PKG_VERSION")));
     assert!(printed(&["--help"], &[]).contains("Usage: tidegate"));
     assert!(printed(&["help", "proxy"], &[]).contains("--upstream-timeout"));
+}
+
+#[test]
+fn each_command_has_a_manual_page_with_variables_signals_and_exit_codes() {
+    let names = |command: &clap::Command| {
+        let all = command.get_subcommands().map(|one| one.get_name().to_owned());
+        all.filter(|name| !matches!(name.as_str(), "completions" | "man" | "help")).collect::<Vec<_>>()
+    };
+    for name in names(&tidegate::cli::command()) {
+        let page = printed(&["man", &name], &[]);
+        for section in ["ENVIRONMENT", "EXIT STATUS", "SEE ALSO", "VERSION"] {
+            assert!(page.contains(section), "{name} lacks {section}");
+        }
+        assert!(page.contains("TIDEGATE_LOG_LEVEL"), "{name}");
+    }
+    let page = printed(&["man", "proxy"], &[]);
+    for part in
+        ["SIGHUP", "SIGUSR1", "TIDEGATE_UPSTREAM_TIMEOUT", "NOTIFY_SOCKET", "WATCHDOG_USEC", "LISTEN_FDS"]
+    {
+        assert!(page.contains(part), "{part}");
+    }
+}
+
+#[test]
+fn help_of_the_proxy_is_grouped_by_topic() {
+    let help = printed(&["proxy", "--help"], &[]);
+    let headings: Vec<&str> =
+        help.lines().filter(|line| line.ends_with(':') && !line.starts_with(' ')).collect();
+    let expected = [
+        "Configuration:",
+        "Listening:",
+        "Admin page:",
+        "Backends:",
+        "Routing:",
+        "Clients:",
+        "Limits:",
+        "Time-outs:",
+        "Retries:",
+        "Health and ejection:",
+        "Shutdown:",
+        "Logging:",
+        "Messages:",
+    ];
+    for heading in expected {
+        assert!(headings.contains(&heading), "{heading} of {headings:?}");
+    }
+    assert!(help.contains("DURATION is a number with its unit"));
+}
+
+#[test]
+fn a_variable_that_nothing_reads_is_warned_of() {
+    let dir = TempDir::new().unwrap();
+    let path = write(&dir, "");
+    let run = |variables: &[(&str, &str)]| {
+        let output = tidegate().args(["check", &path]).envs(variables.iter().copied()).output().unwrap();
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (is_well, stderr) = run(&[("TIDEGATE_LISEN", "x"), ("TIDEGATE_PORT", "tcp://10.0.0.1:80")]);
+    assert!(is_well && stderr.contains("TIDEGATE_LISEN is read by nothing: did you mean TIDEGATE_LISTEN?"));
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert_eq!(run(&[("TIDEGATE_LISEN", "x"), ("TIDEGATE_LOG_LEVEL", "error")]), (true, String::new()));
+}
+
+#[test]
+fn messages_may_be_json() {
+    let dir = TempDir::new().unwrap();
+    let path = write(&dir, "");
+    let words = ["check", &path, "--log-format", "json"];
+    let output = tidegate().args(words).env("TIDEGATE_LISEN", "x").output().unwrap();
+    let line: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!(line["level"], "WARN");
+    assert!(line["message"].as_str().unwrap().contains("TIDEGATE_LISEN") && line["timestamp"].is_string());
+
+    // A failure after the start is one of them.
+    let words = ["--log-format=json", "top", "--once", "--admin", "127.0.0.1:1"];
+    let output = tidegate().args(words).output().unwrap();
+    let line: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!((output.status.code(), &line["level"]), (Some(1), &"ERROR".into()));
+    assert!(line["message"].as_str().unwrap().contains("start a proxy first"), "{line}");
 }

@@ -10,7 +10,7 @@ use std::process::Output;
 use assert_cmd::Command;
 use serde_json::Value;
 use tempfile::TempDir;
-use tidegate::report::run::{FORMAT, Load, LoadFigures, Round, RunFile, Scenario};
+use tidegate::report::run::{FORMAT, Load, LoadFigures, Named, Round, RunFile, Scenario};
 
 const HEADER: &str = "timestamp,backend_url,latency_ms,status_code,routing_mode\n";
 
@@ -303,4 +303,63 @@ fn a_directory_of_the_originals_logs_stands_beside_what_it_published() {
     assert_eq!(rows, expected);
     assert!(summary["notes"][0].as_str().unwrap().contains("20 slices of equal time"));
     reported(&[dir.path().to_str().unwrap()]); // its own summary.csv is no log
+}
+
+/// The run in a directory, changed.
+fn change(dir: &Path, how: impl FnOnce(&mut RunFile)) {
+    let mut run = RunFile::load(dir).unwrap();
+    how(&mut run);
+    run.store(dir).unwrap();
+}
+
+#[test]
+fn backends_go_by_their_names_and_noise_is_mentioned_once() {
+    let dir = TempDir::new().unwrap();
+    run_dir(dir.path(), 1, 0.9, 5);
+    change(dir.path(), |run| {
+        for scenario in &mut run.scenarios {
+            let named =
+                |id: &str, port: u16| Named { id: id.to_owned(), address: format!("localhost:{port}") };
+            scenario.backends = vec![named("fast", 8081), named("twin", 8082), named("twin", 8083)];
+            scenario.rounds.iter_mut().for_each(|round| round.others = Some(0.1));
+            scenario.rounds[2].others = Some(1.25);
+        }
+    });
+    let printed = reported(&[dir.path().to_str().unwrap()]);
+    assert_eq!(printed.matches("Something else used").count(), 1, "{printed}");
+    assert!(
+        printed.contains("up to 1.2 cores of this machine, more than 0.3 in 3 of 15 rounds"),
+        "{printed}"
+    );
+    let summary = summary(dir.path());
+    let backends = summary["groups"][0]["scenarios"][0]["backends"].as_array().unwrap();
+    let names: Vec<&str> = backends.iter().map(|backend| backend["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["fast", "twin :8082", "twin :8083"]);
+}
+
+#[test]
+fn two_that_tie_in_front_are_said_to_beat_the_third() {
+    let dir = TempDir::new().unwrap();
+    run_dir(dir.path(), 1, 0.8, 5);
+    change(dir.path(), |run| {
+        let mut twin = run.scenarios[2].clone();
+        twin.name = "twin".to_owned();
+        run.scenarios.push(twin);
+    });
+    reported(&[dir.path().to_str().unwrap()]);
+    let verdict = &summary(dir.path())["groups"][0]["verdicts"][1];
+    let text = "is not told apart from twin; both beat rr.";
+    assert!(verdict["winner"].is_null() && verdict["text"].as_str().unwrap().ends_with(text), "{verdict}");
+}
+
+#[test]
+fn scenarios_that_only_one_run_has_are_listed() {
+    let dir = TempDir::new().unwrap();
+    let (before, after) = (dir.path().join("before"), dir.path().join("after"));
+    run_dir(&before, 1, 1.0, 5);
+    run_dir(&after, 2, 1.0, 5);
+    change(&before, |run| run.scenarios[2].name = "old".to_owned());
+    let table = reported(&["--compare", before.to_str().unwrap(), after.to_str().unwrap()]);
+    assert!(table.contains("Only in before, so not compared: old\n"), "{table}");
+    assert!(table.contains("Only in after, so not compared: ewma <&\">\n"), "{table}");
 }

@@ -38,7 +38,7 @@ impl Handler for Gallery {
             }
         };
         let delay = if request.query() == b"late" { Duration::from_millis(30) } else { Duration::ZERO };
-        Reply { status, fields: "", content, delay }
+        Reply { status, fields: "".into(), content, delay }
     }
 }
 

@@ -31,6 +31,10 @@ impl Policy for Ewma {
         self.averages.ewma(backend)
     }
 
+    fn estimate_ms(&self, backend: usize) -> Option<f64> {
+        self.averages.ewma(backend)
+    }
+
     fn rebuild(&mut self, keep: &[Option<usize>]) {
         self.averages.rebuild(keep);
     }

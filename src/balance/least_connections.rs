@@ -3,7 +3,7 @@
 //! The tie rule is what carries the weights when the pool is idle, where every count is zero: each tied backend earns
 //! its weight, the richest is picked and pays what was earned. With equal weights that is plain rotation.
 
-use super::{Candidate, Observation, Pick, Policy, remap};
+use super::{Candidate, Observation, Pick, Policy, Reason, remap};
 use crate::clock::Time;
 
 /// One credit per backend for the tie rule.
@@ -40,7 +40,7 @@ impl Policy for LeastConnections {
         }
         let (backend, _) = best?;
         self.credit[backend] -= earned;
-        Some(Pick { backend, probe: false })
+        Some(Pick::new(backend, Reason::Best))
     }
 
     fn observe(&mut self, _candidates: &[Candidate], _seen: &Observation, _now: Time) {}

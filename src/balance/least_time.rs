@@ -8,7 +8,9 @@
 //! The window spans several of a backend's own cycles (alpha 0.02, or 100 samples): with the original's 3 samples the
 //! choice flaps as soon as latency feeds back. Latency is taken to the last byte, as the original does.
 
-use super::{Average, Candidate, Observation, Outcome, Pick, Policy, Stage, least, millis_between, remap};
+use super::{
+    Average, Candidate, Observation, Outcome, Pick, Policy, Reason, Stage, least, millis_between, remap,
+};
 use crate::clock::Time;
 
 /// Idle for this long, an average is old news. Milliseconds.
@@ -75,14 +77,15 @@ impl LeastTime {
     fn choose(&self, candidates: &[Candidate], now: Time) -> Option<Pick> {
         let probe = candidates.iter().enumerate().find(|(i, candidate)| self.wants_probe(*i, candidate, now));
         if let Some((backend, _)) = probe {
-            return Some(Pick { backend, probe: true });
+            let known = self.backends.get(backend).is_some_and(|backend| backend.mean_ms.is_some());
+            return Some(Pick::new(backend, if known { Reason::Probe } else { Reason::Unmeasured }));
         }
         let score = |i: usize| self.score(i, candidates, now);
         let measured = least(candidates, |i, _| score(i).unwrap_or(f64::NAN));
         let backend = measured.filter(|i| score(*i).is_some()).or_else(|| {
             least(candidates, |_, candidate| f64::from(candidate.in_flight) / candidate.weight)
         })?;
-        Some(Pick { backend, probe: false })
+        Some(Pick::new(backend, Reason::Best))
     }
 }
 
@@ -108,6 +111,10 @@ impl Policy for LeastTime {
         let candidate = candidates.get(backend)?;
         let mean = self.backends.get(backend)?.mean_ms?;
         Some(mean * (f64::from(candidate.in_flight) + 1.0) / candidate.weight)
+    }
+
+    fn estimate_ms(&self, backend: usize) -> Option<f64> {
+        self.backends.get(backend)?.mean_ms
     }
 
     fn rebuild(&mut self, keep: &[Option<usize>]) {

@@ -6,6 +6,7 @@
 
 pub mod elastic;
 pub mod ewma;
+pub mod explain;
 pub mod least_connections;
 pub mod least_time;
 pub mod original;
@@ -14,12 +15,15 @@ pub mod peak_ewma;
 pub mod random;
 pub mod round_robin;
 pub mod routing;
+pub mod shadow;
 pub mod sma;
 #[cfg(test)]
 mod tests;
+pub mod variant;
 
 pub use original::OriginalAverages;
 pub use routing::{AnyPolicy, Average, Options, Routing, UnknownRouting};
+pub use variant::{Objective, Variant};
 
 use crate::clock::Time;
 
@@ -38,6 +42,12 @@ pub trait Policy {
 
     /// What the policy ranks `backend` by, lower is better, in its own unit; `None` when it has no such number.
     fn score(&self, backend: usize, candidates: &[Candidate], now: Time) -> Option<f64>;
+
+    /// What the policy expects a request to `backend` to take, in milliseconds; `None` while it does not know, or never
+    /// asks.
+    fn estimate_ms(&self, _backend: usize) -> Option<f64> {
+        None
+    }
 
     /// Adopts a new backend list: new index `i` takes over the state of old index `keep[i]`, or starts afresh.
     fn rebuild(&mut self, keep: &[Option<usize>]);
@@ -88,6 +98,59 @@ pub struct Pick {
     pub backend: usize,
     /// Whether it was chosen to learn, not because it scored best.
     pub probe: bool,
+    /// Why it was chosen, as far as the policy knows.
+    pub reason: Reason,
+}
+
+impl Pick {
+    /// A pick that says by its reason whether it is a probe.
+    pub const fn new(backend: usize, reason: Reason) -> Pick {
+        let probe = matches!(reason, Reason::Probe | Reason::Young | Reason::Unmeasured);
+        Pick { backend, probe, reason }
+    }
+}
+
+/// Why a backend was chosen. A policy gives one of the first six; the others are known to its caller only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// It ranked best of all.
+    Best,
+    /// It was not asked for a while, and what is known of it is old.
+    Probe,
+    /// It joined lately and is given enough requests to show what it can do.
+    Young,
+    /// It was its turn.
+    RoundRobin,
+    /// Nothing is known of it.
+    Unmeasured,
+    /// By lot, or as the best of a few drawn.
+    Drawn,
+    /// An earlier attempt failed elsewhere.
+    Fallback,
+    /// So many backends are out that all are used.
+    Panic,
+    /// It was out, its time is over, and this request tries it.
+    Trial,
+    /// No other could be chosen.
+    Only,
+}
+
+impl Reason {
+    /// One word, for logs and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Reason::Best => "best",
+            Reason::Probe => "probe",
+            Reason::Young => "young",
+            Reason::RoundRobin => "round-robin",
+            Reason::Unmeasured => "unmeasured",
+            Reason::Drawn => "drawn",
+            Reason::Fallback => "fallback",
+            Reason::Panic => "panic",
+            Reason::Trial => "trial",
+            Reason::Only => "only",
+        }
+    }
 }
 
 /// Where in the exchange an observation was made.

@@ -8,7 +8,7 @@
 
 use std::fmt;
 
-use super::{Candidate, Observation, Outcome, Pick, Stage, remap};
+use super::{Candidate, Observation, Outcome, Pick, Reason, Stage, remap};
 
 /// Samples the moving average keeps.
 const SMA_SAMPLES: usize = 3;
@@ -79,10 +79,10 @@ pub(super) fn pick_least(candidates: &[Candidate], average: impl Fn(usize) -> Op
     let unmeasured =
         candidates.iter().enumerate().find(|(i, candidate)| candidate.up && average(*i).is_none());
     if let Some((backend, _)) = unmeasured {
-        return Some(Pick { backend, probe: true });
+        return Some(Pick::new(backend, Reason::Unmeasured));
     }
     let backend = super::least(candidates, |i, _| average(i).unwrap_or(f64::NAN))?;
-    Some(Pick { backend, probe: false })
+    Some(Pick::new(backend, Reason::Best))
 }
 
 /// Writes the original's console lines for one decision, newline included.
@@ -125,7 +125,7 @@ pub(super) fn write_averages<U: AsRef<str>>(
 }
 
 /// The port of a URL or address, or all of it when it names none.
-fn port_label(url: &str) -> &str {
+pub(super) fn port_label(url: &str) -> &str {
     let authority = url.trim_end_matches('/');
     match authority.rsplit_once(':') {
         Some((_, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => port,

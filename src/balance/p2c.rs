@@ -2,7 +2,7 @@
 //!
 //! (Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", 2001.)
 
-use super::{Candidate, Observation, Pick, Policy};
+use super::{Candidate, Observation, Pick, Policy, Reason};
 use crate::clock::Time;
 
 /// No state at all.
@@ -39,7 +39,7 @@ impl Policy for TwoChoices {
     fn pick(&mut self, candidates: &[Candidate], _now: Time, draw: &mut fastrand::Rng) -> Option<Pick> {
         let (first, second) = draw_two(candidates, draw)?;
         let backend = if load(&candidates[second]) < load(&candidates[first]) { second } else { first };
-        Some(Pick { backend, probe: false })
+        Some(Pick::new(backend, Reason::Drawn))
     }
 
     fn observe(&mut self, _candidates: &[Candidate], _seen: &Observation, _now: Time) {}

@@ -4,7 +4,7 @@
 //! (Finagle observes a zero), so that a backend not asked for a while becomes attractive again. Latency is the time
 //! to the response head. One deliberate difference: a failure is not a sample, or failing fast would win traffic.
 
-use super::{Candidate, Observation, Outcome, Pick, Policy, Stage, p2c, remap};
+use super::{Candidate, Observation, Outcome, Pick, Policy, Reason, Stage, p2c, remap};
 use crate::clock::Time;
 
 /// Time constant of the decay, in milliseconds (Finagle's default).
@@ -59,7 +59,7 @@ impl Policy for PeakEwma {
             })
         };
         let backend = if cost(second) < cost(first) { second } else { first };
-        Some(Pick { backend, probe: false })
+        Some(Pick::new(backend, Reason::Drawn))
     }
 
     fn observe(&mut self, _candidates: &[Candidate], seen: &Observation, now: Time) {
@@ -78,6 +78,10 @@ impl Policy for PeakEwma {
 
     fn score(&self, backend: usize, candidates: &[Candidate], now: Time) -> Option<f64> {
         Some(self.estimates.get(backend)?.cost(candidates.get(backend)?, now))
+    }
+
+    fn estimate_ms(&self, backend: usize) -> Option<f64> {
+        self.estimates.get(backend).map(|estimate| estimate.latency_ms).filter(|latency| *latency > 0.0)
     }
 
     fn rebuild(&mut self, keep: &[Option<usize>]) {

@@ -1,6 +1,6 @@
 //! `random`: each request to a backend drawn in proportion to its weight. The baseline that knows nothing.
 
-use super::{Candidate, Observation, Pick, Policy};
+use super::{Candidate, Observation, Pick, Policy, Reason};
 use crate::clock::Time;
 
 /// No state at all.
@@ -21,7 +21,7 @@ impl Policy for Random {
             }
         }
         // Rounding may leave a hair over after the last one; it is then the last one's.
-        last.map(|backend| Pick { backend, probe: false })
+        last.map(|backend| Pick::new(backend, Reason::Drawn))
     }
 
     fn observe(&mut self, _candidates: &[Candidate], _seen: &Observation, _now: Time) {}

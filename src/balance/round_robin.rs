@@ -2,7 +2,7 @@
 //!
 //! The averages are kept although the choice never reads them, because the original shows them in every mode.
 
-use super::{Candidate, Observation, OriginalAverages, Pick, Policy};
+use super::{Candidate, Observation, OriginalAverages, Pick, Policy, Reason};
 use crate::clock::Time;
 
 /// `backends[k++ mod N]`, skipping what is not up.
@@ -26,7 +26,7 @@ impl Policy for RoundRobin {
         let backend = (start..backends).chain(0..start).find(|i| candidates[*i].up)?;
         // From the one picked, not from where the search began: else the neighbour of a down backend takes its share.
         self.cursor = backend + 1;
-        Some(Pick { backend, probe: false })
+        Some(Pick::new(backend, Reason::RoundRobin))
     }
 
     fn observe(&mut self, _candidates: &[Candidate], seen: &Observation, _now: Time) {

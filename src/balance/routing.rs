@@ -43,7 +43,7 @@ pub enum Routing {
 }
 
 /// Which average `least-time` keeps.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Average {
     /// Exponential, alpha 0.02.
     #[default]
@@ -53,7 +53,7 @@ pub enum Average {
 }
 
 /// What some policies can be told beyond their name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Options {
     /// `elastic` minds the spread of a backend's latency as well as its mean.
     pub tail: bool,
@@ -64,7 +64,7 @@ pub struct Options {
 /// A routing name nobody knows. Displays as one line naming what is valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownRouting {
-    name: String,
+    pub(super) name: String,
 }
 
 impl Routing {
@@ -219,6 +219,10 @@ impl Policy for AnyPolicy {
         dispatch!(self, policy => policy.score(backend, candidates, now))
     }
 
+    fn estimate_ms(&self, backend: usize) -> Option<f64> {
+        dispatch!(self, policy => policy.estimate_ms(backend))
+    }
+
     fn rebuild(&mut self, keep: &[Option<usize>]) {
         dispatch!(self, policy => policy.rebuild(keep));
     }
@@ -237,6 +241,14 @@ impl AnyPolicy {
             AnyPolicy::PeakEwma(_) => Routing::PeakEwma,
             AnyPolicy::LeastTime(_) => Routing::LeastTime,
             AnyPolicy::Elastic(_) => Routing::Elastic,
+        }
+    }
+
+    /// The exponent that `elastic` has learned, when that is the policy.
+    pub const fn gamma(&self) -> Option<f64> {
+        match self {
+            AnyPolicy::Elastic(policy) => Some(policy.gamma()),
+            _ => None,
         }
     }
 

@@ -31,6 +31,10 @@ impl Policy for Sma {
         self.averages.sma(backend)
     }
 
+    fn estimate_ms(&self, backend: usize) -> Option<f64> {
+        self.averages.sma(backend)
+    }
+
     fn rebuild(&mut self, keep: &[Option<usize>]) {
         self.averages.rebuild(keep);
     }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Set for a child, which then says where it listens (see [`announce`]).
-const ANNOUNCE: &str = "TIDEGATE_ANNOUNCE";
+pub(crate) const ANNOUNCE: &str = "TIDEGATE_ANNOUNCE";
 /// How long a child may take to end when asked to.
 const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(10);

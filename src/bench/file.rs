@@ -7,7 +7,7 @@
 //!
 //! [[scenario]]
 //! name = "queues"
-//! routing = ["round-robin", "elastic"]       # each is a scenario of its own
+//! routing = ["round-robin", "elastic:tail"]  # each is a scenario of its own; options behind a colon
 //! upstream = "persistent"
 //! [[scenario.backend]]                       # without any, the original's A, B and C
 //! id = "small"
@@ -29,17 +29,17 @@ use toml::Spanned;
 
 use super::plan::{BackendPlan, ORIGINAL, Plan, ROUTINGS, keepalive_default, original_backends};
 use crate::cli::LoadArgs;
-use crate::config::file::{key_of_line, place};
+use crate::config::file::{key_of_line, of_key, place};
 use crate::config::given::Given;
 use crate::config::value::{Fraction, Value};
-use crate::config::{Routing, UpstreamMode};
+use crate::config::{UpstreamMode, Variant};
 use crate::emulator::profile::Profile;
 use crate::emulator::script::Script;
 
 /// What flags say in place of the file.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Over {
-    pub(crate) routings: Option<Vec<Routing>>,
+    pub(crate) routings: Option<Vec<Variant>>,
     pub(crate) upstreams: Option<Vec<UpstreamMode>>,
     pub(crate) keepalive: Option<bool>,
 }
@@ -63,7 +63,7 @@ struct File {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct ScenarioTable {
     name: Spanned<String>,
-    routing: Option<Several<Routing>>,
+    routing: Option<Several<Variant>>,
     upstream: Option<Several<UpstreamMode>>,
     client_keepalive: Option<Given<bool>>,
     #[serde(default)]
@@ -96,9 +96,7 @@ type Wrong = (usize, String);
 fn parse(text: &str, beside: &Path, over: &Over) -> Result<Read, Wrong> {
     let file: File = toml::from_str(text).map_err(|error| {
         let at = error.span().map_or(0, |span: Range<usize>| span.start);
-        let message = error.message();
-        let key = key_of_line(text, place(text, at).0);
-        (at, if message.starts_with('\'') { format!("{key} {message}") } else { message.to_owned() })
+        (at, of_key(key_of_line(text, place(text, at).0), error.message()))
     })?;
     if file.scenario.is_empty() {
         return Err((0, "there is no [[scenario]]".to_owned()));
@@ -135,13 +133,18 @@ fn scenarios(table: ScenarioTable, beside: &Path, over: &Over, before: &[Plan]) 
         None if backends == original_backends() => ORIGINAL.to_owned(),
         None => name.clone(),
     };
-    let routings = over.routings.clone().or(table.routing.map(|list| list.0)).unwrap_or(ROUTINGS.to_vec());
+    let routings = over
+        .routings
+        .clone()
+        .or(table.routing.map(|list| list.0))
+        .unwrap_or(ROUTINGS.map(Variant::from).to_vec());
     let modes = over.upstreams.clone().or(table.upstream.map(|list| list.0));
     let modes = modes.unwrap_or_else(|| vec![UpstreamMode::Persistent]);
     let mut plans = Vec::new();
     for upstream in &modes {
         for routing in &routings {
-            let by_routing = if routings.len() > 1 { format!("_{routing}") } else { String::new() };
+            let by_routing =
+                if routings.len() > 1 { format!("_{}", routing.file_name()) } else { String::new() };
             let by_mode = if modes.len() > 1 { format!("_{upstream}") } else { String::new() };
             let keepalive = over.keepalive.or(table.client_keepalive.as_ref().map(|keep| keep.0));
             plans.push(Plan {
@@ -227,6 +230,7 @@ impl<'de, T: Value> Visitor<'de> for OneOrList<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::balance::Routing;
 
     fn wrong(text: &str) -> String {
         let (at, why) = parse(text, Path::new(""), &Over::default()).map(|_| ()).unwrap_err();
@@ -237,7 +241,7 @@ mod tests {
     #[test]
     fn tables_become_scenarios() {
         let text = "[load]\nrate = 500\nduration = \"3s\"\n[[scenario]]\nname = \"six\"\n\
-                    [[scenario]]\nname = \"small\"\nrouting = [\"round-robin\", \"elastic\"]\nupstream = \"persistent\"\n\
+                    [[scenario]]\nname = \"small\"\nrouting = [\"round-robin\", \"elastic:tail\"]\nupstream = \"persistent\"\n\
                     [[scenario.backend]]\nid = \"x\"\nlatency = \"constant:5ms\"\nconcurrency = 2\nweight = 2\n\
                     fail-rate = 0.5\n";
         let read = parse(text, Path::new(""), &Over::default()).unwrap();
@@ -249,7 +253,7 @@ mod tests {
                 "six_adaptive_sma",
                 "six_adaptive_ewma",
                 "small_round-robin",
-                "small_elastic"
+                "small_elastic-tail"
             ]
         );
         assert_eq!(read.plans[0].profile, ORIGINAL);
@@ -258,9 +262,13 @@ mod tests {
         let backend = &small.backends[0];
         assert_eq!((backend.concurrency, backend.weight, backend.fail_rate), (Some(2), 2.0, 0.5));
         assert_eq!(read.load.plan().unwrap().rate, Some(500.0));
-        let over = Over { routings: Some(vec![Routing::Random]), keepalive: Some(false), ..Over::default() };
+        let over = Over {
+            routings: Some(vec![Variant::from(Routing::Random)]),
+            keepalive: Some(false),
+            ..Over::default()
+        };
         let plans = parse(text, Path::new(""), &over).unwrap().plans;
-        assert!(plans.iter().all(|plan| plan.routing == Routing::Random && !plan.client_keepalive));
+        assert!(plans.iter().all(|plan| plan.routing == Routing::Random.into() && !plan.client_keepalive));
         assert_eq!(plans[1].name, "small");
     }
 
@@ -268,10 +276,10 @@ mod tests {
     fn complaints_have_line_and_column() {
         let scenario = "[[scenario]]\nname = \"a\"\n";
         let rows = [
-            ("", "1:1: missing field `scenario`"),
+            ("", "1:1: 'scenario' is missing"),
             ("scenario = []\n", "1:1: there is no [[scenario]]"),
-            ("[[scenario]]\nnom = 1\n", "2:1: unknown field `nom`"),
-            ("[lode]\n", "1:2: unknown field `lode`"),
+            ("[[scenario]]\nnom = 1\n", "2:1: unknown key 'nom': did you mean 'name'?"),
+            ("[lode]\n", "1:2: unknown key 'lode': did you mean 'load'?"),
             ("[load]\nrate = -1\n", "2:8: rate '-1': must be a number of requests a second above 0"),
             ("[load]\nduration = \"3\"\n", "2:12: duration '3': a duration needs a unit"),
             ("[[scenario]]\nname = \"a/b\"\n", "2:8: name 'a/b': it starts file names"),

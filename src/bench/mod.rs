@@ -19,8 +19,9 @@ use std::time::Duration;
 
 use crate::cli::Failure;
 use crate::demo::on_signals;
+use crate::emulator::script::Script;
 use crate::load::Spacing;
-use crate::report::run::{FILE_NAME, FORMAT, Load, Round, RunFile, Scenario};
+use crate::report::run::{FILE_NAME, FORMAT, Load, Named, Round, RunFile, Scenario};
 use crate::report::{self, ReportConfig};
 
 pub mod child;
@@ -38,7 +39,9 @@ mod wrk;
 
 use plan::Plan;
 use screen::Screen;
-use turn::{Seeds, Stage};
+use turn::Stage;
+
+pub(crate) use turn::Seeds;
 
 /// Where the children's complaints go, in the run directory.
 const MESSAGES: &str = "children.log";
@@ -135,6 +138,9 @@ fn all_turns(
     let messages = File::create(&path).map_err(|error| cannot_write(&path, &error))?;
     let backends_max = config.plans.iter().map(|plan| plan.backends.len()).max().unwrap_or(0);
     let ports = ports::choose(config.base_port, backends_max).map_err(Failure::Runtime)?;
+    for (scenario, plan) in run.scenarios.iter_mut().zip(&config.plans) {
+        scenario.backends = named(plan, &ports);
+    }
     let stage = Stage { load: &config.load, directory, messages: &messages, ports: &ports };
     for round in 0..config.load.rounds {
         let seeds = Seeds::of_round(config.load.seed, round);
@@ -155,7 +161,7 @@ fn all_turns(
 }
 
 /// The run before its first round.
-fn blank(config: &BenchConfig) -> RunFile {
+pub(crate) fn blank(config: &BenchConfig) -> RunFile {
     let with_wrk = config.load.driver == Driver::Wrk;
     let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
     RunFile {
@@ -171,7 +177,14 @@ fn blank(config: &BenchConfig) -> RunFile {
     }
 }
 
-fn scenario(plan: &Plan, load: &LoadPlan) -> Scenario {
+/// The backends by the names that a report gives them.
+fn named(plan: &Plan, ports: &[u16]) -> Vec<Named> {
+    let pairs = plan.backends.iter().zip(ports);
+    pairs.map(|(one, port)| Named { id: one.id.clone(), address: format!("127.0.0.1:{port}") }).collect()
+}
+
+/// The scenario before its first round.
+pub(crate) fn scenario(plan: &Plan, load: &LoadPlan) -> Scenario {
     Scenario {
         name: plan.name.clone(),
         routing: plan.routing.name().to_owned(),
@@ -187,8 +200,30 @@ fn scenario(plan: &Plan, load: &LoadPlan) -> Scenario {
         },
         duration_s: load.duration.as_secs_f64(),
         warmup_s: load.warmup.as_secs_f64(),
+        backends: Vec::new(), // until their ports are known
         rounds: Vec::<Round>::new(),
     }
+}
+
+/// A line for each script of which a round is too short to see everything.
+fn too_short(config: &BenchConfig) -> Vec<String> {
+    let life = config.load.warmup + config.load.duration;
+    let mut lines = Vec::new();
+    for path in config.plans.iter().flat_map(|plan| &plan.backends).filter_map(|one| one.script.as_deref()) {
+        let Ok(script) = Script::read(path) else { continue }; // read before, so it is there
+        let (late, all) = script.too_late(life);
+        if late > 0 {
+            let line = format!(
+                "Warning: a round ends after {life:?}, before {late} of the {all} changes in {}: a longer --duration \
+                 would see them.\n",
+                path.display()
+            );
+            if !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
+    }
+    lines
 }
 
 fn greeting(config: &BenchConfig, directory: &Path, run: &RunFile) -> String {
@@ -203,6 +238,7 @@ fn greeting(config: &BenchConfig, directory: &Path, run: &RunFile) -> String {
         whole.as_secs_f64(),
         directory.display(),
     );
+    text.extend(too_short(config));
     if cfg!(debug_assertions) {
         text += "This is a debug build: of use to try things out, not to measure.\n";
     }
@@ -218,9 +254,17 @@ fn greeting(config: &BenchConfig, directory: &Path, run: &RunFile) -> String {
 fn make_directory(config: &BenchConfig) -> Result<PathBuf, Failure> {
     let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
     let directory = config.out.clone().unwrap_or_else(|| Path::new("logs").join(format!("bench-{now}")));
+    let refuse = |why: &str| Err(Failure::Usage(format!("--out '{}': {why}", directory.display())));
     if directory.join(FILE_NAME).exists() {
-        let shown = directory.display();
-        return Err(Failure::Usage(format!("--out '{shown}': there is a run in it already: name another")));
+        return refuse("there is a run in it already: name another");
+    }
+    // A run writes many files, by names of its own: not among somebody else's.
+    match fs::read_dir(&directory).map(|mut entries| entries.next().is_some()) {
+        Ok(true) => return refuse("there is something else in it: name a new directory, or an empty one"),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            return refuse("is no directory: name a new one");
+        }
+        _ => {}
     }
     fs::create_dir_all(&directory).map_err(|error| cannot_write(&directory, &error))?;
     Ok(directory)

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::balance::Routing;
+use crate::balance::{Routing, Variant};
 use crate::config::UpstreamMode;
 use crate::emulator::profile::Profile;
 
@@ -18,8 +18,8 @@ pub const ORIGINAL: &str = "original";
 pub struct Plan {
     /// Unique; starts its files' names.
     pub name: String,
-    /// The policy.
-    pub routing: Routing,
+    /// The policy and what it is told.
+    pub routing: Variant,
     /// As in [`ProxyConfig`](crate::config::ProxyConfig).
     pub upstream: UpstreamMode,
     /// As in [`ProxyConfig`](crate::config::ProxyConfig).
@@ -70,13 +70,17 @@ pub fn original_backends() -> Vec<BackendPlan> {
 
 /// Every routing in every mode before the original's backends. The original's non-persistent proxy closed its clients'
 /// connections too, hence so does the default for that mode.
-pub fn matrix(routings: &[Routing], upstreams: &[UpstreamMode], keepalive: Option<bool>) -> Vec<Plan> {
+pub fn matrix<R: Copy + Into<Variant>>(
+    routings: &[R],
+    upstreams: &[UpstreamMode],
+    keepalive: Option<bool>,
+) -> Vec<Plan> {
     let mut plans = Vec::new();
     for upstream in upstreams {
-        for routing in routings {
+        for routing in routings.iter().copied().map(R::into) {
             plans.push(Plan {
-                name: format!("{routing}_{upstream}"),
-                routing: *routing,
+                name: format!("{}_{upstream}", routing.file_name()),
+                routing,
                 upstream: *upstream,
                 client_keepalive: keepalive.unwrap_or(keepalive_default(*upstream)),
                 profile: ORIGINAL.to_owned(),
@@ -95,7 +99,7 @@ pub fn keepalive_default(upstream: UpstreamMode) -> bool {
 
 /// Adds the first round robin once more, under another name: what differs between the two is the noise.
 pub fn with_control(mut plans: Vec<Plan>) -> Vec<Plan> {
-    if let Some(first) = plans.iter().find(|plan| plan.routing == Routing::RoundRobin) {
+    if let Some(first) = plans.iter().find(|plan| plan.routing == Routing::RoundRobin.into()) {
         let mut name = format!("{}_control", first.name);
         while plans.iter().any(|plan| plan.name == name) {
             name += "_2";

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use crate::bench::plan::{Plan, ROUTINGS, UPSTREAMS, matrix, with_control};
 use crate::bench::{BenchConfig, Driver, LoadPlan, file};
 use crate::config::given::Given;
-use crate::config::value::Value;
-use crate::config::{Routing, UpstreamMode};
+use crate::config::value::{Value, choose};
+use crate::config::{UpstreamMode, Variant};
 use crate::load::Spacing;
 
 /// As typed.
@@ -21,10 +21,10 @@ pub(super) struct BenchArgs {
     #[arg(value_name = "SCENARIO.toml")]
     pub scenario: Option<PathBuf>,
 
-    /// Routings to compare (repeat, or separate with commas) [default: the file's, else round-robin, adaptive_sma,
+    /// Routings to compare, with their option behind a colon: elastic:tail (repeat, or separate with commas) [default: the file's, else round-robin, adaptive_sma,
     /// adaptive_ewma]
     #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Scenarios")]
-    pub routing: Option<Vec<Given<Routing>>>,
+    pub routing: Option<Vec<Given<Variant>>>,
 
     /// Modes to compare them in [default: the file's, else both]
     #[arg(long, value_name = "MODE", value_delimiter = ',', help_heading = "Scenarios")]
@@ -103,11 +103,7 @@ impl Value for Rate {
 
 impl Value for Spacing {
     fn parse(text: &str) -> Result<Spacing, String> {
-        match text {
-            "poisson" => Ok(Spacing::Poisson),
-            "constant" => Ok(Spacing::Constant),
-            _ => Err("must be one of poisson, constant".to_owned()),
-        }
+        choose(text, &[("poisson", Spacing::Poisson), ("constant", Spacing::Constant)])
     }
 
     fn show(&self) -> String {
@@ -125,11 +121,7 @@ impl Value for Spacing {
 
 impl Value for Driver {
     fn parse(text: &str) -> Result<Driver, String> {
-        match text {
-            "built-in" => Ok(Driver::BuiltIn),
-            "wrk" => Ok(Driver::Wrk),
-            _ => Err("must be one of built-in, wrk".to_owned()),
-        }
+        choose(text, &[("built-in", Driver::BuiltIn), ("wrk", Driver::Wrk)])
     }
 
     fn show(&self) -> String {
@@ -230,7 +222,7 @@ impl BenchArgs {
                 (read.plans, self.load.or(read.load))
             }
             None => {
-                let routings = routings.unwrap_or_else(|| ROUTINGS.to_vec());
+                let routings = routings.unwrap_or_else(|| ROUTINGS.map(Variant::from).to_vec());
                 let upstreams = upstreams.unwrap_or_else(|| UPSTREAMS.to_vec());
                 (matrix(&routings, &upstreams, keepalive), self.load)
             }
@@ -245,7 +237,7 @@ impl BenchArgs {
 }
 
 /// Refuses what is named twice: its files would be overwritten.
-fn once<T: Value + PartialEq>(flag: &str, values: &[T]) -> Result<(), String> {
+pub(super) fn once<T: Value + PartialEq>(flag: &str, values: &[T]) -> Result<(), String> {
     for (index, value) in values.iter().enumerate() {
         if values[..index].contains(value) {
             return Err(format!("--{flag} '{}': is named twice", value.show()));

@@ -25,7 +25,10 @@ pub(super) fn one_line(error: &clap::Error, argv: &[OsString]) -> String {
         ErrorKind::InvalidValue if value().is_empty() => format!("{} '': needs a value", arg()),
         ErrorKind::InvalidValue => {
             let all = text(ContextKind::ValidValue).unwrap_or_default();
-            format!("{} '{}': must be one of {all}", arg(), value())
+            match text(ContextKind::SuggestedValue) {
+                Some(near) => format!("{} '{}': did you mean '{near}'? one of {all}", arg(), value()),
+                None => format!("{} '{}': must be one of {all}", arg(), value()),
+            }
         }
         ErrorKind::UnknownArgument => {
             let unknown = text(ContextKind::InvalidArg).unwrap_or_default();

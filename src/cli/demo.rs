@@ -56,9 +56,13 @@ pub(super) struct DemoArgs {
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9090", help_heading = "Listening")]
     pub listen: Given<Address>,
 
-    /// Where health endpoints and figures are served
+    /// Where the live page, metrics and health endpoints are served
     #[arg(long, value_name = "HOST:PORT|none", default_value = "127.0.0.1:5002", help_heading = "Listening")]
     pub admin: Given<OrNone<Address>>,
+
+    /// File with a token of 16 characters or more: who shows it may change things on the page, the backends' delay too
+    #[arg(long, value_name = "FILE", help_heading = "Listening")]
+    pub admin_token_file: Option<PathBuf>,
 
     /// Ports of the backends A, B, C, A, ...; 0 is any free one
     #[arg(
@@ -105,6 +109,12 @@ impl DemoArgs {
         let resolve = |flag: &str, address: &Address| {
             address.resolve().map_err(|why| format!("--{flag} '{}': {why}", address.show()))
         };
+        let admin = self.admin.0.0.as_ref().map(|address| resolve("admin", address)).transpose()?;
+        if let Some(open) = admin.filter(|admin| !admin.ip().is_loopback() && self.admin_token_file.is_none())
+        {
+            let why = "is open to others: name a --admin-token-file, or an address on loopback";
+            return refuse("admin", open.to_string(), why);
+        }
         Ok(DemoConfig {
             duration: self.duration.0,
             connections: self.connections.0 as usize,
@@ -113,7 +123,8 @@ impl DemoArgs {
             client_keepalive: self.client_keepalive.0,
             serve: self.serve.0,
             listen: resolve("listen", &self.listen.0)?,
-            admin: self.admin.0.0.as_ref().map(|address| resolve("admin", address)).transpose()?,
+            admin,
+            admin_token_file: self.admin_token_file,
             backend_ports,
             log_dir: self.log_dir,
         })

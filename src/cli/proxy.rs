@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::address::{Address, BackendSpec};
 use crate::config::given::Given;
-use crate::config::value::{Bytes, OrNone, Percent, Switch};
-use crate::config::{Cidr, Routing, UpstreamMode};
+use crate::config::value::{Bytes, HostName, OrNone, Percent, Switch};
+use crate::config::{Average, Cidr, Objective, Routing, UpstreamMode, Variant};
 
 /// One optional value per flag and per key of the file.
 #[derive(Args, Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -26,13 +26,35 @@ pub struct ProxyArgs {
     #[arg(long, value_name = "HOST:PORT", help_heading = "Listening")]
     pub listen: Option<Given<Address>>,
 
-    /// Where health endpoints and figures are served
-    #[arg(long, value_name = "HOST:PORT|none", help_heading = "Listening")]
+    /// Where the live page, metrics and health endpoints are served
+    #[arg(long, value_name = "HOST:PORT|none", help_heading = "Admin page")]
     pub admin: Option<Given<OrNone<Address>>>,
 
+    /// File with a token of 16 characters or more: who shows it may drain backends, change weights and routing there
+    #[arg(long, value_name = "FILE|none", help_heading = "Admin page")]
+    pub admin_token_file: Option<Given<OrNone<PathBuf>>>,
+
+    /// Further names --admin may go by, besides localhost and its address (repeat, or separate with commas)
+    #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Admin page")]
+    pub admin_host: Option<Vec<Given<HostName>>>,
+
     /// How the backend of each request is chosen
-    #[arg(long, value_name = "NAME", help_heading = "Backends")]
+    #[arg(long, value_name = "NAME", help_heading = "Routing")]
     pub routing: Option<Given<Routing>>,
+
+    /// What elastic makes small: the mean latency, or its slow end
+    #[arg(long, value_name = "mean|tail", help_heading = "Routing")]
+    pub objective: Option<Given<Objective>>,
+
+    /// The average that least-time keeps: exponential, or of the last 100 answers
+    #[arg(long, value_name = "ewma|sma", help_heading = "Routing")]
+    pub least_time_average: Option<Given<Average>>,
+
+    /// Policies that watch, 16 at most: asked and told all that the one in force is, to see where they would have agreed
+    /// and how those requests fared. That says little of the others: nobody sent them elsewhere, and all of it happened
+    /// under the load that the policy in force made (repeat, or separate with commas)
+    #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Routing")]
+    pub shadow: Option<Vec<Given<Variant>>>,
 
     /// Keep connections to backends for reuse, or dial one per request
     #[arg(long, value_name = "MODE", help_heading = "Backends")]
@@ -131,55 +153,55 @@ pub struct ProxyArgs {
     pub linger_timeout: Option<Given<Duration>>,
 
     /// Further attempts a request may have, elsewhere if possible
-    #[arg(long, value_name = "N", help_heading = "Faults")]
+    #[arg(long, value_name = "N", help_heading = "Retries")]
     pub retries: Option<Given<u32>>,
 
     /// Share of all requests that may be retried
-    #[arg(long, value_name = "PERCENT", help_heading = "Faults")]
+    #[arg(long, value_name = "PERCENT", help_heading = "Retries")]
     pub retry_budget: Option<Given<Percent>>,
 
     /// Retries a second that are allowed whatever the share
-    #[arg(long, value_name = "N", help_heading = "Faults")]
+    #[arg(long, value_name = "N", help_heading = "Retries")]
     pub retry_budget_floor: Option<Given<u32>>,
 
     /// Take failing backends out for a while; auto: unless --routing is round-robin, adaptive_sma or adaptive_ewma
-    #[arg(long, value_name = "on|off|auto", help_heading = "Faults")]
+    #[arg(long, value_name = "on|off|auto", help_heading = "Health and ejection")]
     pub ejection: Option<Given<Switch>>,
 
     /// Failures in a row that take a backend out
-    #[arg(long, value_name = "N", help_heading = "Faults")]
+    #[arg(long, value_name = "N", help_heading = "Health and ejection")]
     pub ejection_failures: Option<Given<u32>>,
 
     /// How long it is out the first time; doubled with each further one
-    #[arg(long, value_name = "DURATION", help_heading = "Faults")]
+    #[arg(long, value_name = "DURATION", help_heading = "Health and ejection")]
     pub ejection_time: Option<Given<Duration>>,
 
     /// How long it is out at most
-    #[arg(long, value_name = "DURATION", help_heading = "Faults")]
+    #[arg(long, value_name = "DURATION", help_heading = "Health and ejection")]
     pub ejection_time_max: Option<Given<Duration>>,
 
     /// Share of the backends that may be out; when more fail, all are used
-    #[arg(long, value_name = "PERCENT", help_heading = "Faults")]
+    #[arg(long, value_name = "PERCENT", help_heading = "Health and ejection")]
     pub ejection_share_max: Option<Given<Percent>>,
 
     /// GET this path of each backend regularly to learn whether it is well
-    #[arg(long, value_name = "PATH|none", help_heading = "Faults")]
+    #[arg(long, value_name = "PATH|none", help_heading = "Health and ejection")]
     pub health_path: Option<Given<OrNone<String>>>,
 
     /// Between two checks of one backend
-    #[arg(long, value_name = "DURATION", help_heading = "Faults")]
+    #[arg(long, value_name = "DURATION", help_heading = "Health and ejection")]
     pub health_interval: Option<Given<Duration>>,
 
     /// For one check
-    #[arg(long, value_name = "DURATION", help_heading = "Faults")]
+    #[arg(long, value_name = "DURATION", help_heading = "Health and ejection")]
     pub health_timeout: Option<Given<Duration>>,
 
     /// Failed checks in a row that take a backend out
-    #[arg(long, value_name = "N", help_heading = "Faults")]
+    #[arg(long, value_name = "N", help_heading = "Health and ejection")]
     pub health_fall: Option<Given<u32>>,
 
     /// Good checks in a row that bring it back
-    #[arg(long, value_name = "N", help_heading = "Faults")]
+    #[arg(long, value_name = "N", help_heading = "Health and ejection")]
     pub health_rise: Option<Given<u32>>,
 
     /// From failing readiness to refusing connections, on SIGTERM or SIGINT
@@ -191,7 +213,7 @@ pub struct ProxyArgs {
     pub drain_timeout: Option<Given<Duration>>,
 
     /// CSV with a row per request, begun anew at each start
-    #[arg(long, value_name = "FILE|none", help_heading = "Log")]
+    #[arg(long, value_name = "FILE|none", help_heading = "Logging")]
     pub log: Option<Given<OrNone<PathBuf>>>,
 
     /// Tell each decision on the console
@@ -201,9 +223,26 @@ pub struct ProxyArgs {
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "on",
-        help_heading = "Log"
+        help_heading = "Logging"
     )]
     pub log_decisions: Option<Given<bool>>,
+
+    /// Keep the last 200 decisions, for the admin address; say in the log's reason what each was made from, and in
+    /// X-Tidegate-Explain of the answer when the request has that field with the value 1 and comes from one of
+    /// --trusted-proxies
+    #[arg(
+        long,
+        value_name = "on|off",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "on",
+        help_heading = "Log"
+    )]
+    pub explain: Option<Given<bool>>,
+
+    /// CSV with a row per --shadow every 10 s
+    #[arg(long, value_name = "FILE|none", help_heading = "Log")]
+    pub shadow_log: Option<Given<OrNone<PathBuf>>>,
 
     /// A backend: host:port or http://host:port, with @WEIGHT behind it if not 1 (repeat, or separate with commas)
     #[arg(
@@ -224,13 +263,13 @@ impl ProxyArgs {
             ($($field:ident)*) => { ProxyArgs { $($field: self.$field.or(other.$field)),* } };
         }
         each! {
-            listen admin routing upstream max_connections_per_backend queue_max queue_timeout client_keepalive
+            listen admin admin_token_file admin_host routing objective least_time_average shadow upstream max_connections_per_backend queue_max queue_timeout client_keepalive
             max_clients trusted_proxies request_id request_line_max request_head_max response_head_max fields_max
             request_body_max request_head_timeout request_body_timeout request_body_rate client_write_timeout
             client_idle_timeout connect_timeout upstream_timeout response_body_timeout upstream_idle_timeout
             tunnel_idle_timeout linger_timeout retries retry_budget retry_budget_floor ejection ejection_failures
             ejection_time ejection_time_max ejection_share_max health_path health_interval health_timeout
-            health_fall health_rise drain_delay drain_timeout log log_decisions backend
+            health_fall health_rise drain_delay drain_timeout log log_decisions explain shadow_log backend
         }
     }
 }

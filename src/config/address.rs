@@ -58,10 +58,18 @@ impl BackendSpec {
     }
 
     fn at(address: &str, weight: f64) -> Result<BackendSpec, String> {
-        let rest = match address.split_once("://") {
+        Ok(BackendSpec {
+            address: BackendSpec::parse_address(address)?,
+            weight: BackendSpec::check_weight(weight)?,
+        })
+    }
+
+    /// Where it is, without a weight.
+    pub(crate) fn parse_address(text: &str) -> Result<Address, String> {
+        let rest = match text.split_once("://") {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
             Some(_) => return Err("backends are spoken to in plain HTTP: write http://host:port".to_owned()),
-            None => address,
+            None => text,
         };
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         if rest.contains('/') {
@@ -71,10 +79,15 @@ impl BackendSpec {
         if address.port == 0 {
             return Err("nothing answers on port 0: write host:port with the backend's port".to_owned());
         }
+        Ok(address)
+    }
+
+    /// Its weight, if it can be one.
+    pub(crate) fn check_weight(weight: f64) -> Result<f64, String> {
         if !(WEIGHT_MIN..=WEIGHT_MAX).contains(&weight) {
             return Err(format!("the weight must be a number from {WEIGHT_MIN} to {WEIGHT_MAX}, like @2.5"));
         }
-        Ok(BackendSpec { address, weight })
+        Ok(weight)
     }
 }
 

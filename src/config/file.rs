@@ -6,8 +6,11 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
-use toml::de::DeTable;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
+use super::address::BackendSpec;
+use super::human::{human, unknown_key};
 use super::value::nearest;
 use crate::cli::ProxyArgs;
 
@@ -18,6 +21,8 @@ pub(crate) struct File {
     pub(crate) args: ProxyArgs,
     /// Line and column of each key it has.
     pub(crate) places: BTreeMap<String, (usize, usize)>,
+    /// The same for each backend.
+    pub(crate) backends: Vec<(usize, usize)>,
 }
 
 /// Reads `path`; `named` is what the user said to have it read, like `--config`. The error is one line.
@@ -40,23 +45,85 @@ pub(crate) fn parse(text: &str) -> Result<File, (usize, usize, String)> {
         let (line, column) = place(text, span.map_or(0, |span| span.start));
         (line, column, why)
     };
-    let table = DeTable::parse(text).map_err(|error| refuse(error.span(), error.message().to_owned()))?;
+    let table = DeTable::parse(text).map_err(|error| {
+        let (line, _) = place(text, error.span().map_or(0, |span| span.start));
+        refuse(error.span(), of_key(key_of_line(text, line), error.message()))
+    })?;
     let known = keys();
     let mut places = BTreeMap::new();
     for key in table.get_ref().keys() {
         let name: &str = key.get_ref();
         if !known.iter().any(|one| one == name) {
-            return Err(refuse(Some(key.span()), unknown_key(name, &known)));
+            return Err(refuse(Some(key.span()), unknown_flag(name, &known)));
         }
         places.insert(name.to_owned(), place(text, key.span().start));
     }
+    let list = table.get_ref().get("backend").and_then(|list| list.get_ref().as_array());
+    let mut backends = Vec::new();
+    for one in list.into_iter().flatten() {
+        let at = backend(one).map_err(|(span, why)| refuse(Some(span), why))?;
+        backends.push(place(text, at));
+    }
     let args = toml::from_str(text).map_err(|error| {
         let (line, _) = place(text, error.span().map_or(0, |span| span.start));
-        let message = error.message();
-        let colon = if message.starts_with('\'') { "" } else { ":" }; // ours begin with the value
-        refuse(error.span(), format!("{}{colon} {message}", key_of_line(text, line)))
+        refuse(error.span(), of_key(key_of_line(text, line), error.message()))
     })?;
-    Ok(File { args, places })
+    Ok(File { args, places, backends })
+}
+
+/// Where a backend's address is; where and why it cannot be one. The file has two spellings of it, and serde would
+/// blame its first line for whatever is wrong in a later one.
+fn backend(one: &Spanned<DeValue<'_>>) -> Result<usize, (Range<usize>, String)> {
+    let wrong = |at: &Range<usize>, why: String| Err((at.clone(), format!("backend {why}")));
+    let named = |text: &str, why: String| format!("'{text}': {why}");
+    if let Some(text) = one.get_ref().as_str() {
+        return match text.parse::<BackendSpec>() {
+            Ok(_) => Ok(one.span().start),
+            Err(why) => wrong(&one.span(), named(text, why)),
+        };
+    }
+    let Some(table) = one.get_ref().as_table() else { return Ok(one.span().start) };
+    for key in table.keys() {
+        if !matches!(&**key.get_ref(), "address" | "weight") {
+            return wrong(&key.span(), unknown_key(key.get_ref(), ["address", "weight"].into_iter()));
+        }
+    }
+    let Some(address) = table.get("address") else {
+        return wrong(
+            &one.span(),
+            "'address' is missing: a [[backend]] needs one, like \"127.0.0.1:8081\"".to_owned(),
+        );
+    };
+    if let Some(Err(why)) = address.get_ref().as_str().map(BackendSpec::parse_address) {
+        return wrong(
+            &address.span(),
+            format!("address {}", named(address.get_ref().as_str().unwrap_or(""), why)),
+        );
+    }
+    if let Some(weight) = table.get("weight") {
+        let text = match weight.get_ref() {
+            DeValue::Integer(number) => number.to_string(),
+            DeValue::Float(number) => number.to_string(),
+            _ => return Ok(address.span().start), // serde says what it is instead
+        };
+        if let Err(why) = BackendSpec::check_weight(text.replace('_', "").parse().unwrap_or(f64::NAN)) {
+            return wrong(
+                &weight.span(),
+                format!("weight {}", named(&text, why.replace(", like @2.5", ", like 2.5"))),
+            );
+        }
+    }
+    Ok(address.span().start)
+}
+
+/// The complaint about a key's value; ours begin with the value, and need no colon before it.
+pub(crate) fn of_key(key: &str, message: &str) -> String {
+    let is_about_keys = message.starts_with("unknown field") || message.starts_with("missing field");
+    match human(message) {
+        text if is_about_keys || key.is_empty() => text,
+        text if text.starts_with('\'') => format!("{key} {text}"),
+        text => format!("{key}: {text}"),
+    }
 }
 
 /// Every key there is, which is every flag that a file may hold.
@@ -65,7 +132,7 @@ pub(crate) fn keys() -> Vec<String> {
     command.get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned)).collect()
 }
 
-fn unknown_key(name: &str, known: &[String]) -> String {
+fn unknown_flag(name: &str, known: &[String]) -> String {
     match nearest(name, known.iter().map(String::as_str)) {
         Some(near) => format!("unknown key '{name}': did you mean '{near}'?"),
         None => {

@@ -22,6 +22,8 @@ pub struct Origins {
     pub file: Option<PathBuf>,
     /// By the name of flag and key, like `drain-delay`.
     pub by_key: BTreeMap<String, Origin>,
+    /// Line and column of each backend the file names, both from 1.
+    pub backends: Vec<(usize, usize)>,
 }
 
 impl Origins {
@@ -35,6 +37,17 @@ impl Origins {
             Some(Origin::Environment) => variable(key),
             Some(Origin::Flag) | None => format!("--{key}"),
         }
+    }
+
+    /// The same for the backend at `index`, each of which has its own place in a file.
+    pub(crate) fn of_backend(&self, index: usize) -> Origins {
+        let mut origins = self.clone();
+        if let (Some(Origin::File(..)), Some((line, column))) =
+            (self.by_key.get("backend"), self.backends.get(index))
+        {
+            origins.by_key.insert("backend".to_owned(), Origin::File(*line, *column));
+        }
+        origins
     }
 
     /// The line for a setting that cannot be.

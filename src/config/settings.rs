@@ -8,11 +8,12 @@ use super::address::{Address, BackendSpec};
 use super::file;
 use super::given::Given;
 use super::origin::{Origin, Origins};
-use super::value::{Bytes, OrNone, Percent, Switch, Value};
+use super::value::{Bytes, HostName, OrNone, Percent, Switch, Value};
 use super::{
-    BackendConfig, Ejector, HealthCheck, ProxyConfig, Queue, RetryBudget, Timeouts, ejects_by_default,
-    log_default,
+    Average, BackendConfig, Ejector, HealthCheck, Objective, ProxyConfig, Queue, RetryBudget, Timeouts,
+    Variant, ejects_by_default, log_default,
 };
+use crate::balance::Options;
 use crate::cli::ProxyArgs;
 use crate::http1::Limits;
 
@@ -55,7 +56,7 @@ impl Settings {
             for (key, (line, column)) in file.places {
                 origins.by_key.entry(key).or_insert(Origin::File(line, column));
             }
-            origins.file = Some(path.clone());
+            (origins.file, origins.backends) = (Some(path.clone()), file.backends);
             args = args.or(file.args);
         }
         let mut effective = args.or(defaults());
@@ -74,7 +75,12 @@ pub fn defaults() -> ProxyArgs {
     ProxyArgs {
         listen: given(config.listen.into()),
         admin: given(OrNone(config.admin.map(Address::from))),
+        admin_token_file: given(OrNone(config.admin_token_file)),
+        admin_host: Some(config.admin_hosts.into_iter().map(|host| Given(HostName(host))).collect()),
         routing: given(config.routing),
+        objective: given(if config.policy_options.tail { Objective::Tail } else { Objective::Mean }),
+        least_time_average: given(config.policy_options.average),
+        shadow: Some(config.shadow.iter().copied().map(Given).collect()),
         upstream: given(config.upstream),
         max_connections_per_backend: given(count(config.max_connections_per_backend)),
         queue_max: given(u32::try_from(config.queue.max).unwrap_or(u32::MAX)),
@@ -116,6 +122,8 @@ pub fn defaults() -> ProxyArgs {
         drain_timeout: given(config.drain_timeout),
         log: None,
         log_decisions: given(config.log_decisions),
+        explain: given(config.explain),
+        shadow_log: given(OrNone(config.shadow_log)),
         backend: Some(config.backends.iter().map(BackendSpec::from).collect()),
     }
 }
@@ -133,6 +141,10 @@ fn meant(args: &ProxyArgs, origins: &Origins) -> Result<ProxyConfig, String> {
     let default = ProxyConfig::default();
     let check = Check { origins };
     let routing = or(&args.routing, default.routing);
+    let policy_options = Options {
+        tail: or(&args.objective, Objective::Mean) == Objective::Tail,
+        average: or(&args.least_time_average, Average::Ewma),
+    };
     let upstream = or(&args.upstream, default.upstream);
     let listen = check.resolve("listen", &or(&args.listen, default.listen.into()))?;
     let count = |key, limit: &Option<Given<OrNone<u32>>>| check.some_count(key, or(limit, OrNone(None)).0);
@@ -142,9 +154,18 @@ fn meant(args: &ProxyArgs, origins: &Origins) -> Result<ProxyConfig, String> {
         upstream,
         client_keepalive: or(&args.client_keepalive, default.client_keepalive),
         routing,
-        log: args.log.as_ref().map_or_else(|| Some(log_default(routing, upstream)), |log| log.0.0.clone()),
+        policy_options,
+        shadow: check.shadow(args)?,
+        shadow_log: or(&args.shadow_log, OrNone(None)).0,
+        explain: or(&args.explain, default.explain),
+        log: args.log.as_ref().map_or_else(
+            || Some(log_default(Variant::new(routing, policy_options), upstream)),
+            |log| log.0.0.clone(),
+        ),
         log_decisions: or(&args.log_decisions, default.log_decisions),
-        admin: check.admin(or(&args.admin, OrNone(None)), listen)?,
+        admin: check.admin(args, listen)?,
+        admin_token_file: or(&args.admin_token_file, OrNone(None)).0,
+        admin_hosts: args.admin_host.iter().flatten().map(|host| host.0.0.clone()).collect(),
         ejection: match or(&args.ejection, Switch::Auto) {
             Switch::On => true,
             Switch::Off => false,
@@ -194,12 +215,14 @@ impl Check<'_> {
     }
 
     fn backends(&self, specs: &[BackendSpec], listen: SocketAddr) -> Result<Vec<BackendConfig>, String> {
-        let refuse = |spec: &BackendSpec, why: String| Err(self.origins.refuse("backend", spec, why));
         if specs.is_empty() {
             return Err(self.origins.refuse("backend", "[]", "must name at least one, like 127.0.0.1:8081"));
         }
         let mut backends: Vec<BackendConfig> = Vec::with_capacity(specs.len());
-        for spec in specs {
+        for (index, spec) in specs.iter().enumerate() {
+            let refuse = |spec: &BackendSpec, why: String| {
+                Err(self.origins.of_backend(index).refuse("backend", spec, why))
+            };
             let backend = match spec.resolve() {
                 Ok(backend) => backend,
                 Err(why) => return refuse(spec, why),
@@ -220,14 +243,34 @@ impl Check<'_> {
         Ok(backends)
     }
 
-    fn admin(&self, admin: OrNone<Address>, listen: SocketAddr) -> Result<Option<SocketAddr>, String> {
-        let Some(address) = admin.0 else { return Ok(None) };
+    fn admin(&self, args: &ProxyArgs, listen: SocketAddr) -> Result<Option<SocketAddr>, String> {
+        let Some(address) = or(&args.admin, OrNone(None)).0 else { return Ok(None) };
         let resolved = self.resolve("admin", &address)?;
         if same_place(resolved, listen) {
             let why = "is where clients connect: give it a port of its own, or none";
             return Err(self.origins.refuse("admin", address.show(), why));
         }
+        if !resolved.ip().is_loopback() && or(&args.admin_token_file, OrNone(None)).0.is_none() {
+            let why = "is open to others: name a --admin-token-file, or an address on loopback";
+            return Err(self.origins.refuse("admin", address.show(), why));
+        }
         Ok(Some(resolved))
+    }
+
+    /// Named once each; the policy in force among them is allowed and tells how much is chance.
+    fn shadow(&self, args: &ProxyArgs) -> Result<Vec<Variant>, String> {
+        let mut shadows: Vec<Variant> = Vec::new();
+        for Given(variant) in args.shadow.iter().flatten() {
+            if shadows.contains(variant) {
+                return Err(self.origins.refuse("shadow", variant, "is named twice"));
+            }
+            shadows.push(*variant);
+        }
+        if let (Some(Given(OrNone(Some(path)))), true) = (&args.shadow_log, shadows.is_empty()) {
+            let why = "has nothing to hold without --shadow: name a policy there";
+            return Err(self.origins.refuse("shadow-log", path.display(), why));
+        }
+        Ok(shadows)
     }
 
     fn limits(&self, args: &ProxyArgs) -> Result<Limits, String> {

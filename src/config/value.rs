@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::emulator::profile::{Profile, ProfileError};
 
-use super::{Cidr, Routing, UpstreamMode};
+use super::{Average, Cidr, Objective, Routing, UpstreamMode, Variant};
 
 /// A type with one spelling for flag, environment and file.
 pub trait Value: Clone + Send + Sync + 'static {
@@ -34,6 +34,10 @@ pub trait Value: Clone + Send + Sync + 'static {
 /// `none`, or a value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OrNone<T>(pub Option<T>);
+
+/// The name of a host, without a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostName(pub String);
 
 /// A number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -250,6 +254,56 @@ impl Value for Routing {
     }
 }
 
+impl Value for Variant {
+    fn parse(text: &str) -> Result<Variant, String> {
+        Variant::from_str(text).map_err(|_| unknown(text, &Variant::NAMES))
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+
+    fn names() -> &'static [&'static str] {
+        &Variant::NAMES
+    }
+}
+
+impl Value for Objective {
+    fn parse(text: &str) -> Result<Objective, String> {
+        choose(text, &[("mean", Objective::Mean), ("tail", Objective::Tail)])
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Objective::Mean => "mean",
+            Objective::Tail => "tail",
+        }
+        .to_owned()
+    }
+
+    fn names() -> &'static [&'static str] {
+        &["mean", "tail"]
+    }
+}
+
+impl Value for Average {
+    fn parse(text: &str) -> Result<Average, String> {
+        choose(text, &[("ewma", Average::Ewma), ("sma", Average::Sma)])
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Average::Ewma => "ewma",
+            Average::Sma => "sma",
+        }
+        .to_owned()
+    }
+
+    fn names() -> &'static [&'static str] {
+        &["ewma", "sma"]
+    }
+}
+
 impl Value for Profile {
     fn parse(text: &str) -> Result<Profile, String> {
         text.parse().map_err(|error: ProfileError| error.to_string())
@@ -318,6 +372,20 @@ impl Value for String {
     }
 }
 
+impl Value for HostName {
+    fn parse(text: &str) -> Result<HostName, String> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+        if text.is_empty() || !text.bytes().all(plain) {
+            return Err("must be the name of a host without a port, like admin.example".to_owned());
+        }
+        Ok(HostName(text.to_ascii_lowercase()))
+    }
+
+    fn show(&self) -> String {
+        self.0.clone()
+    }
+}
+
 impl<T: Value> Value for OrNone<T> {
     fn parse(text: &str) -> Result<OrNone<T>, String> {
         if text == "none" {
@@ -336,7 +404,7 @@ impl<T: Value> Value for OrNone<T> {
 }
 
 /// The value that goes by a name, hyphens and underscores being one.
-fn choose<T: Copy>(text: &str, named: &[(&'static str, T)]) -> Result<T, String> {
+pub(crate) fn choose<T: Copy>(text: &str, named: &[(&'static str, T)]) -> Result<T, String> {
     let plain = text.replace('_', "-");
     named.iter().find(|(name, _)| *name == plain).map(|(_, value)| *value).ok_or_else(|| {
         let names: Vec<&str> = named.iter().map(|(name, _)| *name).collect();

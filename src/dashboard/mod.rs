@@ -1,88 +1,67 @@
-//! The admin address: liveness, readiness and the figures as JSON, answered from a thread of its own.
+//! The admin address: the page, its figures as JSON, a stream of seconds, metrics, liveness and readiness, and, with a
+//! token, control; all answered from a thread of its own.
 //!
-//! Everything shown comes from a [`Board`]; a reader that hangs holds nothing up. It has no access control and so
-//! belongs on loopback or behind something that has.
+//! ```text
+//! reactor --snapshot, events--> board --4 looks a second--> history --1 message a second--> who listens
+//!         <------commands------ board <--checked orders---- control
+//! ```
+//!
+//! Everything shown comes from a [`Board`]; a reader that hangs holds nothing up. `tidegate dashboard` shows a log the
+//! same way. Deliberately absent: TLS and users; the address belongs on loopback or behind something that has them.
 
+mod access;
+mod admin;
+pub mod api;
+mod assets;
 mod board;
+mod control;
+mod decisions;
+mod events;
+pub mod history;
+mod metrics;
+pub mod open;
+mod reply;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use board::Board;
+pub use access::{Access, Token};
+pub use admin::{Admin, LogView, View};
+pub use api::About;
+pub use board::{Board, Event, Kind};
+pub use control::{Control, Delays};
+pub use decisions::{DecisionView, Decisions};
 
-use crate::clock::Time;
-use crate::http1::Method;
-use crate::serve::{self, Content, Handler, Reply, Request, Running, Settings};
+use crate::serve::{self, Running, Settings};
 
-/// Connections at once: a few browsers and probes.
+/// Connections at once: a few browsers and probes, and those who listen to the stream.
 const CONNECTIONS_MAX: usize = 256;
+/// Who may listen to the stream at once.
+const STREAMS_MAX: usize = 128;
 /// No request here has a body worth more.
 const BODY_MAX: u64 = 64 * 1024;
 
-const TEXT: &str = "Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n";
-const JSON: &str =
-    "Content-Type: application/json\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n";
-const ONLY_GET: &str = "Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n\
-                        X-Content-Type-Options: nosniff\r\nAllow: GET, HEAD\r\n";
-
-const INDEX: &str = "\
-tidegate
-/livez      200 while the process runs
-/readyz     200 when new requests are welcome, 503 when draining
-/api/stats  figures since the start, as JSON
-";
-
-/// Answers on the admin address.
-#[derive(Debug)]
-pub struct Admin {
-    board: Arc<Board>,
-}
-
-impl Admin {
-    /// Shows what is on `board`.
-    pub fn new(board: Arc<Board>) -> Admin {
-        Admin { board }
+impl View {
+    /// Of a running proxy, for reading only, on loopback.
+    pub fn of(board: Arc<Board>) -> View {
+        let access = Arc::new(Access::new(std::net::Ipv4Addr::LOCALHOST.into(), &[], None));
+        View { board, about: About::default(), log: None, access, control: None }
     }
-}
-
-impl Handler for Admin {
-    fn request(&mut self, request: &Request<'_>, text: &mut Vec<u8>, _now: Time) -> Reply {
-        let known = matches!(request.path(), b"/" | b"/livez" | b"/readyz" | b"/api/stats");
-        if !known {
-            return plain(404, "not found\n");
-        }
-        if !matches!(request.method(), Method::Get | Method::Head) {
-            return Reply { fields: ONLY_GET, ..plain(405, "method not allowed\n") };
-        }
-        match request.path() {
-            b"/livez" => plain(200, "ok\n"),
-            b"/readyz" if self.board.is_ready() => plain(200, "ready\n"),
-            b"/readyz" => plain(503, "draining\n"),
-            b"/api/stats" => match serde_json::to_writer(&mut *text, &*self.board.latest()) {
-                Ok(()) => Reply { status: 200, fields: JSON, content: Content::Text, delay: Duration::ZERO },
-                Err(_) => plain(500, "the figures cannot be written\n"),
-            },
-            _ => plain(200, INDEX),
-        }
-    }
-}
-
-fn plain(status: u16, text: &'static str) -> Reply {
-    Reply { status, fields: TEXT, content: Content::Static(text.as_bytes()), delay: Duration::ZERO }
 }
 
 /// Listens and answers from a thread of its own.
 ///
 /// # Errors
 /// When the address cannot be had.
-pub fn start(address: SocketAddr, board: Arc<Board>) -> io::Result<Running> {
+pub fn start(address: SocketAddr, view: View) -> io::Result<Running> {
     let settings = Settings {
         body_max: BODY_MAX,
         connections_max: CONNECTIONS_MAX,
+        streams_max: STREAMS_MAX,
         drain: Duration::from_secs(1),
         ..Settings::default()
     };
-    serve::start("admin", address, settings, Admin::new(board))
+    serve::start("admin", address, settings, Admin::new(view))
 }

@@ -177,6 +177,7 @@ fn proxy_config(config: &DemoConfig, routing: Routing, backends: &[(String, Sock
         routing,
         log: Some(config.log_dir.join(format!("{routing}_{}.csv", config.upstream))),
         admin: config.admin,
+        admin_token_file: config.admin_token_file.clone(),
         ejection: ejects_by_default(routing),
         ..ProxyConfig::default()
     }

@@ -160,7 +160,10 @@ pub(super) fn hint<'a>(rows: impl Iterator<Item = &'a Row>) -> Option<String> {
 /// What a demo without load of its own has seen.
 pub(super) fn served(labels: &[String], snapshot: &Snapshot) -> String {
     let shares = wrapped(&shares(labels, snapshot), WIDTH - 2 * GAP.len()).join("\n    ");
-    let [mean, p95] = [snapshot.latency.mean_ms, snapshot.latency.p95_ms].map(millis);
+    let [mean, p95] = {
+        let latency = snapshot.latency();
+        [latency.mean_ms, latency.p95_ms].map(millis)
+    };
     let requests = grouped(snapshot.counters.requests);
     format!("\n{requests} requests; at the backends mean {mean} ms, p95 {p95} ms; shares:\n    {shares}")
 }

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::time::Instant;
 
 use super::*;
-use crate::clock::Time;
+use crate::clock::{Time, Wall};
 use crate::record::stats::Stats;
 
 #[derive(Default)]
@@ -46,8 +46,8 @@ impl Stage for Cardboard {
         let config = self.proxies.last().filter(|_| self.running)?;
         self.running = false;
         let urls: Vec<String> = config.backends.iter().map(|backend| backend.url.clone()).collect();
-        let stats = Stats::new(Time::ZERO, &urls).unwrap();
-        let mut snapshot = stats.snapshot(Time::from_millis(1000), &config.routing.to_string(), &[]);
+        let mut stats = Stats::new(Time::ZERO, &urls);
+        let mut snapshot = stats.snapshot(Wall::default(), config.routing.name(), Vec::new(), true);
         snapshot.counters.requests = 4;
         for (backend, share) in snapshot.backends.iter_mut().zip([0.25, 0.5, 0.25]) {
             backend.share = share;
@@ -89,6 +89,7 @@ fn config() -> DemoConfig {
         client_keepalive: true,
         serve: false,
         listen: "127.0.0.1:0".parse().unwrap(),
+        admin_token_file: None,
         admin: None,
         backend_ports: vec![0, 0, 0],
         log_dir: PathBuf::from("logs"),

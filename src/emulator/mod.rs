@@ -10,6 +10,8 @@ pub mod script;
 mod service;
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::clock::Time;
@@ -24,6 +26,17 @@ const FAILURE_SEED: u64 = 0x5EED_FA11;
 const TEXT_FIELDS: &str = "Content-Type: text/plain; charset=utf-8\r\n";
 const ECHO_FIELDS: &str = "Content-Type: application/octet-stream\r\n";
 
+/// What becomes of a request, known when it arrives.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Work {
+    /// What its profile says.
+    latency: Duration,
+    /// The same with all that holds it up.
+    pub(crate) delay: Duration,
+    /// Whether it is answered with a 500.
+    pub(crate) fails: bool,
+}
+
 /// One emulated backend.
 #[derive(Debug)]
 pub struct Emulator {
@@ -36,6 +49,8 @@ pub struct Emulator {
     seed: u64,
     /// Of a backend that changes while it runs.
     timeline: Option<Timeline>,
+    /// Microseconds more than its profile says, by order from elsewhere in this process.
+    delay_us: Arc<AtomicU64>,
 }
 
 impl Emulator {
@@ -58,7 +73,33 @@ impl Emulator {
             failures: fastrand::Rng::with_seed(seed ^ FAILURE_SEED),
             seed,
             timeline: None,
+            delay_us: Arc::default(),
         })
+    }
+
+    /// The same, changing by `script`, of which the first `age` is over.
+    ///
+    /// # Errors
+    /// As [`Emulator::new`].
+    pub(crate) fn scripted(
+        config: &EmulatorConfig,
+        script: &Script,
+        age: Duration,
+    ) -> Result<Emulator, ProfileError> {
+        let mut emulator = Emulator::new(config)?;
+        if *script != Script::default() {
+            emulator.timeline = Some(Timeline::new(script.clone(), age));
+        }
+        Ok(emulator)
+    }
+
+    /// Takes a request that arrives now. To be called in order of arrival; `now` counts from this emulator's start.
+    pub(crate) fn work(&mut self, now: Time) -> Work {
+        self.change(now);
+        let latency = self.sampler.draw() + Duration::from_micros(self.delay_us.load(Ordering::Relaxed));
+        let delay = self.delay(now, latency);
+        let fails = self.fail_rate > 0.0 && self.failures.f64() < self.fail_rate;
+        Work { latency, delay, fails }
     }
 
     /// Makes the changes that are due.
@@ -88,13 +129,10 @@ impl Emulator {
 
 impl Handler for Emulator {
     fn request(&mut self, request: &Request<'_>, text: &mut Vec<u8>, now: Time) -> Reply {
-        self.change(now);
-        let latency = self.sampler.draw();
-        let delay = self.delay(now, latency);
-        let reply = Reply { status: 200, fields: TEXT_FIELDS, content: Content::Text, delay };
-        let fails = self.fail_rate > 0.0 && self.failures.f64() < self.fail_rate;
+        let Work { latency, delay, fails } = self.work(now);
+        let reply = Reply { status: 200, fields: TEXT_FIELDS.into(), content: Content::Text, delay };
         if !fails && request.path() == b"/echo" {
-            return Reply { fields: ECHO_FIELDS, content: Content::Echo, ..reply };
+            return Reply { fields: ECHO_FIELDS.into(), content: Content::Echo, ..reply };
         }
         if !fails && let Some(count) = self.body_bytes {
             return Reply { content: Content::Fill(count), ..reply };
@@ -130,17 +168,29 @@ pub fn start(config: &EmulatorConfig) -> io::Result<Running> {
     start_scripted(config, &Script::default(), Duration::ZERO)
 }
 
+/// The same, and what makes it slower while it runs: microseconds on top of what its profile says.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_delayed(config: &EmulatorConfig) -> io::Result<(Running, Arc<AtomicU64>)> {
+    let emulator =
+        Emulator::new(config).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    let delay_us = emulator.delay_us.clone();
+    Ok((serve_on(config, emulator)?, delay_us))
+}
+
 /// The same, changing by `script`, of which the first `age` is over. That it goes and comes back is not for it to do:
 /// see [`script::play`].
 ///
 /// # Errors
 /// As [`start`].
 pub fn start_scripted(config: &EmulatorConfig, script: &Script, age: Duration) -> io::Result<Running> {
-    let mut emulator =
-        Emulator::new(config).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-    if *script != Script::default() {
-        emulator.timeline = Some(Timeline::new(script.clone(), age));
-    }
+    let emulator = Emulator::scripted(config, script, age)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    serve_on(config, emulator)
+}
+
+fn serve_on(config: &EmulatorConfig, emulator: Emulator) -> io::Result<Running> {
     serve::start(&format!("backend-{}", config.id), config.listen, Settings::default(), emulator)
 }
 

@@ -32,7 +32,7 @@ use toml::Spanned;
 use super::profile::Profile;
 use crate::clock::Time;
 use crate::config::EmulatorConfig;
-use crate::config::file::{key_of_line, place};
+use crate::config::file::{key_of_line, of_key, place};
 use crate::config::given::Given;
 use crate::config::value::Fraction;
 
@@ -48,6 +48,8 @@ pub struct Script {
     pauses: Vec<(Time, Duration)>,
     /// By time: whether it listens from then on.
     listens: Vec<(Duration, bool)>,
+    /// When each of its tables first does something.
+    begins: Vec<Duration>,
 }
 
 /// What a backend does differently from some time on.
@@ -91,9 +93,7 @@ impl Script {
     pub fn parse(text: &str) -> Result<Script, (usize, String)> {
         let file: File = toml::from_str(text).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
-            let message = error.message();
-            let key = key_of_line(text, place(text, at).0);
-            (at, if message.starts_with('\'') { format!("{key} {message}") } else { message.to_owned() })
+            (at, of_key(key_of_line(text, place(text, at).0), error.message()))
         })?;
         let mut script = Script::default();
         for table in file.change {
@@ -109,6 +109,16 @@ impl Script {
         Ok(script)
     }
 
+    /// Of its tables, those that do nothing yet in a life of this length, and all.
+    pub(crate) fn too_late(&self, life: Duration) -> (usize, usize) {
+        (self.begins.iter().filter(|at| **at >= life).count(), self.begins.len())
+    }
+
+    /// Since when, from its start, it listens or does not, by time; it does at first.
+    pub(crate) fn listens(&self) -> &[(Duration, bool)] {
+        &self.listens
+    }
+
     fn add(&mut self, table: Table) -> Result<(), String> {
         let times = match (&table.every, &table.times) {
             (None, None) => 1,
@@ -120,6 +130,7 @@ impl Script {
             let known = "latency, fail-rate, pause, refuse and reset";
             return Err(format!("nothing changes here: there are {known}"));
         }
+        self.begins.push(table.at.0);
         let every = table.every.map_or(Duration::ZERO, |every| every.0);
         for index in 0..times {
             let after = table.at.0.saturating_add(every.saturating_mul(index));
@@ -266,9 +277,9 @@ mod tests {
     fn complaints_say_where() {
         let rows = [
             ("[[change]]\nat = \"1s\"\n", 0, "nothing changes here"),
-            ("[[change]]\nlatency = \"5ms\"\n", 0, "missing field `at`"),
+            ("[[change]]\nlatency = \"5ms\"\n", 0, "'at' is missing"),
             ("[[change]]\nat = \"1\"\n", 16, "at '1': a duration needs a unit"),
-            ("[[change]]\nat = \"1s\"\nslow = 1\n", 21, "unknown field `slow`"),
+            ("[[change]]\nat = \"1s\"\nslow = 1\n", 21, "unknown key 'slow'"),
             (
                 "[[change]]\nat = \"1s\"\npause = \"2s\"\nevery = \"1s\"\n",
                 0,

@@ -30,6 +30,8 @@ pub(super) enum FieldKind {
     XForwardedOther,
     Forwarded,
     XRequestId,
+    /// X-Tidegate-Explain: between a proxy and its own client only, in either direction.
+    Explain,
     /// One of the above but for `_` in the place of `-`: some origins take the two for the same, so it is dropped.
     LookAlike,
     /// Named in Connection, so for one hop only (RFC 9110 section 7.6.1).
@@ -187,6 +189,7 @@ fn classify(name: &[u8]) -> FieldKind {
         (16, b'p') => settle(name, b"Proxy-Connection", HopByHop),
         (17, b't') => settle(name, b"Transfer-Encoding", TransferEncoding),
         (17, b'x') => settle(name, b"X-Forwarded-Proto", XForwardedProto),
+        (18, b'x') => settle(name, b"X-Tidegate-Explain", Explain),
         (_, b'x') => classify_prefix(name),
         _ => Other,
     }

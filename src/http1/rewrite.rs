@@ -166,6 +166,7 @@ pub fn response(head: &ResponseHead, bytes: &[u8], how: &ResponseContext<'_>, ou
         | FieldKind::Te
         | FieldKind::Upgrade
         | FieldKind::TransferEncoding
+        | FieldKind::Explain
         | FieldKind::LookAlike
         | FieldKind::Nominated => false,
         _ => true,
@@ -225,6 +226,17 @@ pub fn trailers(section: &[u8], keep: bool, out: &mut Vec<u8>) {
             out.extend_from_slice(line);
         }
     }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The field that asks a proxy for its reasons, and that carries them back.
+pub const EXPLAIN_FIELD: &str = "X-Tidegate-Explain";
+
+/// Adds a field to the head that `out` ends with. `value` has neither CR nor LF nor NUL.
+pub fn add_field(name: &str, value: &[u8], out: &mut Vec<u8>) {
+    debug_assert!(out.ends_with(b"\r\n\r\n") && !value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)));
+    out.truncate(out.len().saturating_sub(2));
+    line(out, name, value);
     out.extend_from_slice(b"\r\n");
 }
 

@@ -30,7 +30,7 @@ fn is_alike(name: &[u8], lower: &[u8]) -> bool {
 }
 
 /// Digests (Content-Digest, Content-MD5) are left out on purpose: a trailer is where they belong.
-const FORBIDDEN: [&str; 41] = [
+const FORBIDDEN: [&str; 42] = [
     "age",
     "authentication-info",
     "authorization",
@@ -72,6 +72,7 @@ const FORBIDDEN: [&str; 41] = [
     "www-authenticate",
     "x-real-ip",
     "x-request-id",
+    "x-tidegate-explain",
 ];
 
 #[cfg(test)]
@@ -92,9 +93,15 @@ mod tests {
 
     #[test]
     fn forbidden_names_in_any_spelling() {
-        for name in
-            ["Host", "CONTENT-LENGTH", "transfer_encoding", "X-Forwarded-For", "If-Match", "Set-Cookie"]
-        {
+        for name in [
+            "Host",
+            "CONTENT-LENGTH",
+            "transfer_encoding",
+            "X-Forwarded-For",
+            "If-Match",
+            "Set-Cookie",
+            "X-Tidegate-Explain",
+        ] {
             assert!(is_forbidden(name.as_bytes()), "{name}");
         }
         for name in

@@ -16,7 +16,7 @@ pub enum Spacing {
 
 /// The times still to come, in order.
 #[derive(Debug)]
-pub(super) struct Arrivals {
+pub(crate) struct Arrivals {
     spacing: Spacing,
     gap_nanos: f64,
     random: fastrand::Rng,
@@ -29,7 +29,7 @@ pub(super) struct Arrivals {
 
 impl Arrivals {
     /// `rate` per second from `origin` until `end`.
-    pub(super) fn new(rate: f64, spacing: Spacing, seed: u64, origin: Time, end: Time) -> Arrivals {
+    pub(crate) fn new(rate: f64, spacing: Spacing, seed: u64, origin: Time, end: Time) -> Arrivals {
         let random = fastrand::Rng::with_seed(seed);
         let mut arrivals = Arrivals { spacing, gap_nanos: 1e9 / rate, random, at_nanos: 0.0, origin, end };
         if spacing == Spacing::Poisson {
@@ -39,13 +39,13 @@ impl Arrivals {
     }
 
     /// When the next request is due, if there is to be another.
-    pub(super) fn next(&self) -> Option<Time> {
+    pub(crate) fn next(&self) -> Option<Time> {
         let at = self.origin.plus(Duration::from_nanos(self.at_nanos as u64));
         (at < self.end).then_some(at)
     }
 
     /// The next request is under way.
-    pub(super) fn take(&mut self) {
+    pub(crate) fn take(&mut self) {
         self.at_nanos += match self.spacing {
             Spacing::Constant => self.gap_nanos,
             // By inversion; 1 - u is never 0.

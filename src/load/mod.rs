@@ -21,6 +21,7 @@ mod driver;
 mod poll;
 mod tally;
 
+pub(crate) use arrivals::Arrivals;
 pub use arrivals::Spacing;
 pub use tally::{Errors, LoadResult};
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 
 use mio::net::TcpListener;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -17,5 +18,19 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
+    Ok(TcpListener::from_std(socket.into()))
+}
+
+/// Makes a listener of a socket that somebody else has opened.
+///
+/// # Errors
+/// It is no TCP socket that listens.
+pub fn adopt(fd: OwnedFd) -> io::Result<TcpListener> {
+    let socket = Socket::from(fd);
+    if !socket.is_listener()? || socket.local_addr()?.as_socket().is_none() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a TCP socket that listens"));
+    }
+    socket.set_nonblocking(true)?;
+    socket.set_tcp_nodelay(true)?;
     Ok(TcpListener::from_std(socket.into()))
 }

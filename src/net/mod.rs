@@ -8,7 +8,7 @@ mod listen;
 mod sockets;
 
 pub use conn::{Conn, ConnKey, Drain, Fill, Ready, Role, SessionKey};
-pub use listen::listen;
+pub use listen::{adopt, listen};
 pub use sockets::Sockets;
 
 use std::io;

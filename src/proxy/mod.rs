@@ -4,16 +4,20 @@
 //! ([`Proxy::mark`]); sessions act when the queue is run. Only this file removes sessions. Absent: the poll, the clock
 //! and real sockets (reactor.rs, net/), so a seeded simulation can drive the very same code.
 
+mod command;
+mod decide;
 mod descriptors;
 mod probe;
 mod reload;
 mod service;
+mod show;
 mod sweep;
 mod world;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub use command::Command;
 pub use world::{Inbox, PSEUDONYM, Setup, World};
 
 use crate::clock::Time;

@@ -8,9 +8,11 @@
 use super::World;
 use crate::clock::Time;
 use crate::config::HealthCheck;
+use crate::dashboard::Kind;
 use crate::http1::response::ResponseHead;
 use crate::http1::{Limits, Method, Parsed};
 use crate::net::{Conn, ConnKey, Drain, Fill, Net, Ready, Role};
+use crate::record::snapshot::LastCheck;
 use std::time::Duration;
 
 /// How often an unreachable backend is dialled.
@@ -30,6 +32,8 @@ struct Probe {
     /// Outcomes of the same kind in a row.
     in_a_row: u32,
     last_good: bool,
+    /// What came of the last one, for display.
+    last: Option<LastCheck>,
 }
 
 #[derive(Debug)]
@@ -53,7 +57,13 @@ impl Probes {
     /// Makes room for further backends.
     pub fn resize(&mut self, backends: usize, now: Time) {
         let due = if self.check.is_some() { now } else { Time::NEVER };
-        self.list.resize_with(backends, || Probe { due, flight: None, in_a_row: 0, last_good: true });
+        self.list.resize_with(backends, || Probe {
+            due,
+            flight: None,
+            in_a_row: 0,
+            last_good: true,
+            last: None,
+        });
     }
 
     /// Other checks from now on; probes under way end first.
@@ -73,6 +83,11 @@ impl Probes {
             .map(|probe| probe.flight.as_ref().map_or(probe.due, |flight| flight.until))
             .min()?;
         (due != Time::NEVER).then_some(due)
+    }
+
+    /// What came of the last probe of this backend.
+    pub fn last(&self, backend: usize) -> Option<LastCheck> {
+        self.list.get(backend)?.last
     }
 
     /// Connections probes hold, for the leak sweep.
@@ -99,7 +114,9 @@ impl<N: Net> World<N> {
         for backend in 0..self.probes.list.len() {
             let probe = &self.probes.list[backend];
             match &probe.flight {
-                Some(flight) if flight.until <= self.now => self.probe_ended(backend, false),
+                Some(flight) if flight.until <= self.now => {
+                    self.probe_ended(backend, false, "no answer in time")
+                }
                 None if probe.due <= self.now => self.begin_probe(backend),
                 _ => {}
             }
@@ -114,7 +131,7 @@ impl<N: Net> World<N> {
                 if let Some(flight) = probe.flight.take() {
                     self.conns.remove(flight.conn.0);
                 }
-                (probe.in_a_row, probe.last_good) = (0, true);
+                (probe.in_a_row, probe.last_good, probe.last) = (0, true, None);
             }
             if check.is_some() && probe.due == Time::NEVER {
                 probe.due = self.now;
@@ -133,16 +150,16 @@ impl<N: Net> World<N> {
             return;
         }
         if flight.sent == 0 && self.net.connect_result(&mut conn.stream).is_err() {
-            return self.probe_ended(backend, false);
+            return self.probe_ended(backend, false, "cannot connect");
         }
         if flight.request.is_empty() {
-            return self.probe_ended(backend, true);
+            return self.probe_ended(backend, true, "can be connected to");
         }
         if flight.sent < flight.request.len() {
             match conn.drain(&mut self.net, &flight.request[flight.sent..], &[]) {
                 Drain::Bytes(count) => flight.sent += count,
                 Drain::Blocked => return,
-                Drain::Broken(_) => return self.probe_ended(backend, false),
+                Drain::Broken(_) => return self.probe_ended(backend, false, "connection lost"),
             }
         }
         self.read_probe(backend);
@@ -168,7 +185,7 @@ impl<N: Net> World<N> {
             }
         };
         let Ok(stream) = self.net.dial(self.upstreams.address(backend)) else {
-            return self.probe_ended(backend, false);
+            return self.probe_ended(backend, false, "cannot connect");
         };
         let conn = ConnKey(self.conns.insert(Conn::dialled(stream, Role::Probe(backend))));
         let until = self.now.plus(timeout);
@@ -178,7 +195,7 @@ impl<N: Net> World<N> {
             dialled.forget(Ready::WRITABLE);
         }
         if self.register(conn).is_err() {
-            self.probe_ended(backend, false);
+            self.probe_ended(backend, false, "cannot connect");
         }
     }
 
@@ -195,20 +212,21 @@ impl<N: Net> World<N> {
                     buffer.drop_raw(count);
                 }
                 Fill::Blocked => break None,
-                Fill::Closed | Fill::Broken(_) => break Some(false),
+                Fill::Closed | Fill::Broken(_) => break Some((false, "connection lost")),
             }
             if let Some(good) = read_verdict(&mut flight.answer, &mut self.response_head, &self.config.limits)
             {
-                break Some(good);
+                break Some((good, if good { "good answer" } else { "bad answer" }));
             }
         };
         self.buffers.give(&mut buffer);
-        if let Some(good) = outcome {
-            self.probe_ended(backend, good);
+        if let Some((good, text)) = outcome {
+            self.probe_ended(backend, good, text);
         }
     }
 
-    fn probe_ended(&mut self, backend: usize, good: bool) {
+    fn probe_ended(&mut self, backend: usize, good: bool, text: &'static str) {
+        let at = self.now;
         let Some(probe) = self.probes.list.get_mut(backend) else { return };
         if let Some(flight) = probe.flight.take()
             && let Some(mut conn) = self.conns.remove(flight.conn.0)
@@ -217,6 +235,7 @@ impl<N: Net> World<N> {
         }
         probe.in_a_row = if probe.last_good == good { probe.in_a_row.saturating_add(1) } else { 1 };
         probe.last_good = good;
+        probe.last = Some(LastCheck { at, ok: good, text });
         let Some(check) = &self.probes.check else {
             probe.due = if good { Time::NEVER } else { self.now.plus(REVISIT) };
             if good {
@@ -230,11 +249,13 @@ impl<N: Net> World<N> {
             self.upstreams.try_now(backend, self.now);
         }
         if enough && self.upstreams.set_down(backend, !good) {
-            let (backend, path) = (self.upstreams.url(backend), &check.path);
+            let (url, path) = (self.upstreams.url(backend), &check.path);
             match good {
-                true => tracing::info!(backend, path, "backend passes its checks again"),
-                false => tracing::warn!(backend, path, "backend fails its checks"),
+                true => tracing::info!(backend = url, path, "backend passes its checks again"),
+                false => tracing::warn!(backend = url, path, "backend fails its checks"),
             }
+            let kind = if good { Kind::Up } else { Kind::Down };
+            self.tell(kind, Some(backend), || format!("active checks: {text}"));
             self.wake_waiting();
         }
     }

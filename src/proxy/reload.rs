@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use super::World;
 use super::world::table_limits;
-use crate::balance::{Options, Policy};
+use crate::balance::Policy;
+use crate::balance::explain::words::Labels;
 use crate::config::ProxyConfig;
+use crate::dashboard::{Decisions, Kind};
 use crate::net::Net;
 use crate::record::row::Names;
 use crate::upstream::budget::RetryBudget;
@@ -17,24 +19,32 @@ impl<N: Net> World<N> {
     /// of it. Addresses listened on and the log's path stay as they were at start.
     pub fn adopt(&mut self, config: Arc<ProxyConfig>) {
         let holds = self.upstreams.adopt(&config.backends, table_limits(&config), self.now);
-        if config.routing == self.config.routing {
-            let keep: Vec<Option<usize>> =
-                holds.iter().enumerate().map(|(index, holds)| holds.then_some(index)).collect();
+        let keep: Vec<Option<usize>> =
+            holds.iter().enumerate().map(|(index, holds)| holds.then_some(index)).collect();
+        if config.variant() == self.variant() {
             self.policy.rebuild(&keep);
         } else {
-            self.policy = config.routing.build(self.upstreams.len(), Options::default());
+            self.policy = config.variant().build(self.upstreams.len());
         }
+        let seed = self.draw.u64(..);
+        self.shadows.adopt(&config.shadow, &keep, seed);
         while let Some((backend, conn)) = self.upstreams.take_orphan() {
             self.upstreams.closed(backend);
             self.close(conn, true);
         }
-        self.urls = (0..self.upstreams.len()).map(|index| self.upstreams.url(index).to_owned()).collect();
-        if let Err(error) = self.stats.set_backends(&self.urls) {
-            tracing::error!(%error, "statistics keep the old list of backends");
+        let urls = (0..self.upstreams.len()).map(|index| self.upstreams.url(index).to_owned()).collect();
+        let before = std::mem::replace(&mut self.urls, urls);
+        if before != self.urls || config.explain != self.config.explain {
+            self.explainer.restart(config.explain, self.urls.len());
+            self.labels = Arc::new(Labels::new(&self.urls));
+            if let Some(board) = &self.showing.board {
+                board.set_decisions(Decisions::default());
+            }
         }
+        self.stats.set_backends(&self.urls);
         if let Some(log) = &mut self.log {
             log.set_names(Names {
-                routings: vec![config.routing.name().to_owned()],
+                routings: vec![config.variant().name().to_owned()],
                 backends: self.urls.clone(),
             });
         }
@@ -47,9 +57,16 @@ impl<N: Net> World<N> {
         self.wake_waiting(); // there may be more places now
         let budget = config.retry_budget;
         self.retry_budget = RetryBudget::new(budget.percent, budget.per_second, self.now);
+        self.tell(Kind::Reload, None, || {
+            let count = config.backends.len();
+            format!(
+                "{count} backends with {}; what was ordered on the page no longer holds",
+                config.variant()
+            )
+        });
         tracing::info!(
             backends = config.backends.len(),
-            routing = config.routing.name(),
+            routing = config.variant().name(),
             "configuration reloaded"
         );
         self.config = config;

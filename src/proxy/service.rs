@@ -8,7 +8,7 @@ use mio::net::TcpStream;
 use super::Proxy;
 use crate::clock::Time;
 use crate::net::{Ready, Sockets};
-use crate::reactor::{Order, Service, Turned};
+use crate::reactor::{Order, Pulse, Service, Turned};
 
 impl Service for Proxy<Sockets> {
     fn accept(&mut self, stream: TcpStream, peer: SocketAddr, now: Time) {
@@ -46,15 +46,19 @@ impl Service for Proxy<Sockets> {
         Proxy::next_deadline(self)
     }
 
-    fn publish(&mut self, now: Time) {
-        self.world.publish(now);
+    fn publish(&mut self, pulse: Pulse) {
+        self.world.publish(pulse);
     }
 
     fn order(&mut self, order: Order) {
         match order {
             Order::Unready => self.world.set_unready(),
-            Order::Drain => self.drain(),
+            Order::Drain => {
+                self.world.tell_drain();
+                self.drain();
+            }
             Order::ReopenLog => self.world.reopen_log(),
+            Order::Commands => self.world.obey(),
             Order::Reload => {
                 let ready = self.world.inbox.lock().unwrap_or_else(PoisonError::into_inner).take();
                 if let Some(config) = ready {
@@ -69,9 +73,9 @@ impl Service for Proxy<Sockets> {
         self.clients() == 0
     }
 
-    fn stop(&mut self, now: Time) {
-        self.cut_off(now);
-        self.world.publish(now);
+    fn stop(&mut self, pulse: Pulse) {
+        self.cut_off(pulse.wall.at);
+        self.world.publish(pulse);
         self.world.close_log();
     }
 }

@@ -6,11 +6,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::probe::Probes;
-use crate::balance::{AnyPolicy, Observation, Options, Outcome, Pick, Policy, Stage};
+use super::show::Showing;
+use crate::balance::AnyPolicy;
+use crate::balance::explain::Explainer;
+use crate::balance::explain::words::Labels;
+use crate::balance::shadow::Shadows;
 use crate::buffer::Pool;
 use crate::clock::Time;
 use crate::config::{ProxyConfig, UpstreamMode};
-use crate::dashboard::Board;
+use crate::dashboard::Kind;
 use crate::fault::Fault;
 use crate::http1::date::DateCache;
 use crate::http1::request::RequestHead;
@@ -18,13 +22,14 @@ use crate::http1::response::ResponseHead;
 use crate::net::{Conn, ConnKey, Net, Ready, Role, SessionKey};
 use crate::record::console::Console;
 use crate::record::row::Row;
-use crate::record::stats::{Live, Snapshot, Stats};
+use crate::record::shadow_log::ShadowLog;
+use crate::record::stats::Stats;
 use crate::record::writer::LogHandle;
 use crate::session::Exchange;
 use crate::slab::Slab;
 use crate::upstream::budget::RetryBudget;
 use crate::upstream::health::{Change, Ejection, Verdict};
-use crate::upstream::{Closed, Entered, Limits, Upstreams};
+use crate::upstream::{Entered, Limits, Upstreams};
 
 /// Our name in Via (RFC 9110 section 7.6.3): a pseudonym, so that no host name leaks.
 pub const PSEUDONYM: &str = "tidegate";
@@ -47,6 +52,8 @@ pub struct Setup {
     pub config: Arc<ProxyConfig>,
     /// Where rows go, if anywhere.
     pub log: Option<LogHandle>,
+    /// Where the figures of shadow policies go, if anywhere.
+    pub shadow_log: Option<ShadowLog>,
     /// Where decisions are told, if anywhere.
     pub console: Option<Console>,
     /// Where a new configuration is left before a reload is ordered.
@@ -104,24 +111,27 @@ pub struct World<N: Net> {
     /// Counters and histograms.
     pub stats: Stats,
     pub(super) log: Option<LogHandle>,
-    board: Option<Arc<Board>>,
+    pub(super) showing: Showing,
     #[allow(clippy::vec_box, reason = "an exchange moves between sessions by its address")]
     exchanges: Vec<Box<Exchange>>,
-    decision: String,
+    /// How much of the next answer to read first.
+    response_piece: u8,
+    pub(super) explainer: Explainer,
+    pub(super) labels: Arc<Labels>,
+    pub(super) shadows: Shadows,
+    pub(super) shadow_log: Option<ShadowLog>,
+    pub(super) text: String,
     pub(super) said_exhausted: Option<Time>,
     pub(super) urls: Vec<String>,
-    console: Option<Console>,
+    pub(super) console: Option<Console>,
 }
 
 impl<N: Net> World<N> {
     /// A world in which nothing has happened.
-    ///
-    /// # Errors
-    /// When the histograms cannot be made; with their fixed bounds they always can.
-    pub fn new(net: N, setup: Setup) -> Result<World<N>, hdrhistogram::CreationError> {
+    pub fn new(net: N, setup: Setup) -> World<N> {
         let config = setup.config;
         let urls: Vec<String> = config.backends.iter().map(|backend| backend.url.clone()).collect();
-        Ok(World {
+        World {
             now: Time::ZERO,
             net,
             conns: Slab::new(),
@@ -134,8 +144,12 @@ impl<N: Net> World<N> {
             probes: Probes::new(config.health.clone(), config.backends.len()),
             waiting: VecDeque::new(),
             woken: Vec::new(),
-            policy: config.routing.build(config.backends.len(), Options::default()),
+            policy: config.variant().build(config.backends.len()),
             draw: fastrand::Rng::with_seed(setup.seed),
+            explainer: Explainer::new(config.explain, config.backends.len()),
+            labels: Arc::new(Labels::new(&urls)),
+            shadows: Shadows::new(&config.shadow, config.backends.len(), setup.seed),
+            shadow_log: setup.shadow_log,
             buffers: Pool::default(),
             request_head: RequestHead::default(),
             response_head: ResponseHead::default(),
@@ -145,28 +159,32 @@ impl<N: Net> World<N> {
             draining: false,
             wants_descriptors: false,
             clients_max: setup.clients_max,
-            board: None,
-            stats: Stats::new(Time::ZERO, &urls)?,
+            showing: Showing::default(),
+            stats: Stats::new(Time::ZERO, &urls),
             inbox: setup.inbox,
             log: setup.log,
             exchanges: Vec::new(),
-            decision: String::new(),
+            response_piece: Exchange::new().piece_learned(),
+            text: String::new(),
             said_exhausted: None,
             urls,
             console: setup.console,
             config,
-        })
+        }
     }
 
     /// An exchange to work with, used or new.
     pub fn exchange(&mut self) -> Box<Exchange> {
-        self.exchanges.pop().unwrap_or_default()
+        let mut exchange = self.exchanges.pop().unwrap_or_default();
+        exchange.response.piece = self.response_piece;
+        exchange
     }
 
     /// Takes an exchange back, and its buffers.
     pub fn recycle(&mut self, mut exchange: Box<Exchange>) {
         self.buffers.give(&mut exchange.request.buffer);
         self.buffers.give(&mut exchange.response.buffer);
+        self.response_piece = exchange.piece_learned();
         exchange.reset();
         // One that carried large heads goes back to the allocator, or a burst of them would be held for ever.
         if self.exchanges.len() < EXCHANGES_KEPT && exchange.held() <= EXCHANGE_BYTES_KEPT {
@@ -189,26 +207,13 @@ impl<N: Net> World<N> {
         self.config.upstream == UpstreamMode::Persistent
     }
 
-    /// Asks the policy, leaving out the backends whose bit in `tried` is set. A backend whose time out is over is
-    /// tried by a request that can be sent again elsewhere.
-    pub fn pick(&mut self, tried: u64, replayable: bool) -> Result<Pick, Closed> {
-        self.upstreams.refresh(tried, replayable, self.now)?;
-        let picked = self.policy.pick(self.upstreams.candidates(), self.now, &mut self.draw);
-        let pick = picked.ok_or(Closed::Out)?;
-        if self.config.log_decisions {
-            self.tell_decision(pick);
+    /// Pays for a retry of what was sent already, if the budget can.
+    pub fn withdraw_retry(&mut self) -> bool {
+        let paid = self.retry_budget.withdraw(self.now);
+        if !paid {
+            self.tell_no_budget();
         }
-        Ok(pick)
-    }
-
-    fn tell_decision(&mut self, pick: Pick) {
-        self.decision.clear();
-        let candidates = self.upstreams.candidates();
-        // Writing to a String cannot fail.
-        let _ = self.policy.write_decision(&mut self.decision, &self.urls, candidates, pick, self.now);
-        if let Some(console) = &self.console {
-            console.say(&self.decision);
-        }
+        paid
     }
 
     /// Whether the configuration allows a failed request to go elsewhere, and there is an elsewhere. The original's
@@ -245,6 +250,8 @@ impl<N: Net> World<N> {
             Some(Change::Ejected { until, reason }) => {
                 let seconds = until.since(self.now).as_secs_f64();
                 tracing::warn!(backend = self.upstreams.url(backend), %reason, seconds, "backend ejected");
+                self.stats.counters.ejections += 1;
+                self.tell(Kind::Ejected, Some(backend), || format!("{reason}; out for {seconds:.1} s"));
                 self.upstreams.set_unreachable(backend, unreachable);
                 if unreachable {
                     self.revisit(backend);
@@ -252,6 +259,7 @@ impl<N: Net> World<N> {
             }
             Some(Change::Readmitted) => {
                 tracing::info!(backend = self.upstreams.url(backend), "backend readmitted");
+                self.tell(Kind::Readmitted, Some(backend), || "its trial request succeeded".to_owned());
                 self.wake_waiting();
             }
             None => {}
@@ -259,31 +267,6 @@ impl<N: Net> World<N> {
         if verdict == Verdict::Failure {
             self.stats.backend_failed(backend);
         }
-    }
-
-    /// Tells the policy how the dispatch under way is going.
-    pub fn observe(&mut self, exchange: &mut Exchange, stage: Stage, outcome: Outcome) {
-        let Some(dispatch) = exchange.dispatch.as_mut() else { return };
-        let backend = dispatch.pick.backend;
-        let latency_ms = match stage {
-            Stage::Head => {
-                exchange.trace.dispatched.get().map(|sent| self.now.since(sent).as_secs_f64() * 1e3)
-            }
-            Stage::End => exchange.trace.latency_ms(),
-        };
-        let in_flight = self.upstreams.candidates()[backend].in_flight;
-        let seen = Observation {
-            backend,
-            stage,
-            latency_ms: latency_ms.unwrap_or(0.0),
-            outcome,
-            in_flight_at_pick: dispatch.entered.in_flight_before,
-            in_flight_now: if stage == Stage::Head { in_flight.saturating_sub(1) } else { in_flight },
-            probe: dispatch.pick.probe,
-            head_seen: dispatch.head_seen,
-        };
-        dispatch.head_seen |= stage == Stage::Head;
-        self.policy.observe(self.upstreams.candidates(), &seen, self.now);
     }
 
     /// A pooled connection to this backend, if one is left alive.
@@ -307,7 +290,7 @@ impl<N: Net> World<N> {
 
     /// Puts a connection into the pool of this backend.
     pub fn check_in(&mut self, backend: usize, conn: ConnKey) {
-        if !self.upstreams.is_configured(backend) {
+        if !self.upstreams.is_open(backend) {
             self.upstreams.closed(backend);
             self.close(conn, true);
             return;
@@ -370,9 +353,23 @@ impl<N: Net> World<N> {
         let facts = exchange.trace.facts(peer, backend, 0, exchange.status);
         let client_gone = matches!(exchange.fault, Some(Fault::ClientGone | Fault::ClientStalled));
         self.stats.record(&facts, client_gone);
+        let outcome = exchange.fault.map_or("ok", |fault| fault.reason());
+        if exchange.note.seq != 0 {
+            self.explain_end(exchange.note.seq, exchange.status, facts.latency_us, outcome);
+        }
+        if self.log.is_none() && !self.stats.is_watched() {
+            return;
+        }
+        let row = Row { facts, method: exchange.method(), path: exchange.target(), reason: outcome };
+        self.stats.note(&row, outcome, client_gone);
         if let Some(log) = &mut self.log {
-            let reason = exchange.fault.map_or("ok", |fault| fault.reason());
-            log.push(&Row { facts, method: exchange.method(), path: exchange.target(), reason });
+            if exchange.note.compact.is_empty() {
+                log.push(&row);
+            } else {
+                self.text.clear();
+                self.text.extend([outcome, "; ", &exchange.note.compact]);
+                log.push(&Row { reason: &self.text, ..row });
+            }
         }
     }
 
@@ -388,44 +385,6 @@ impl<N: Net> World<N> {
         }
     }
 
-    /// Begins to show the counts on a board of its own.
-    pub fn show(&mut self) -> Arc<Board> {
-        let board = Arc::new(Board::new(self.snapshot(self.now)));
-        self.board = Some(board.clone());
-        board
-    }
-
-    /// Shows the counts to whoever looks.
-    pub fn publish(&mut self, now: Time) {
-        if let Some(board) = &self.board {
-            board.publish(self.snapshot(now));
-        }
-    }
-
-    /// The counts, and what table and policy know at this moment.
-    pub fn snapshot(&self, now: Time) -> Snapshot {
-        let averages = self.policy.original_averages();
-        let live: Vec<Live> = self
-            .upstreams
-            .candidates()
-            .iter()
-            .enumerate()
-            .map(|(backend, candidate)| Live {
-                in_flight: candidate.in_flight,
-                sma_ms: averages.and_then(|averages| averages.sma(backend)),
-                ewma_ms: averages.and_then(|averages| averages.ewma(backend)),
-            })
-            .collect();
-        self.stats.snapshot(now, self.config.routing.name(), &live)
-    }
-
-    /// Readiness fails from now on.
-    pub fn set_unready(&mut self) {
-        if let Some(board) = &self.board {
-            board.set_ready(false);
-        }
-    }
-
     /// Rows from now on go to a file opened anew.
     pub fn reopen_log(&mut self) {
         if let Some(log) = &mut self.log {
@@ -438,6 +397,7 @@ impl<N: Net> World<N> {
         if let Some(log) = self.log.take() {
             log.close();
         }
+        self.close_shadow_log();
     }
 }
 

@@ -7,8 +7,12 @@
 
 pub mod batch;
 pub mod console;
+pub mod latencies;
+pub mod recent;
 pub mod row;
+pub mod shadow_log;
 mod sink;
+pub mod snapshot;
 pub mod stats;
 pub mod trace;
 pub mod writer;

@@ -1,117 +1,51 @@
-//! Counters and latency histograms, kept by the reactor and read by the admin page and the demo's table.
+//! Counters and latencies, kept by the reactor and read by the admin page and the demo's table.
 //!
-//! Recording is a few additions and one increment in memory made at the start. A [`Snapshot`] is a value: whoever
-//! shows it cannot hold the proxy up. Absent: per-interval rates (a reader takes two snapshots) and anything a policy
-//! decides by.
+//! Recording is a few additions and one increment in memory made at the start. What only the page shows (the last
+//! requests, the proxy's own share, the original's averages under every policy) is recorded only while it is watched. A
+//! [`Snapshot`] is a value: whoever shows it cannot hold the proxy up. Absent: per-interval rates (a reader takes two
+//! snapshots) and anything a policy decides by.
 
-use hdrhistogram::{CreationError, Histogram};
-use serde::Serialize;
+use std::sync::Arc;
 
-use super::row::Facts;
-use crate::clock::Time;
-
-/// Latencies from 1 µs to an hour; what is longer counts as an hour.
-const LATENCY_US_MAX: u64 = 3_600_000_000;
-/// Three digits: 0.1 % of the value, 190 KiB per histogram of which a workload touches a few.
-const SIGNIFICANT_DIGITS: u8 = 3;
-/// The original's dashboard averages this many.
-pub const RECENT: usize = 200;
-
-/// Plain counts since the start. The owner adds to the fields it alone knows about.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Counters {
-    /// Client connections accepted.
-    pub clients_accepted: u64,
-    /// Client connections open now.
-    pub clients_active: u64,
-    /// Exchanges ended, however they ended.
-    pub requests: u64,
-    /// Of these, answers by class of status; index 0 holds those with none.
-    pub responses: [u64; 6],
-    /// Exchanges answered with an error without choosing a backend.
-    pub refused: u64,
-    /// Exchanges the client left.
-    pub client_gone: u64,
-    /// Attempts beyond the first.
-    pub retries: u64,
-    /// Bytes received from clients.
-    pub bytes_in: u64,
-    /// Bytes sent to clients.
-    pub bytes_out: u64,
-}
-
-/// A histogram with its exact sum.
-#[derive(Debug)]
-struct Latencies {
-    histogram: Histogram<u64>,
-    sum_us: u64,
-}
-
-impl Latencies {
-    fn new() -> Result<Latencies, CreationError> {
-        let histogram = Histogram::new_with_bounds(1, LATENCY_US_MAX, SIGNIFICANT_DIGITS)?;
-        Ok(Latencies { histogram, sum_us: 0 })
-    }
-
-    fn record(&mut self, micros: u64) {
-        let micros = micros.clamp(1, LATENCY_US_MAX);
-        self.histogram.saturating_record(micros);
-        self.sum_us = self.sum_us.saturating_add(micros);
-    }
-
-    fn summary(&self) -> Summary {
-        let count = self.histogram.len();
-        if count == 0 {
-            return Summary::default();
-        }
-        let quantile = |q| Some(self.histogram.value_at_quantile(q) as f64 / 1e3);
-        Summary {
-            mean_ms: Some(self.sum_us as f64 / count as f64 / 1e3),
-            p50_ms: quantile(0.50),
-            p95_ms: quantile(0.95),
-            p99_ms: quantile(0.99),
-            max_ms: Some(self.histogram.max() as f64 / 1e3),
-        }
-    }
-}
+pub use super::latencies::Summary;
+use super::latencies::{Distribution, Latencies};
+use super::recent::{Recent, RecentRow};
+use super::row::{Facts, Row};
+pub use super::snapshot::{BackendSnapshot, Counters, Live, Snapshot, State};
+use crate::balance::OriginalAverages;
+use crate::clock::{Time, Wall};
 
 #[derive(Debug)]
 struct BackendStats {
     url: String,
     requests: u64,
     errors: u64,
+    retries_from: u64,
     latencies: Latencies,
+    shown: Arc<Distribution>,
 }
 
 impl BackendStats {
-    fn new(url: &str) -> Result<BackendStats, CreationError> {
-        Ok(BackendStats { url: url.to_owned(), requests: 0, errors: 0, latencies: Latencies::new()? })
+    fn new(url: &str) -> BackendStats {
+        BackendStats {
+            url: url.to_owned(),
+            requests: 0,
+            errors: 0,
+            retries_from: 0,
+            latencies: Latencies::default(),
+            shown: Arc::default(),
+        }
     }
 }
 
-/// The last [`RECENT`] latencies.
+/// What is recorded only because somebody could look at it.
 #[derive(Debug)]
-struct Recent {
-    ring: [u64; RECENT],
-    len: usize,
-    next: usize,
-    sum_us: u64,
-}
-
-impl Recent {
-    const EMPTY: Recent = Recent { ring: [0; RECENT], len: 0, next: 0, sum_us: 0 };
-
-    fn record(&mut self, micros: u64) {
-        let micros = micros.min(LATENCY_US_MAX); // so that 200 of them cannot overflow the sum
-        self.sum_us = self.sum_us - self.ring[self.next] + micros;
-        self.ring[self.next] = micros;
-        self.next = (self.next + 1) % RECENT;
-        self.len = (self.len + 1).min(RECENT);
-    }
-
-    fn mean_ms(&self) -> Option<f64> {
-        (self.len > 0).then(|| self.sum_us as f64 / self.len as f64 / 1e3)
-    }
+struct Watched {
+    overhead: Latencies,
+    recent: Recent,
+    averages: OriginalAverages,
+    shown_overhead: Arc<Distribution>,
+    shown_recent: Arc<[RecentRow]>,
 }
 
 /// All that is counted.
@@ -120,41 +54,52 @@ pub struct Stats {
     /// Counts the owner may add to.
     pub counters: Counters,
     started: Time,
-    overall: Latencies,
-    recent: Recent,
     backends: Vec<BackendStats>,
+    watched: Option<Box<Watched>>,
 }
 
 impl Stats {
     /// Empty counts for these backends, in configured order.
-    ///
-    /// # Errors
-    /// Never with the bounds above; the histogram's constructor can refuse others.
-    pub fn new(now: Time, urls: &[String]) -> Result<Stats, CreationError> {
-        Ok(Stats {
+    pub fn new(now: Time, urls: &[String]) -> Stats {
+        Stats {
             counters: Counters::default(),
             started: now,
-            overall: Latencies::new()?,
-            recent: Recent::EMPTY,
-            backends: urls.iter().map(|url| BackendStats::new(url)).collect::<Result<_, _>>()?,
-        })
+            backends: urls.iter().map(|url| BackendStats::new(url)).collect(),
+            watched: None,
+        }
+    }
+
+    /// From now on somebody could look: what only the page shows is recorded too.
+    pub fn watch(&mut self) {
+        let watched = Watched {
+            overhead: Latencies::default(),
+            recent: Recent::default(),
+            averages: OriginalAverages::new(self.backends.len()),
+            shown_overhead: Arc::default(),
+            shown_recent: Arc::from([]),
+        };
+        self.watched = Some(Box::new(watched));
+    }
+
+    /// Whether it is.
+    pub fn is_watched(&self) -> bool {
+        self.watched.is_some()
     }
 
     /// Takes over a new list of backends; those whose URL stays keep their figures.
-    ///
-    /// # Errors
-    /// As [`Stats::new`].
-    pub fn set_backends(&mut self, urls: &[String]) -> Result<(), CreationError> {
-        let mut all = std::mem::take(&mut self.backends);
+    pub fn set_backends(&mut self, urls: &[String]) {
+        let mut all: Vec<Option<BackendStats>> = self.backends.drain(..).map(Some).collect();
+        let mut keep = Vec::with_capacity(urls.len());
         for url in urls {
             // A name may stand twice for a while, when it has moved and its old place still drains.
-            let backend = match all.iter().position(|backend| backend.url == *url) {
-                Some(at) => all.swap_remove(at),
-                None => BackendStats::new(url)?,
-            };
-            self.backends.push(backend);
+            let old = all.iter().position(|old| old.as_ref().is_some_and(|old| old.url == *url));
+            keep.push(old);
+            let backend = old.and_then(|old| all[old].take());
+            self.backends.push(backend.unwrap_or_else(|| BackendStats::new(url)));
         }
-        Ok(())
+        if let Some(watched) = &mut self.watched {
+            watched.averages.rebuild(&keep);
+        }
     }
 
     /// Counts one exchange that has ended. `client_gone`: the client left before it had its answer; such latencies
@@ -167,6 +112,8 @@ impl Stats {
         counters.client_gone += u64::from(client_gone);
         counters.refused += u64::from(facts.backend.is_none() && facts.status >= 400 && !client_gone);
         counters.retries += u64::from(facts.attempts.saturating_sub(1));
+        counters.dispatched += u64::from(facts.attempts);
+        counters.reused += u64::from(facts.reused);
         counters.bytes_in += facts.bytes_in;
         counters.bytes_out += facts.bytes_out;
         let Some(backend) = facts.backend.and_then(|index| self.backends.get_mut(index as usize)) else {
@@ -175,8 +122,19 @@ impl Stats {
         backend.requests += 1;
         if let Some(micros) = facts.latency_us.filter(|_| !client_gone) {
             backend.latencies.record(micros);
-            self.overall.record(micros);
-            self.recent.record(micros);
+        }
+    }
+
+    /// What the page wants to know of it beyond that; nothing unless watched.
+    pub fn note(&mut self, row: &Row<'_>, reason: &'static str, client_gone: bool) {
+        let Some(watched) = &mut self.watched else { return };
+        let facts = &row.facts;
+        let backend = facts.backend.map_or(usize::MAX, |backend| backend as usize);
+        let before = (watched.averages.sma(backend), watched.averages.ewma(backend));
+        watched.recent.push(row, reason, !client_gone, before);
+        if let Some(micros) = facts.latency_us.filter(|_| !client_gone) {
+            watched.averages.record(backend, micros as f64 / 1e3);
+            watched.overhead.record(facts.total_us.saturating_sub(micros));
         }
     }
 
@@ -187,119 +145,95 @@ impl Stats {
         }
     }
 
+    /// Counts a failed attempt that is made again elsewhere.
+    pub fn retried_from(&mut self, backend: usize) {
+        if let Some(backend) = self.backends.get_mut(backend) {
+            backend.retries_from += 1;
+        }
+    }
+
+    /// The original's two averages of a backend; `None` before the first, and when nobody could look.
+    pub fn averages(&self, backend: usize) -> (Option<f64>, Option<f64>) {
+        let averages = self.watched.as_ref().map(|watched| &watched.averages);
+        (averages.and_then(|all| all.sma(backend)), averages.and_then(|all| all.ewma(backend)))
+    }
+
     /// Forgets all but the clients that are connected.
     pub fn reset(&mut self, now: Time) {
         let clients_active = self.counters.clients_active;
         self.counters = Counters { clients_active, ..Counters::default() };
         self.started = now;
-        self.recent = Recent::EMPTY;
         for backend in &mut self.backends {
-            (backend.requests, backend.errors) = (0, 0);
+            (backend.requests, backend.errors, backend.retries_from) = (0, 0, 0);
+            backend.latencies.clear();
         }
-        let latencies = self.backends.iter_mut().map(|backend| &mut backend.latencies);
-        for latencies in latencies.chain([&mut self.overall]) {
-            latencies.histogram.reset();
-            latencies.sum_us = 0;
+        if self.watched.is_some() {
+            self.watch();
         }
     }
 
-    /// All of it as a value. `live` holds what others know, by backend index; a missing entry reads as idle.
-    pub fn snapshot(&self, now: Time, routing: &str, live: &[Live]) -> Snapshot {
+    /// All of it as a value. `live` holds what others know, by backend index; a missing entry reads as idle. Unless
+    /// `fresh`, latencies and requests are those of the last time they were asked for.
+    pub fn snapshot(&mut self, wall: Wall, routing: &str, live: Vec<Live>, fresh: bool) -> Snapshot {
         let picked: u64 = self.backends.iter().map(|backend| backend.requests).sum();
-        let backends = self.backends.iter().enumerate().map(|(index, backend)| {
-            let live = live.get(index).copied().unwrap_or_default();
+        let mut live = live.into_iter();
+        let backends = self.backends.iter_mut().map(|backend| {
+            if fresh {
+                backend.shown = Arc::new(backend.latencies.distribution());
+            }
             BackendSnapshot {
                 url: backend.url.clone(),
-                in_flight: live.in_flight,
                 requests: backend.requests,
                 errors: backend.errors,
+                retries_from: backend.retries_from,
                 share: if picked == 0 { 0.0 } else { backend.requests as f64 / picked as f64 },
-                latency: backend.latencies.summary(),
-                sma_ms: live.sma_ms,
-                ewma_ms: live.ewma_ms,
+                latencies: backend.shown.clone(),
+                live: live.next().unwrap_or_default(),
             }
         });
+        let backends = backends.collect();
+        if let Some(watched) = self.watched.as_mut().filter(|_| fresh) {
+            watched.shown_overhead = Arc::new(watched.overhead.distribution());
+            watched.shown_recent = watched.recent.newest_first().into();
+        }
+        let watched = self.watched.as_ref();
         Snapshot {
-            uptime_s: now.since(self.started).as_secs_f64(),
+            wall,
+            started_ms: wall.unix_ms(self.started),
+            uptime_s: wall.at.since(self.started).as_secs_f64(),
             routing: routing.to_owned(),
             counters: self.counters,
-            latency: self.overall.summary(),
-            recent_mean_ms: self.recent.mean_ms(),
-            backends: backends.collect(),
+            backends,
+            overhead: watched.map_or_else(Arc::default, |watched| watched.shown_overhead.clone()),
+            recent: watched.map_or_else(|| Arc::from([]), |watched| watched.shown_recent.clone()),
+            recent_mean_ms: watched.and_then(|watched| watched.recent.mean_ms()),
+            busy_us: 0,
+            fresh,
+            sentence: None,
+            explain: false,
+            shadow: Vec::new(),
         }
     }
-}
-
-/// What the upstream table and the policy know about a backend at this moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Live {
-    /// Requests dispatched and not finished.
-    pub in_flight: u32,
-    /// The policy's simple moving average, if it has one.
-    pub sma_ms: Option<f64>,
-    /// The policy's exponential average, if it has one.
-    pub ewma_ms: Option<f64>,
-}
-
-/// Latencies since the start, in milliseconds; all `None` when there are none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-#[allow(missing_docs)] // each field says it
-pub struct Summary {
-    pub mean_ms: Option<f64>,
-    pub p50_ms: Option<f64>,
-    pub p95_ms: Option<f64>,
-    pub p99_ms: Option<f64>,
-    pub max_ms: Option<f64>,
-}
-
-/// The state of the proxy as the admin JSON shows it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Snapshot {
-    /// Seconds since the start (or [`Stats::reset`]).
-    pub uptime_s: f64,
-    /// Canonical name of the routing in force.
-    pub routing: String,
-    /// Counts.
-    #[serde(flatten)]
-    pub counters: Counters,
-    /// Over all backends.
-    #[serde(flatten)]
-    pub latency: Summary,
-    /// Mean of the last [`RECENT`] latencies.
-    pub recent_mean_ms: Option<f64>,
-    /// In configured order.
-    pub backends: Vec<BackendSnapshot>,
-}
-
-/// One backend in a [`Snapshot`].
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct BackendSnapshot {
-    /// Its URL.
-    pub url: String,
-    /// Requests dispatched and not finished.
-    pub in_flight: u32,
-    /// Exchanges it was the last backend of.
-    pub requests: u64,
-    /// Attempts it failed.
-    pub errors: u64,
-    /// Its part of all backends' requests, 0..=1.
-    pub share: f64,
-    /// Its latencies.
-    #[serde(flatten)]
-    pub latency: Summary,
-    /// The policy's simple moving average.
-    pub sma_ms: Option<f64>,
-    /// The policy's exponential average.
-    pub ewma_ms: Option<f64>,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::tests::{facts, names};
+    use crate::record::latencies::LATENCY_US_MAX;
+    use crate::record::recent::RECENT;
+    use crate::record::tests::{facts, names, row};
 
     fn stats() -> Stats {
-        Stats::new(Time::from_millis(1_000), &names().backends).unwrap()
+        Stats::new(Time::from_millis(1_000), &names().backends)
+    }
+
+    fn at(millis: u64) -> Wall {
+        Wall { at: Time::from_millis(millis), unix_ms: 0 }
+    }
+
+    fn record(stats: &mut Stats, facts: Facts) {
+        stats.record(&facts, false);
+        stats.note(&Row { facts, ..row() }, "ok", false);
     }
 
     fn took(backend: u32, millis: u64) -> Facts {
@@ -309,19 +243,27 @@ mod tests {
     #[test]
     fn quantiles_means_and_shares() {
         let mut stats = stats();
-        (1..=100).for_each(|millis| stats.record(&took(0, millis), false));
-        (0..300).for_each(|_| stats.record(&took(1, 200), false));
-        let live = [Live { in_flight: 3, sma_ms: Some(1.5), ewma_ms: None }];
-        let shot = stats.snapshot(Time::from_millis(3_500), "adaptive_sma", &live);
+        stats.watch();
+        (1..=100).for_each(|millis| record(&mut stats, took(0, millis)));
+        (0..300).for_each(|_| record(&mut stats, took(1, 200)));
+        let live = vec![Live { in_flight: 3, sma_ms: Some(1.5), ..Live::default() }];
+        let shot = stats.snapshot(at(3_500), "adaptive_sma", live, true);
         assert_eq!((shot.uptime_s, shot.recent_mean_ms), (2.5, Some(200.0)));
         let [first, second, third] = &shot.backends[..] else { panic!("three backends") };
         assert_eq!((first.share, second.share, third.share), (0.25, 0.75, 0.0));
-        assert_eq!((first.latency.mean_ms, third.latency.mean_ms), (Some(50.5), None));
-        assert_eq!((first.in_flight, first.sma_ms, second.in_flight), (3, Some(1.5), 0));
-        for (found, wanted) in [(first.latency.p50_ms, 50.0), (first.latency.p95_ms, 95.0)] {
-            assert!((found.unwrap() - wanted).abs() <= wanted / 500.0, "{found:?} {wanted}");
+        assert_eq!(
+            (first.latencies.summary().mean_ms, third.latencies.summary().mean_ms),
+            (Some(50.5), None)
+        );
+        assert_eq!((first.live.in_flight, first.live.sma_ms, second.live.in_flight), (3, Some(1.5), 0));
+        let latency = first.latencies.summary();
+        for (found, wanted) in [(latency.p50_ms, 50.0), (latency.p95_ms, 95.0)] {
+            assert!((found.unwrap() - wanted).abs() <= wanted / 127.0, "{found:?} {wanted}");
         }
         assert_eq!(shot.counters.responses, [0, 0, 400, 0, 0, 0]);
+        assert_eq!((stats.averages(1), stats.averages(2)), ((Some(200.0), Some(200.0)), (None, None)));
+        let later = stats.snapshot(at(3_600), "", Vec::new(), false);
+        assert!(Arc::ptr_eq(&later.recent, &shot.recent) && later.recent.len() == RECENT);
     }
 
     #[test]
@@ -336,23 +278,21 @@ mod tests {
         let counters = stats.counters;
         assert_eq!((counters.requests, counters.refused, counters.retries), (4, 1, 2));
         assert_eq!((counters.client_gone, counters.responses), (1, [1, 0, 0, 0, 2, 1]));
-        let shot = stats.snapshot(Time::ZERO, "", &[]);
+        let shot = stats.snapshot(at(0), "", Vec::new(), true);
         assert_eq!((shot.backends[1].errors, shot.backends[1].requests), (1, 2));
-        assert_eq!(stats.overall.histogram.len(), 1);
+        assert_eq!(shot.backends[1].latencies.count(), 1);
     }
 
     #[test]
-    fn recording_any_latency_never_resizes() {
+    fn nothing_is_noted_unless_somebody_could_look() {
         let mut stats = stats();
-        let before = stats.overall.histogram.distinct_values();
-        for micros in [0, 1, LATENCY_US_MAX, LATENCY_US_MAX + 1, u64::MAX] {
-            (0..RECENT).for_each(|_| {
-                stats.record(&Facts { latency_us: Some(micros), ..facts() }, false);
-            });
-        }
-        assert_eq!(stats.overall.histogram.distinct_values(), before);
-        assert_eq!(stats.overall.histogram.len(), 5 * RECENT as u64);
-        assert_eq!(stats.recent.mean_ms(), Some(3_600_000.0));
+        record(&mut stats, took(0, 7));
+        assert!(!stats.is_watched() && stats.averages(0) == (None, None));
+        stats.watch();
+        record(&mut stats, Facts { latency_us: Some(u64::MAX), total_us: u64::MAX, ..facts() });
+        let shot = stats.snapshot(at(0), "", Vec::new(), true);
+        assert_eq!((shot.recent.len(), shot.overhead.count()), (1, 1));
+        assert_eq!(shot.latency().max_ms, Some(LATENCY_US_MAX as f64 / 1e3));
     }
 
     #[test]
@@ -360,21 +300,13 @@ mod tests {
         let mut stats = stats();
         stats.record(&took(2, 7), false);
         let urls = ["http://new", "http://127.0.0.1:8083"].map(String::from);
-        stats.set_backends(&urls).unwrap();
-        let shot = stats.snapshot(Time::ZERO, "", &[]);
+        stats.set_backends(&urls);
+        let shot = stats.snapshot(at(0), "", Vec::new(), true);
         let requests: Vec<(&str, u64)> = shot.backends.iter().map(|b| (b.url.as_str(), b.requests)).collect();
         assert_eq!(requests, [("http://new", 0), ("http://127.0.0.1:8083", 1)]);
         stats.counters.clients_active = 4;
         stats.reset(Time::ZERO);
         assert_eq!((stats.counters.requests, stats.counters.clients_active), (0, 4));
-        assert_eq!(stats.snapshot(Time::ZERO, "", &[]).latency, Summary::default());
-    }
-
-    #[test]
-    fn json_is_flat_and_uses_null_for_unknown() {
-        let json = serde_json::to_value(stats().snapshot(Time::ZERO, "round_robin", &[])).unwrap();
-        assert_eq!(json["routing"], "round_robin");
-        assert_eq!(json["requests"], 0);
-        assert!(json["p99_ms"].is_null() && json["backends"][2]["p50_ms"].is_null());
+        assert_eq!(stats.snapshot(at(0), "", Vec::new(), true).latency(), Summary::default());
     }
 }

@@ -22,6 +22,7 @@ pub(super) fn compare(before: &Summary, after: &Summary, threshold: f64) -> Resu
     let mut table = String::new();
     let mut worse = Vec::new();
     let mut untold = false;
+    let compared: Vec<&Row> = pairs.iter().flat_map(|(_, a, b)| [*a, *b]).collect();
     for (name, a, b) in pairs {
         for metric in Metric::JUDGED {
             let (Some(was), Some(is)) = (a.figures.get(&metric), b.figures.get(&metric)) else { continue };
@@ -54,6 +55,8 @@ pub(super) fn compare(before: &Summary, after: &Summary, threshold: f64) -> Resu
             worse.push(format!("failed requests of {name} {was:.2} % -> {is:.2} %"));
         }
     }
+    table.push_str(&unmatched(before, &compared));
+    table.push_str(&unmatched(after, &compared));
     if untold {
         table.push_str("Where there is no interval, too little was measured to call anything worse.\n");
     }
@@ -62,6 +65,20 @@ pub(super) fn compare(before: &Summary, after: &Summary, threshold: f64) -> Resu
     }
     let line = format!("worse by more than {} %: {}", threshold * 100.0, worse.join("; "));
     Err(Failure::Worse { line, table })
+}
+
+/// A line with the scenarios that have no counterpart in the other run.
+fn unmatched(summary: &Summary, compared: &[&Row]) -> String {
+    let rows = summary.groups.iter().flat_map(|group| &group.scenarios);
+    let alone: Vec<&str> = rows
+        .filter(|row| !compared.iter().any(|one| std::ptr::eq(*one, *row)))
+        .map(|row| row.name.as_str())
+        .collect();
+    if alone.is_empty() {
+        String::new()
+    } else {
+        format!("Only in {}, so not compared: {}\n", summary.title, alone.join(", "))
+    }
 }
 
 fn told_apart(a: &Figure, b: &Figure) -> Option<bool> {

@@ -12,7 +12,7 @@ use super::measure::{Backend, Bucket, Latencies, Measure, Window, rebuilt};
 use super::rows;
 use super::run::{FILE_NAME, LoadFigures, RunFile, Scenario};
 use super::stats::{ROUNDS_MIN, SLICES, Values};
-use crate::balance::Routing;
+use crate::balance::Variant;
 
 /// Points of a time series.
 const POINTS: usize = 120;
@@ -88,9 +88,10 @@ pub(super) fn load(paths: &[PathBuf], skip_us: i64) -> Result<Input, String> {
 
 /// Where a log of a directory stands: persistent before non-persistent, routings as help texts list them.
 fn place(loaded: &Loaded) -> (bool, usize) {
-    let routing = loaded.scenario.routing.parse::<Routing>().ok();
-    let index = Routing::ALL.iter().position(|known| Some(*known) == routing);
-    (loaded.scenario.upstream == "non-persistent", index.unwrap_or(Routing::ALL.len()))
+    let routing = loaded.scenario.routing.parse::<Variant>().ok();
+    let index =
+        Variant::NAMES.iter().position(|known| routing.is_some_and(|routing| routing.name() == *known));
+    (loaded.scenario.upstream == "non-persistent", index.unwrap_or(Variant::NAMES.len()))
 }
 
 fn load_run(dir: &Path) -> Result<Input, String> {
@@ -99,6 +100,7 @@ fn load_run(dir: &Path) -> Result<Input, String> {
     if run.interrupted {
         input.notes.push("The run was interrupted; what it had finished is here.".to_owned());
     }
+    input.notes.extend(run.others_note());
     for scenario in &run.scenarios {
         if scenario.rounds.is_empty() {
             input.notes.push(format!("{} has no finished round and is left out.", scenario.name));
@@ -160,7 +162,7 @@ fn load_logs(files: &[PathBuf], title: String, skip_us: i64) -> Result<Input, St
             let upstream = upstream_in(&stem).to_owned();
             let name = if several { format!("{stem} {routing}") } else { stem };
             // The original's names have more spellings than one; ours are canonical.
-            let routing = routing.parse::<Routing>().map_or(routing, |known| known.name().to_owned());
+            let routing = routing.parse::<Variant>().map_or(routing, |known| known.name().to_owned());
             let scenario =
                 Scenario { name, routing, upstream, warmup_s: skip_us as f64 / 1e6, ..Scenario::default() };
             let mut gathered = Gathered::default();
@@ -222,7 +224,7 @@ fn global(names: &mut Vec<String>, name: &str) -> usize {
 
 /// Rounds as they come.
 #[derive(Debug, Default)]
-struct Gathered {
+pub(super) struct Gathered {
     measure: Option<Measure>,
     seconds: f64,
     rounds: Vec<Values>,
@@ -231,7 +233,7 @@ struct Gathered {
 
 impl Gathered {
     /// `count` rounds are to come in all.
-    fn add(&mut self, measure: Measure, count: usize) {
+    pub(super) fn add(&mut self, measure: Measure, count: usize) {
         let (total, seconds) = (measure.total(), measure.seconds());
         self.seconds += seconds;
         let value = |value: Option<f64>| value.unwrap_or(f64::NAN);
@@ -251,7 +253,7 @@ impl Gathered {
         }
     }
 
-    fn loaded(
+    pub(super) fn loaded(
         self,
         scenario: Scenario,
         described: bool,

@@ -23,6 +23,7 @@ mod chart;
 mod compare;
 mod html;
 mod input;
+mod laps;
 mod measure;
 mod published;
 mod rows;
@@ -33,6 +34,7 @@ mod text;
 mod theme;
 mod verdict;
 
+pub(crate) use laps::{Lap, Laps, summary as summary_of_laps};
 pub use published::Published;
 pub use stats::{Figure, Interval, Metric};
 pub use summary::{BackendRow, Basis, CurvePoint, Group, Row, SeriesPoint, Source, Summary};
@@ -60,6 +62,38 @@ pub struct ReportConfig {
 pub fn summarize(paths: &[PathBuf], warmup: Duration) -> Result<Summary, Failure> {
     let skip_us = i64::try_from(warmup.as_micros()).unwrap_or(i64::MAX);
     input::load(paths, skip_us).map(summary::summarize).map_err(Failure::Usage)
+}
+
+/// The table for a terminal.
+pub(crate) fn brief(summary: &Summary) -> String {
+    text::brief(summary)
+}
+
+/// One request of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Logged {
+    /// Microseconds since 1970, when it ended.
+    pub(crate) ended_us: i64,
+    /// Index into the names of [`read_log`]; `None` when none was chosen.
+    pub(crate) backend: Option<u16>,
+    /// `None` when nothing was sent.
+    pub(crate) latency_us: Option<u64>,
+    /// 0 when there is none.
+    pub(crate) status: u16,
+}
+
+/// A log's requests in its order, the names of its backends and of its routings, and whether its last row was cut off.
+///
+/// # Errors
+/// One line naming file and line.
+#[allow(clippy::type_complexity)]
+pub(crate) fn read_log(path: &Path) -> Result<(Vec<Logged>, Vec<String>, Vec<String>, bool), String> {
+    let mut requests = Vec::new();
+    let log = rows::read(path, |_, row| {
+        let rows::Sample { at_us, backend, latency_us, status, .. } = row;
+        requests.push(Logged { ended_us: at_us, backend, latency_us, status });
+    })?;
+    Ok((requests, log.backends.names().to_vec(), log.routings.names().to_vec(), log.torn))
 }
 
 /// Writes summary.md, summary.csv, summary.json and report.html into `dir`, making it if need be.

@@ -25,6 +25,9 @@ pub const FILE_NAME: &str = "run.json";
 /// What this version writes, and the newest it reads.
 pub const FORMAT: u32 = 1;
 
+/// Cores that others may use without being mentioned; the kernel's own threads are among them.
+const OTHERS_MAX: f64 = 0.3;
+
 /// A whole experiment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -85,8 +88,20 @@ pub struct Scenario {
     pub duration_s: f64,
     /// Seconds driven before anything counts, per round.
     pub warmup_s: f64,
+    /// The backends by name, where they are known.
+    pub backends: Vec<Named>,
     /// Those finished, in order. The n-th rounds of all scenarios ran next to each other.
     pub rounds: Vec<Round>,
+}
+
+/// A backend's name, and where it was.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Named {
+    /// As in the scenario; not always unique.
+    pub id: String,
+    /// As in the log, without the scheme; the same in every round.
+    pub address: String,
 }
 
 /// The load of a scenario.
@@ -121,6 +136,8 @@ pub struct Round {
     pub load: Option<LoadFigures>,
     /// Such as that the load generator was the bottleneck.
     pub warnings: Vec<String>,
+    /// Cores that neither the experiment's processes nor the load used, if known.
+    pub others: Option<f64>,
 }
 
 /// What the load driver saw in a round, warm-up left out. Latencies in milliseconds, absent without answers.
@@ -152,6 +169,21 @@ pub struct LoadFigures {
 }
 
 impl RunFile {
+    /// One line on who else used the machine, if that was worth a line; said once, for it goes on from round to round.
+    pub(super) fn others_note(&self) -> Option<String> {
+        let rounds = self.scenarios.iter().flat_map(|scenario| &scenario.rounds);
+        let known: Vec<f64> = rounds.filter_map(|round| round.others).collect();
+        let above = known.iter().filter(|others| **others > OTHERS_MAX).count();
+        let most = known.iter().copied().fold(0.0, f64::max);
+        (above > 0).then(|| {
+            format!(
+                "Something else used up to {most:.1} cores of this machine, more than {OTHERS_MAX} in {above} of {} rounds: \
+                 the figures are in part its own.",
+                known.len()
+            )
+        })
+    }
+
     /// Reads `dir`'s run.json.
     ///
     /// # Errors

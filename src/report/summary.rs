@@ -109,7 +109,7 @@ impl Row {
 /// A backend's part.
 #[derive(Clone, Debug, Serialize)]
 pub struct BackendRow {
-    /// Its URL without the scheme.
+    /// Its name in the scenario where that is known, else its URL without the scheme.
     pub name: String,
     /// Requests sent there.
     pub requests: u64,
@@ -278,7 +278,7 @@ fn row(
         let ms = |quantile: f64| known.and_then(|backend| backend.latencies.quantile_ms(quantile));
         let requests = known.map_or(0, |backend| backend.rows);
         BackendRow {
-            name: names[*index].trim_start_matches("http://").to_owned(),
+            name: backend_name(scenario, names[*index].trim_start_matches("http://")),
             requests,
             errors: known.map_or(0, |backend| backend.errors),
             share: if sent > 0 { requests as f64 / sent as f64 } else { 0.0 },
@@ -314,6 +314,18 @@ fn row(
         curve: curve(latencies),
         series_step_s: loaded.series.0,
         series: series.collect(),
+    }
+}
+
+/// A backend's name in its scenario; with its port if another one has that name.
+fn backend_name(scenario: &super::run::Scenario, address: &str) -> String {
+    let Some(own) = scenario.backends.iter().find(|named| named.address == address) else {
+        return address.to_owned();
+    };
+    let twins = scenario.backends.iter().filter(|named| named.id == own.id).count();
+    match address.rsplit_once(':') {
+        Some((_, port)) if twins > 1 => format!("{} :{port}", own.id),
+        _ => own.id.clone(),
     }
 }
 

@@ -66,8 +66,8 @@ fn verdict(metric: Metric, rows: &[&Row]) -> Option<Verdict> {
         .map(|(row, _)| row.name.as_str())
         .collect();
     if !level.is_empty() {
-        let level = level.join(", ");
-        return say(None, format!("No winner by {name}: {} is not told apart from {level}.", best.name));
+        let text = format!("No winner by {name}: {} is not told apart from {}", best.name, level.join(", "));
+        return say(None, text + &beaten(best, &level, &figured) + ".");
     }
     let least = rows.iter().map(|row| row.error_share()).fold(f64::INFINITY, f64::min);
     if best.error_share() > least + ERROR_SHARE_MARGIN {
@@ -78,6 +78,23 @@ fn verdict(metric: Metric, rows: &[&Row]) -> Option<Verdict> {
         );
     }
     say(Some(best.name.clone()), format!("{} wins by {name}.", best.name))
+}
+
+/// Whom all of those in front do beat, if there is such a one. Who is ahead by failing beats nobody.
+fn beaten(best: &Row, level: &[&str], figured: &[(&Row, &Figure)]) -> String {
+    let is_front = |row: &Row| std::ptr::eq(row, best) || level.contains(&row.name.as_str());
+    let (front, rest): (Vec<_>, Vec<_>) = figured.iter().partition(|(row, _)| is_front(row));
+    let by_all = |row: &Row, figure: &Figure| {
+        let fails = row.error_share() + ERROR_SHARE_MARGIN;
+        front.iter().all(|(leader, top)| differ(top, figure) && leader.error_share() <= fails)
+    };
+    let names = rest.iter().filter(|(row, figure)| by_all(row, figure)).map(|(row, _)| row.name.as_str());
+    let names: Vec<&str> = names.collect();
+    match (names.is_empty(), front.len()) {
+        (true, _) => String::new(),
+        (false, 2) => format!("; both beat {}", names.join(", ")),
+        (false, _) => format!("; all of them beat {}", names.join(", ")),
+    }
 }
 
 /// Round robin against round robin: the control scenario where there is one, else one half of what was measured against

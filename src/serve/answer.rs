@@ -44,7 +44,8 @@ impl Head<'_> {
             _ if matches!(self.status, 204 | 304) => {}
             Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
             Framing::Length(length) => write_length(length, out),
-            Framing::Empty | Framing::UntilClose => write_length(0, out),
+            Framing::Empty => write_length(0, out),
+            Framing::UntilClose => {} // the end of the connection tells
         }
         out.extend_from_slice(match (self.keep_alive, self.version) {
             (true, Version::Http11) => b"\r\n",

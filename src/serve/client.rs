@@ -7,6 +7,7 @@
 
 mod begin;
 mod bytes;
+mod stream;
 
 use mio::net::TcpStream;
 
@@ -20,6 +21,7 @@ use crate::http1::head::HeadScan;
 use crate::net::{Conn, Fill, Net, Ready, Role, SessionKey};
 use crate::slab::Key;
 use crate::timer::Armed;
+use stream::Collected;
 
 /// Bytes one client may move before it is the others' turn.
 const TURN_BYTES_MAX: usize = 1024 * 1024;
@@ -38,10 +40,14 @@ const LINGER_BYTES_MAX: u64 = 1024 * 1024;
 enum Phase {
     /// Reading heads, answering at once.
     Head,
+    /// A body comes in that the handler wants to see.
+    Collect,
     /// An answer is written but must not leave yet.
     Hold,
     /// It leaves.
     Send,
+    /// An answer goes on until one side ends it.
+    Stream,
     /// The last bytes leave.
     Close,
     /// The client may still be sending.
@@ -116,6 +122,8 @@ pub(super) struct Client {
     /// When the answer held may leave.
     due: Time,
     rest: Rest,
+    /// The head of the request and what has come of its body, when the handler wants to see it.
+    collected: Option<Box<Collected>>,
     /// Of `rest`, this much was sent, and this much was not.
     rest_sent: u64,
     rest_left: u64,
@@ -147,6 +155,7 @@ impl Client {
             date_at: 0,
             due: Time::ZERO,
             rest: Rest::Nothing,
+            collected: None,
             rest_sent: 0,
             rest_left: 0,
         }
@@ -155,6 +164,11 @@ impl Client {
     /// Notes an event.
     pub(super) fn mark(&mut self, ready: Ready) {
         self.conn.mark(ready);
+    }
+
+    /// In the middle of an answer that goes on.
+    pub(super) fn is_streaming(&self) -> bool {
+        self.phase == Phase::Stream
     }
 
     /// Between two requests.
@@ -181,8 +195,10 @@ impl Client {
         loop {
             let step = match self.phase {
                 Phase::Head => self.read_heads(shared, &mut budget),
+                Phase::Collect => self.collect(shared, &mut budget),
                 Phase::Hold => self.hold(shared, &mut budget),
                 Phase::Send => self.send(shared, &mut budget),
+                Phase::Stream => self.stream(shared, &mut budget),
                 Phase::Close => self.close(shared),
                 Phase::Linger => self.linger(shared),
             };
@@ -201,7 +217,7 @@ impl Client {
                         Phase::Head if !self.input.is_empty() => {
                             self.refuse(shared, 408, "request head timeout")
                         }
-                        Phase::Hold => self.refuse(shared, 408, "request body timeout"),
+                        Phase::Hold | Phase::Collect => self.refuse(shared, 408, "request body timeout"),
                         _ => return Turn::Done,
                     }
                 }
@@ -218,7 +234,8 @@ impl Client {
             Phase::Head if self.input.is_empty() => self.progress.plus(settings.idle),
             Phase::Head => self.began.plus(settings.head),
             Phase::Hold if self.reads_on() => self.progress.plus(settings.body),
-            Phase::Hold => Time::NEVER,
+            Phase::Collect => self.progress.plus(settings.body),
+            Phase::Hold | Phase::Stream => Time::NEVER,
             Phase::Send | Phase::Close => self.progress.plus(settings.write),
             Phase::Linger => self.began.plus(settings.linger),
         }

@@ -1,5 +1,6 @@
 //! What a responder asks of the one who knows the answers.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,22 +10,56 @@ use crate::http1::request::{RequestHead, Target};
 
 /// Knows the answers.
 pub trait Handler {
+    /// How often [`Handler::tick`] is called, if at all.
+    const TICK: Option<Duration> = None;
+
+    /// Bytes of this request's body that are to be kept for [`Handler::request`], which is called at its end then; a
+    /// longer one gets a 413. Zero, as for most: the body is read and dropped, or echoed.
+    fn body_max(&self, _request: &Request<'_>) -> usize {
+        0
+    }
+
+    /// Time has passed: writes what all open streams are to be sent.
+    fn tick(&mut self, _now: Time, _streams: &mut Streams) {}
+
     /// What to answer, and when; called once per request, as soon as its head is there. `text` is empty and may be
     /// filled for [`Content::Text`].
     fn request(&mut self, request: &Request<'_>, text: &mut Vec<u8>, now: Time) -> Reply;
 }
 
-/// A request as a handler sees it. Its body is read and dropped, or echoed; no handler sees it.
+/// The answers that go on: see [`Content::Stream`].
+#[derive(Debug, Default)]
+pub struct Streams {
+    /// To be sent on each of them.
+    pub bytes: Vec<u8>,
+    /// How many there are.
+    pub open: usize,
+    /// How many were cut because their clients did not keep up.
+    pub dropped: u64,
+}
+
+/// A request as a handler sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     head: &'a RequestHead,
     bytes: &'a [u8],
+    body: &'a [u8],
 }
 
 impl<'a> Request<'a> {
     /// `bytes` are those `head` was parsed from.
     pub fn new(head: &'a RequestHead, bytes: &'a [u8]) -> Self {
-        Request { head, bytes }
+        Request { head, bytes, body: &[] }
+    }
+
+    /// The same with its body.
+    pub fn with_body(self, body: &'a [u8]) -> Self {
+        Request { body, ..self }
+    }
+
+    /// Its body, if the handler asked for it: see [`Handler::body_max`].
+    pub fn body(&self) -> &'a [u8] {
+        self.body
     }
 
     /// Its method, if registered.
@@ -68,7 +103,7 @@ pub struct Reply {
     pub status: u16,
     /// Field lines, each with its CRLF: Content-Type and what else there is. Date, Content-Length and Connection are
     /// the responder's.
-    pub fields: &'static str,
+    pub fields: Cow<'static, str>,
     /// Its content.
     pub content: Content,
     /// How long after the request's head it may leave. It waits for the end of the request's body too, unless that
@@ -89,4 +124,7 @@ pub enum Content {
     Fill(u64),
     /// The request's body, framed as it came.
     Echo,
+    /// What the handler wrote into `text`, and then whatever it writes in [`Handler::tick`], until either side ends the
+    /// connection. A client that does not keep up is cut; one too many gets a 503.
+    Stream,
 }

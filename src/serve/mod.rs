@@ -2,8 +2,8 @@
 //!
 //! [`Responder`] owns the connections, one request of each at a time; a [`Handler`] says what to answer and after
 //! which delay. It is an origin server, so it answers `Expect` itself. Several requests that are here already and have
-//! no delay are answered in one write. Deliberately absent: handlers that see a request's body, and answers that are
-//! not ready when their request's head is (only their sending can wait).
+//! no delay are answered in one write. An answer may go on as a stream, which all its readers are sent alike.
+//! Deliberately absent: answers that are not ready when their request is (only their sending can wait).
 
 mod alarm;
 mod answer;
@@ -12,7 +12,7 @@ mod handler;
 pub mod pattern;
 mod start;
 
-pub use handler::{Content, Handler, Reply, Request};
+pub use handler::{Content, Handler, Reply, Request, Streams};
 pub use start::{Running, start};
 
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ use crate::http1::Limits;
 use crate::http1::date::DateCache;
 use crate::http1::request::RequestHead;
 use crate::net::{Net, Ready, Sockets};
-use crate::reactor::{Order, Service, Turned};
+use crate::reactor::{Order, Pulse, Service, Turned};
 use crate::slab::{Key, Slab};
 use crate::timer::Timers;
 
@@ -47,6 +47,10 @@ pub struct Settings {
     pub limits: Limits,
     /// Bytes a request body may have on the wire, when it is not echoed: 413 beyond it.
     pub body_max: u64,
+    /// Streams at once: 503 beyond it.
+    pub streams_max: usize,
+    /// Bytes a stream's reader may be behind: cut beyond it.
+    pub stream_lag_max: usize,
     /// Connections at once; further ones wait in the kernel's queue.
     pub connections_max: usize,
     /// A connection without a request: closed.
@@ -69,6 +73,8 @@ impl Default for Settings {
         Settings {
             limits: Limits::default(),
             body_max: u64::MAX,
+            streams_max: 128,
+            stream_lag_max: 256 * 1024,
             connections_max: usize::MAX,
             idle: seconds(75),
             head: seconds(10),
@@ -92,6 +98,8 @@ struct Shared<H> {
     text: Vec<u8>,
     date: DateCache,
     draining: bool,
+    /// Who reads a stream.
+    readers: Vec<Key>,
     settings: Settings,
     handler: H,
 }
@@ -109,6 +117,8 @@ pub struct Responder<H> {
     /// delay would stay queued for its minute, and they would pile up.
     delays: Timers,
     alarm: Alarm,
+    streams: Streams,
+    tick_due: Time,
 }
 
 impl<H: Handler> Responder<H> {
@@ -125,9 +135,12 @@ impl<H: Handler> Responder<H> {
                 text: Vec::new(),
                 date: DateCache::new(),
                 draining: false,
+                readers: Vec::new(),
                 settings,
                 handler,
             },
+            streams: Streams::default(),
+            tick_due: if H::TICK.is_some() { Time::ZERO } else { Time::NEVER },
             clients: Slab::new(),
             queue: Vec::new(),
             running: Vec::new(),
@@ -191,8 +204,33 @@ impl<H: Handler> Responder<H> {
         }
     }
 
+    /// Lets the handler write to its streams.
+    fn tick(&mut self, now: Time) {
+        let Some(every) = H::TICK else { return };
+        let due = self.tick_due.plus(every);
+        self.tick_due = if due > now { due } else { now.plus(every) };
+        self.streams.open = self.shared.readers.len();
+        self.streams.bytes.clear();
+        self.shared.handler.tick(now, &mut self.streams);
+        if self.streams.bytes.is_empty() {
+            return;
+        }
+        for key in self.shared.readers.clone() {
+            let Some(client) = self.clients.get_mut(key) else { continue };
+            if client.push(&self.streams.bytes, self.shared.settings.stream_lag_max, now) {
+                self.enqueue(key);
+            } else {
+                self.streams.dropped += 1;
+                self.remove(key);
+            }
+        }
+    }
+
     fn remove(&mut self, key: Key) {
         if let Some(mut client) = self.clients.remove(key) {
+            if client.is_streaming() {
+                self.shared.readers.retain(|reader| *reader != key);
+            }
             client.give_back(&mut self.shared);
         }
     }
@@ -228,7 +266,7 @@ impl<H: Handler> Service for Responder<H> {
     }
 
     fn make_room(&mut self) {
-        // Few connect to a responder, and its idle ones go by themselves soon.
+        self.shed();
     }
 
     fn woke(&mut self, now: Time) {
@@ -245,6 +283,9 @@ impl<H: Handler> Service for Responder<H> {
 
     fn turn(&mut self, now: Time, unix_seconds: u64) -> Turned {
         (self.shared.now, self.shared.unix_seconds) = (now, unix_seconds);
+        if self.tick_due <= now {
+            self.tick(now);
+        }
         if self.running.is_empty() {
             self.expire(now);
             std::mem::swap(&mut self.running, &mut self.queue);
@@ -264,16 +305,21 @@ impl<H: Handler> Service for Responder<H> {
     }
 
     fn next_deadline(&self) -> Option<Time> {
-        [self.delays.next(), self.timeouts.next()].into_iter().flatten().min()
+        let tick = H::TICK.map(|_| self.tick_due);
+        [self.delays.next(), self.timeouts.next(), tick].into_iter().flatten().min()
     }
 
-    fn publish(&mut self, _now: Time) {}
+    fn publish(&mut self, _pulse: Pulse) {}
 
     fn order(&mut self, order: Order) {
         if order == Order::Drain {
             self.shared.draining = true;
-            let idle: Vec<Key> =
-                self.clients.iter().filter(|(_, client)| client.is_idle()).map(|(key, _)| key).collect();
+            let idle: Vec<Key> = self
+                .clients
+                .iter()
+                .filter(|(_, client)| client.is_idle() || client.is_streaming())
+                .map(|(key, _)| key)
+                .collect();
             for key in idle {
                 self.enqueue(key);
             }
@@ -284,5 +330,5 @@ impl<H: Handler> Service for Responder<H> {
         self.clients.is_empty()
     }
 
-    fn stop(&mut self, _now: Time) {}
+    fn stop(&mut self, _pulse: Pulse) {}
 }

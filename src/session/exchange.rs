@@ -4,6 +4,8 @@
 
 use super::pump::PIECE_FIRST;
 use crate::balance::Pick;
+use crate::balance::explain::Note;
+use crate::balance::shadow::Agreement;
 use crate::buffer::{Buffer, SIZES};
 use crate::clock::Time;
 use crate::fault::Fault;
@@ -125,6 +127,8 @@ pub struct Dispatch {
     pub pick: Pick,
     /// What the backend table said of it.
     pub entered: Entered,
+    /// Which shadow policies would have picked the same.
+    pub agreement: Agreement,
     /// Whether the policy was told of the response head.
     pub head_seen: bool,
 }
@@ -176,6 +180,8 @@ pub struct Exchange {
     pub status: u16,
     /// What went wrong, if anything.
     pub fault: Option<Fault>,
+    /// Why it goes where it goes.
+    pub note: Note,
 }
 
 /// Before any head was read.
@@ -217,6 +223,7 @@ impl Exchange {
             interims: 0,
             status: 0,
             fault: None,
+            note: Note::default(),
         }
     }
 
@@ -244,11 +251,12 @@ impl Exchange {
         self.interims = 0;
         self.status = 0;
         self.fault = None;
+        self.note.reset();
     }
 
     /// Bytes its text buffers hold on to between exchanges.
     pub fn held(&self) -> usize {
-        self.request.out.capacity() + self.response.out.capacity() + self.line.capacity()
+        self.request.out.capacity() + self.response.out.capacity() + self.line.capacity() + self.note.held()
     }
 
     /// How much of an answer to read first, judging by this one: large ones seldom come alone.

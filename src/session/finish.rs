@@ -51,6 +51,7 @@ impl Session {
         let verdict = if fault.side() == Side::Upstream { Verdict::Failure } else { Verdict::Abandoned };
         settle(exchange, verdict, world);
         if go_elsewhere(exchange, fault, world) {
+            world.explain_end(exchange.note.seq, 0, exchange.trace.latency_us(), fault.reason());
             return Step::Next(Phase::Route);
         }
         if exchange.answer_begun() || fault == Fault::ClientGone || fault == Fault::ClientStalled {
@@ -164,9 +165,12 @@ fn go_elsewhere<N: Net>(exchange: &mut Exchange, fault: Fault, world: &mut World
         || !fault.may_retry(sent, exchange.is_replayable())
         || exchange.trace.attempts - exchange.redials > world.config.retries
         || !world.may_go_elsewhere(exchange.tried)
-        || (sent && !world.retry_budget.withdraw(world.now))
+        || (sent && !world.withdraw_retry())
     {
         return false;
+    }
+    if let Some(backend) = exchange.backend {
+        world.stats.retried_from(backend);
     }
     exchange.request_cut = false;
     exchange.response.source_failed = false;

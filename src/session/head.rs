@@ -6,7 +6,7 @@ use super::{Phase, Session, Step};
 use crate::fault::Fault;
 use crate::http1::body::Body;
 use crate::http1::request::RequestFacts;
-use crate::http1::rewrite::{self, RequestContext};
+use crate::http1::rewrite::{self, EXPLAIN_FIELD, RequestContext};
 use crate::http1::{Framing, Method, Parsed, Span};
 use crate::net::{Fill, Net, Ready};
 use crate::proxy::World;
@@ -102,9 +102,14 @@ impl Session {
         if let Some(fault) = answered_here(facts, world) {
             return Err(Stop { fault, head_len: len });
         }
+        let trusted = world.trusts(self.peer.ip());
+        if world.config.explain && trusted {
+            let asked = world.request_head.value(exchange.request.buffer.raw(), EXPLAIN_FIELD);
+            exchange.note.asked = asked == Some(b"1");
+        }
         let context = RequestContext {
             client: self.peer.ip(),
-            trusted: world.trusts(self.peer.ip()),
+            trusted,
             keep_alive: world.keeps_upstream(),
             pseudonym: crate::proxy::PSEUDONYM,
             request_id: None,

@@ -32,7 +32,7 @@ mod tunnel;
 
 use std::net::SocketAddr;
 
-pub use exchange::{Exchange, Flow};
+pub use exchange::{Dispatch, Exchange, Flow};
 
 use crate::clock::Time;
 use crate::fault::Fault;

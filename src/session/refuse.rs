@@ -76,6 +76,9 @@ fn write_answer<N: Net>(exchange: &mut Exchange, fault: Fault, world: &mut World
         (true, Version::Http11) => {}
     }
     out.extend_from_slice(b"\r\n");
+    if let Some(explanation) = exchange.note.field() {
+        rewrite::add_field(rewrite::EXPLAIN_FIELD, explanation, out);
+    }
     if exchange.facts.method != Method::Head {
         out.extend_from_slice(&body);
     }

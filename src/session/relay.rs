@@ -12,7 +12,7 @@ use crate::clock::Time;
 use crate::fault::Fault;
 use crate::http1::body::Body;
 use crate::http1::response::ResponseFacts;
-use crate::http1::rewrite::{self, ResponseContext};
+use crate::http1::rewrite::{self, EXPLAIN_FIELD, ResponseContext};
 use crate::http1::{Framing, Parsed, Version};
 use crate::net::{ConnKey, Fill, Net};
 use crate::proxy::{PSEUDONYM, World};
@@ -277,6 +277,11 @@ fn write_head<N: Net>(
     };
     let flow = &mut exchange.response;
     rewrite::response(&world.response_head, flow.buffer.raw(), &context, &mut flow.out);
+    if let Some(explanation) = exchange.note.field()
+        && (upgrade || world.response_head.facts().status >= 200)
+    {
+        rewrite::add_field(EXPLAIN_FIELD, explanation, &mut flow.out);
+    }
     flow.buffer.drop_raw(len);
 }
 

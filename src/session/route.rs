@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::exchange::{Dispatch, Exchange, Upstream};
+use super::exchange::{Exchange, Upstream};
 use super::finish::settle;
 use super::{Phase, Session, Step};
 use crate::fault::Fault;
@@ -101,12 +101,10 @@ fn choose<N: Net>(exchange: &mut Exchange, world: &mut World<N>) -> Result<usize
     if !exchange.admitted && !world.waiting.is_empty() {
         return Err(Closed::Full); // others came first
     }
-    let pick = world.pick(exchange.tried, exchange.is_replayable())?;
-    let entered = world.upstreams.dispatch(pick.backend, world.now);
-    exchange.dispatch = Some(Dispatch { pick, entered, head_seen: false });
+    let backend = world.decide(exchange)?;
     if exchange.admitted {
         exchange.admitted = false;
         world.wake_waiting(); // there may be more room than the one place: the next one looks
     }
-    Ok(pick.backend)
+    Ok(backend)
 }

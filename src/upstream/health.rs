@@ -54,6 +54,17 @@ pub enum Usable {
     No,
 }
 
+/// Where a backend stands, for display.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is in.
+    In,
+    /// It is out.
+    Out,
+    /// One request is trying it.
+    Trial,
+}
+
 /// What an answer says about the backend's health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -146,6 +157,15 @@ impl Health {
     /// Whether it is out, waiting for its trial or for that trial's answer.
     pub fn is_out(&self) -> bool {
         self.state != State::In
+    }
+
+    /// Where it stands.
+    pub const fn standing(&self) -> Standing {
+        match self.state {
+            State::In => Standing::In,
+            State::Out { .. } => Standing::Out,
+            State::Trial { .. } => Standing::Trial,
+        }
     }
 
     /// Until when it is out; `None` when in. Earlier than now while a trial is due or running.

@@ -6,6 +6,7 @@
 pub mod health;
 
 pub mod budget;
+mod orders;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -16,7 +17,7 @@ use crate::clock::Time;
 use crate::config::BackendConfig;
 use crate::net::ConnKey;
 
-use health::{Change, Ejection, Health, Usable, Verdict};
+use health::{Change, Ejection, Health, Reason, Usable, Verdict};
 
 /// Share of the backends that may fail their checks before all are used, when nothing else is configured.
 const OUT_SHARE_MAX: f64 = 0.5;
@@ -48,6 +49,10 @@ struct Backend {
     removed: bool,
     /// It fails its active checks.
     down: bool,
+    /// Told to get nothing new until told otherwise.
+    drained: bool,
+    /// Why it was put out last.
+    put_out_for: Option<Reason>,
     /// It was put out because nobody could connect to it.
     unreachable: bool,
 }
@@ -63,8 +68,15 @@ impl Backend {
             health: Health::default(),
             removed: false,
             down: false,
+            drained: false,
+            put_out_for: None,
             unreachable: false,
         }
+    }
+
+    /// It is to get nothing new, however well it is.
+    fn is_closed(&self) -> bool {
+        self.removed || self.drained
     }
 
     fn is_out(&self) -> bool {
@@ -72,7 +84,7 @@ impl Backend {
     }
 
     fn is_usable(&self, now: Time) -> bool {
-        !self.removed && !self.down && self.health.usable(now) != Usable::No
+        !self.is_closed() && !self.down && self.health.usable(now) != Usable::No
     }
 }
 
@@ -197,7 +209,8 @@ impl Upstreams {
     fn refresh_each(&mut self, now: Time) -> (bool, bool) {
         let (mut any_up, mut any_full) = (false, false);
         for (backend, candidate) in self.backends.iter().zip(&mut self.candidates) {
-            let healthy = !backend.removed && (self.out == 0 || self.is_panicking || backend.is_usable(now));
+            let healthy =
+                !backend.is_closed() && (self.out == 0 || self.is_panicking || backend.is_usable(now));
             let full = candidate.in_flight >= self.limits.in_flight_max;
             candidate.up = healthy && !full;
             any_up |= candidate.up;
@@ -256,7 +269,11 @@ impl Upstreams {
         let health = &mut self.backends[backend].health;
         let change = health.record(verdict, entered.trial, now, limits, draw);
         self.candidates[backend].failure_rate = health.failure_rate();
-        if change.is_some() {
+        if let Some(change) = change {
+            self.backends[backend].put_out_for = match change {
+                Change::Ejected { reason, .. } => Some(reason),
+                Change::Readmitted => None,
+            };
             self.count_out();
         }
         change
@@ -269,6 +286,7 @@ impl Upstreams {
         self.limits = limits;
         for backend in &mut self.backends {
             backend.removed = true;
+            backend.drained = false;
             backend.idle_max = limits.idle_max;
             if limits.ejection.is_none() {
                 backend.health = Health::default(); // nobody would let it in again
@@ -331,29 +349,39 @@ impl Upstreams {
 
     /// After anything that decides who may be picked: keeps the answer to be had at a glance.
     fn count_out(&mut self) {
-        let present = self.backends.iter().filter(|backend| !backend.removed);
+        let present = self.backends.iter().filter(|backend| !backend.is_closed());
         self.out = present.clone().filter(|backend| backend.is_out()).count();
         let share = self.limits.ejection.map_or(OUT_SHARE_MAX, |ejection| ejection.max_ejected_share);
         self.is_panicking = health::panicking(present.map(Backend::is_out), share);
         self.is_plain = self.out == 0
             && self.limits.in_flight_max == u32::MAX
-            && self.backends.iter().all(|backend| !backend.removed);
+            && self.backends.iter().all(|backend| !backend.is_closed());
         self.all_up = false;
     }
 
-    /// An idle connection of a backend that is no longer configured, out of the pool.
+    /// An idle connection of a backend that gets nothing new, out of the pool.
     pub fn take_orphan(&mut self) -> Option<(usize, ConnKey)> {
         let (index, backend) = self
             .backends
             .iter_mut()
             .enumerate()
-            .find(|(_, backend)| backend.removed && !backend.idle.is_empty())?;
+            .find(|(_, backend)| backend.is_closed() && !backend.idle.is_empty())?;
         backend.idle.pop_back().map(|idle| (index, idle.conn))
+    }
+
+    /// Whether so many are out that being out is ignored.
+    pub const fn is_panicking(&self) -> bool {
+        self.is_panicking
     }
 
     /// Whether it is still configured.
     pub fn is_configured(&self, backend: usize) -> bool {
         !self.backends[backend].removed
+    }
+
+    /// Whether it gets requests, its health aside.
+    pub fn is_open(&self, backend: usize) -> bool {
+        !self.backends[backend].is_closed()
     }
 
     fn index_of(&self, address: SocketAddr) -> Option<usize> {

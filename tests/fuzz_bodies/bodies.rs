@@ -131,12 +131,13 @@ pub(crate) fn exchange(bytes: &[u8]) {
     let setup = Setup {
         config: Arc::new(config),
         log: None,
+        shadow_log: None,
         console: None,
         inbox: Inbox::default(),
         clients_max: 9,
         seed,
     };
-    let mut proxy = Proxy::new(World::new(network.clone(), setup).expect("histograms"));
+    let mut proxy = Proxy::new(World::new(network.clone(), setup));
     let client = wire.borrow_mut().open(None, Dial::AtOnce);
     let mut now = Time::from_millis(1);
     proxy.accept(network.stream(client), backend, now);

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate::balance::Routing;
+use tidegate::balance::{Routing, Variant};
 use tidegate::clock::Time;
 use tidegate::config::{BackendConfig, ProxyConfig, Queue, RetryBudget, Timeouts, UpstreamMode};
 use tidegate::net::Ready;
@@ -107,6 +107,8 @@ fn draw_config(fair: bool, addresses: &[SocketAddr], rng: &mut fastrand::Rng) ->
             max: if fair { 100 } else { rng.usize(..6) },
             timeout: Duration::from_millis(if fair { 10_000 } else { rng.u64(1..50) }),
         },
+        explain: rng.u8(..4) == 0,
+        shadow: if rng.u8(..4) == 0 { ROUTINGS.map(Variant::from).to_vec() } else { Vec::new() },
         ..ProxyConfig::default()
     }
 }
@@ -129,13 +131,14 @@ impl Sim {
         let setup = Setup {
             config: Arc::new(config),
             log: None,
+            shadow_log: None,
             console: None,
             inbox: Inbox::default(),
             clients_max: 1000,
             seed,
         };
         Sim {
-            proxy: Proxy::new(World::new(net.clone(), setup).expect("histograms")),
+            proxy: Proxy::new(World::new(net.clone(), setup)),
             wire,
             net,
             ledger: Ledger { large, ..Ledger::default() },

@@ -38,8 +38,12 @@ impl Process {
 
     /// Starts what is to become a proxy.
     pub fn run(command: &mut Command) -> Process {
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::run_with_stdin(command.stdin(Stdio::null()))
+    }
+
+    /// The same with the stdin it has.
+    pub fn run_with_stdin(command: &mut Command) -> Process {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let said: Arc<(Mutex<Vec<String>>, Condvar)> = Arc::default();
         let (lines, hears) = (BufReader::new(child.stderr.take().unwrap()), said.clone());
         std::thread::spawn(move || {

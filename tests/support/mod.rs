@@ -18,6 +18,7 @@ use tidegate::config::{BackendConfig, ProxyConfig};
 use tidegate::record::stats::Snapshot;
 use tidegate::run::{RunningProxy, start_proxy};
 
+#[allow(unused_imports)] // as above
 pub use origin::{Origin, OriginConn};
 
 /// How long anything may take; long, since other work may share the machine.
@@ -69,6 +70,11 @@ impl ProxyUnderTest {
     /// The latest figures published.
     pub fn figures(&self) -> Option<std::sync::Arc<Snapshot>> {
         self.running.as_ref().map(|running| running.board.latest())
+    }
+
+    /// Where it shows what it does.
+    pub fn board(&self) -> &tidegate::dashboard::Board {
+        &self.running.as_ref().unwrap().board
     }
 
     /// Begins a graceful stop.

@@ -11,7 +11,7 @@
 mod host;
 mod pool;
 
-use super::{Candidate, Observation, Outcome, Pick, Policy, Stage, millis_between, remap};
+use super::{Candidate, Observation, Outcome, Pick, Policy, Reason, Stage, millis_between, remap};
 use crate::clock::Time;
 use host::Host;
 use pool::Pool;
@@ -124,12 +124,12 @@ impl Elastic {
             && candidate.in_flight < WARM_UP_IN_FLIGHT
             && unused_ms >= WARM_UP_SHARE * candidates.len() as f64 * self.pool.ms_per_request()
         {
-            return Some(Pick { backend, probe: true });
+            return Some(Pick::new(backend, Reason::Young));
         }
         let due = host.waiting(candidate) == 0 && unused_ms >= host.probe_after_ms;
         if due && self.picks_since_probe >= PROBE_SPACING {
             self.picks_since_probe = 0;
-            return Some(Pick { backend, probe: true });
+            return Some(Pick::new(backend, Reason::Probe));
         }
         None
     }
@@ -214,13 +214,13 @@ impl Policy for Elastic {
         let backends = candidates.len().min(self.hosts.len());
         self.picks_since_probe = self.picks_since_probe.saturating_add(1);
         let pick = if backends <= 1 {
-            candidates.first().filter(|only| only.up).map(|_| Pick { backend: 0, probe: false })
+            candidates.first().filter(|only| only.up).map(|_| Pick::new(0, Reason::Only))
         } else if let Some(pick) = self.probe(candidates, now) {
             Some(pick)
         } else if backends <= SCAN_MAX {
-            self.scan_all(candidates, now).map(|backend| Pick { backend, probe: false })
+            self.scan_all(candidates, now).map(|backend| Pick::new(backend, Reason::Best))
         } else {
-            self.scan_some(candidates, now, draw).map(|backend| Pick { backend, probe: false })
+            self.scan_some(candidates, now, draw).map(|backend| Pick::new(backend, Reason::Drawn))
         }?;
         if let Some(host) = self.hosts.get_mut(pick.backend) {
             host.dispatched(&candidates[pick.backend], now);
@@ -249,6 +249,10 @@ impl Policy for Elastic {
 
     fn score(&self, backend: usize, candidates: &[Candidate], now: Time) -> Option<f64> {
         Some(self.ln_score(self.hosts.get(backend)?, candidates.get(backend)?, now).exp())
+    }
+
+    fn estimate_ms(&self, backend: usize) -> Option<f64> {
+        self.latency_ms(backend)
     }
 
     fn rebuild(&mut self, keep: &[Option<usize>]) {

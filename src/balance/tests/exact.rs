@@ -2,7 +2,7 @@
 
 use super::{UP, candidates, ended};
 use crate::balance::{
-    Candidate, Observation, Options, OriginalAverages, Outcome, Pick, Policy, Routing, Stage,
+    Candidate, Observation, Options, OriginalAverages, Outcome, Pick, Policy, Reason, Routing, Stage,
 };
 use crate::clock::Time;
 
@@ -153,7 +153,7 @@ fn console_lines_read_as_the_originals() {
         policy.write_decision(&mut text, &urls, &candidates(3), pick, Time::ZERO).unwrap();
         text
     };
-    let (second, probe) = (Pick { backend: 1, probe: false }, Pick { backend: 0, probe: true });
+    let (second, probe) = (Pick::new(1, Reason::Best), Pick::new(0, Reason::Unmeasured));
     let averages = "8081=405.0ms, 8082=212.0ms, 8083=283.0ms";
     assert_eq!(
         line(Routing::AdaptiveEwma, true, second),

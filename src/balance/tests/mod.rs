@@ -3,7 +3,9 @@
 mod battery;
 mod elastic;
 mod exact;
+mod explain;
 mod golden;
+mod shadow;
 mod shapes;
 mod sim;
 

@@ -224,3 +224,25 @@ fn a_trace_is_answered_with_the_request_less_its_secrets() {
     rewrite::trace(&parsed, head.as_bytes(), &mut out);
     assert_eq!(String::from_utf8(out).unwrap(), format!("{front}A: b\r\n\r\n"));
 }
+
+#[test]
+fn asking_for_an_explanation_goes_no_further_and_can_be_looked_up() {
+    for trusted in [false, true] {
+        let how = RequestContext { trusted, ..HOW };
+        for field in ["X-Tidegate-Explain: 1\r\n", "x-tidegate-explain:1\r\n", "X_Tidegate_Explain: 1\r\n"] {
+            assert_eq!(fields_left(field, &how), "", "{field}");
+        }
+        assert_eq!(fields_left("X-Tidegate-Explain2: 1\r\n", &how), "X-Tidegate-Explain2: 1\r\n");
+    }
+    let head = b"GET / HTTP/1.1\r\nHost: a\r\nx-Tidegate-Explain: \t1 \r\n\r\n";
+    let mut parsed = RequestHead::default();
+    assert_eq!(parsed.parse(head, &Limits::default()), Ok(Parsed::Complete(head.len())));
+    assert_eq!(parsed.value(head, rewrite::EXPLAIN_FIELD), Some(&b"1"[..]));
+}
+
+#[test]
+fn a_field_can_be_added_to_a_finished_head() {
+    let mut out = b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n".to_vec();
+    rewrite::add_field("C", b"d", &mut out);
+    assert_eq!(out, b"HTTP/1.1 200 OK\r\nA: b\r\nC: d\r\n\r\n");
+}

@@ -69,6 +69,10 @@ fn hop_by_hop_and_nominated_fields_go() {
             "content_length: 7\r\nX-Forwarded-For: x\r\nset_cookie: y\r\n",
             "X-Forwarded-For: x\r\nset_cookie: y\r\n",
         ),
+        (
+            "X-Tidegate-Explain: a\r\nx_tidegate-EXPLAIN: b\r\nX-Tidegate-Explains: c\r\n",
+            "X-Tidegate-Explains: c\r\n",
+        ),
         ("Set-Cookie: a\r\nConnection: b\r\nSet-Cookie: b\r\n", "Set-Cookie: a\r\nSet-Cookie: b\r\n"),
     ] {
         assert_eq!(

@@ -1,0 +1,97 @@
+//! Orders from the page, carried out between two turns.
+//!
+//! They were checked before they came here; a backend that has gone meanwhile is told as an event and nothing more. A
+//! reload undoes them: the file's word is the last.
+
+use std::sync::Arc;
+
+use super::World;
+use crate::balance::Routing;
+use crate::dashboard::Kind;
+use crate::net::Net;
+use crate::record::row::Names;
+
+/// What the page may order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// This backend gets no new requests.
+    Drain(String),
+    /// It does again, slowly at first.
+    Enable(String),
+    /// Its capacity relative to the others; finite and > 0.
+    Weight(String, f64),
+    /// Another policy, which has yet to learn.
+    Routing(Routing),
+    /// Done elsewhere; only to be told.
+    Note(Option<String>, String),
+}
+
+impl<N: Net> World<N> {
+    /// Carries out what lies ready on the board.
+    pub fn obey(&mut self) {
+        let Some(board) = self.showing.board.clone() else { return };
+        for command in board.take_commands() {
+            self.carry_out(command);
+        }
+    }
+
+    fn carry_out(&mut self, command: Command) {
+        match command {
+            Command::Drain(url) => self.on_backend(&url, |world, backend| {
+                if !world.upstreams.set_drained(backend, true, world.now) {
+                    return "is drained already".to_owned();
+                }
+                while let Some((backend, conn)) = world.upstreams.take_orphan() {
+                    world.upstreams.closed(backend);
+                    world.close(conn, true);
+                }
+                world.wake_waiting();
+                "drained: it gets no new requests".to_owned()
+            }),
+            Command::Enable(url) => self.on_backend(&url, |world, backend| {
+                if !world.upstreams.set_drained(backend, false, world.now) {
+                    return "was not drained".to_owned();
+                }
+                world.wake_waiting();
+                "gets requests again, slowly at first".to_owned()
+            }),
+            Command::Weight(url, weight) => self.on_backend(&url, |world, backend| {
+                world.upstreams.set_weight(backend, weight);
+                format!("weight {weight}")
+            }),
+            Command::Routing(routing) => self.switch(routing),
+            Command::Note(url, text) => {
+                let backend = url.and_then(|url| self.urls.iter().position(|known| *known == url));
+                self.tell(Kind::Control, backend, || text);
+            }
+        }
+    }
+
+    fn on_backend(&mut self, url: &str, act: impl FnOnce(&mut World<N>, usize) -> String) {
+        let found = (0..self.upstreams.len())
+            .find(|backend| self.upstreams.url(*backend) == url && self.upstreams.is_configured(*backend));
+        let text = match found {
+            Some(backend) => act(self, backend),
+            None => format!("{url} is gone: nothing done"),
+        };
+        tracing::info!(backend = url, text, "ordered on the admin page");
+        self.tell(Kind::Control, found, || text);
+    }
+
+    /// Another policy from now on. Whether failing backends are put out stays as configured.
+    fn switch(&mut self, routing: Routing) {
+        if self.policy.routing() == routing {
+            return self.tell(Kind::Control, None, || format!("routing is {routing} already"));
+        }
+        let mut config = (*self.config).clone();
+        config.routing = routing;
+        self.policy = config.variant().build(self.upstreams.len());
+        let name = config.variant().name().to_owned();
+        self.config = Arc::new(config);
+        if let Some(log) = &mut self.log {
+            log.set_names(Names { routings: vec![name], backends: self.urls.clone() });
+        }
+        tracing::info!(%routing, "routing switched on the admin page");
+        self.tell(Kind::Control, None, || format!("routing switched to {routing}"));
+    }
+}

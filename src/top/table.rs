@@ -1,0 +1,204 @@
+//! Backends as rows and columns: what is shown of each, in which order.
+
+use super::model::{Backend, Change, Watched};
+
+/// One backend, ready to be shown.
+#[derive(Clone, Debug)]
+pub(super) struct Row<'a> {
+    pub(super) backend: &'a Backend,
+    /// Of the last interval; since the start is all there is after only one look.
+    pub(super) last: Option<Change>,
+    /// Its place in the configuration.
+    place: usize,
+}
+
+/// One column.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Column {
+    pub(super) title: &'static str,
+    /// In characters, without the gap.
+    pub(super) width: u16,
+    /// A narrow terminal drops those with the highest first.
+    pub(super) rank: u8,
+    pub(super) cell: fn(&Row<'_>) -> String,
+    /// What it is sorted by, ascending; unknown values come last.
+    order: fn(&Row<'_>) -> f64,
+}
+
+/// What is shown, in this order; the name and the small chart stand before and after.
+pub(super) const COLUMNS: [Column; 11] = [
+    Column { title: "state", width: 8, rank: 1, cell: state, order: |row| rank_of_state(row.backend) },
+    Column {
+        title: "weight",
+        width: 6,
+        rank: 9,
+        cell: |row| number(row.backend.weight),
+        order: |row| or_last(row.backend.weight),
+    },
+    Column {
+        title: "flight",
+        width: 6,
+        rank: 3,
+        cell: |row| row.backend.in_flight.to_string(),
+        order: |row| -(row.backend.in_flight as f64),
+    },
+    Column {
+        title: "req/s",
+        width: 8,
+        rank: 2,
+        cell: |row| rate(row),
+        order: |row| -row.last.map_or(0.0, |last| last.rate),
+    },
+    Column {
+        title: "share",
+        width: 6,
+        rank: 0,
+        cell: |row| percent(share(row)),
+        order: |row| -share(row).unwrap_or(0.0),
+    },
+    Column {
+        title: "now ms",
+        width: 8,
+        rank: 4,
+        cell: |row| ms(now_ms(row)),
+        order: |row| or_last(now_ms(row)),
+    },
+    Column {
+        title: "p50 ms",
+        width: 8,
+        rank: 7,
+        cell: |row| ms(row.backend.p50_ms),
+        order: |row| or_last(row.backend.p50_ms),
+    },
+    Column {
+        title: "p95 ms",
+        width: 8,
+        rank: 5,
+        cell: |row| ms(row.backend.p95_ms),
+        order: |row| or_last(row.backend.p95_ms),
+    },
+    Column {
+        title: "p99 ms",
+        width: 8,
+        rank: 8,
+        cell: |row| ms(row.backend.p99_ms),
+        order: |row| or_last(row.backend.p99_ms),
+    },
+    Column {
+        title: "errors",
+        width: 7,
+        rank: 6,
+        cell: |row| row.backend.errors.to_string(),
+        order: |row| -(row.backend.errors as f64),
+    },
+    Column {
+        title: "score",
+        width: 9,
+        rank: 10,
+        cell: |row| number(row.backend.score),
+        order: |row| or_last(row.backend.score),
+    },
+];
+
+/// What the rows are sorted by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sort {
+    /// Of [`COLUMNS`]; the order of the configuration when absent.
+    pub(super) column: Option<usize>,
+    pub(super) reversed: bool,
+}
+
+impl Sort {
+    /// By the next column.
+    pub(super) fn next(self) -> Sort {
+        let next = self.column.map_or(0, |column| column + 1);
+        Sort { column: (next < COLUMNS.len()).then_some(next), reversed: false }
+    }
+
+    /// By the one before; needed by keys only.
+    #[cfg(feature = "tui")]
+    pub(super) fn previous(self) -> Sort {
+        Sort {
+            column: self.column.map_or(Some(COLUMNS.len() - 1), |column| column.checked_sub(1)),
+            reversed: false,
+        }
+    }
+}
+
+/// Every backend, sorted.
+pub(super) fn rows(watched: &Watched, sort: Sort) -> Vec<Row<'_>> {
+    let backends = watched.look.stats.backends.iter().enumerate();
+    let mut rows: Vec<Row<'_>> =
+        backends.map(|(place, backend)| Row { backend, last: watched.last(&backend.url), place }).collect();
+    if let Some(column) = sort.column.and_then(|column| COLUMNS.get(column)) {
+        rows.sort_by(|a, b| (column.order)(a).total_cmp(&(column.order)(b)).then(a.place.cmp(&b.place)));
+    }
+    if sort.reversed {
+        rows.reverse();
+    }
+    rows
+}
+
+/// A backend's name without what all of them begin with.
+pub(super) fn name(url: &str) -> &str {
+    url.strip_prefix("http://").unwrap_or(url)
+}
+
+/// A number of milliseconds in three or four digits, or a dash.
+pub(super) fn ms(value: Option<f64>) -> String {
+    match value {
+        None => "-".to_owned(),
+        Some(value) if value < 10.0 => format!("{value:.2}"),
+        Some(value) if value < 1000.0 => format!("{value:.1}"),
+        Some(value) => format!("{value:.0}"),
+    }
+}
+
+/// A share, 0..=1, or a dash.
+pub(super) fn percent(share: Option<f64>) -> String {
+    share.map_or_else(|| "-".to_owned(), |share| format!("{:.1}%", share * 100.0))
+}
+
+fn number(value: Option<f64>) -> String {
+    value.map_or_else(
+        || "-".to_owned(),
+        |value| {
+            let text = format!("{value:.2}");
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        },
+    )
+}
+
+fn state(row: &Row<'_>) -> String {
+    row.backend.state.clone().unwrap_or_else(|| "-".to_owned())
+}
+
+/// What needs looking at comes first.
+fn rank_of_state(backend: &Backend) -> f64 {
+    match backend.state.as_deref() {
+        Some("down") => 0.0,
+        Some("ejected") => 1.0,
+        Some("trial") => 2.0,
+        Some("draining" | "removed") => 3.0,
+        _ => 4.0,
+    }
+}
+
+fn rate(row: &Row<'_>) -> String {
+    row.last.map_or_else(|| "-".to_owned(), |last| format!("{:.1}", last.rate))
+}
+
+fn share(row: &Row<'_>) -> Option<f64> {
+    row.last.map(|last| last.share).or(row.backend.share)
+}
+
+fn now_ms(row: &Row<'_>) -> Option<f64> {
+    match row.last {
+        Some(last) => last.mean_ms,
+        None => row.backend.mean_ms,
+    }
+}
+
+fn or_last(value: Option<f64>) -> f64 {
+    value.unwrap_or(f64::INFINITY)
+}
