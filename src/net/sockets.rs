@@ -1,6 +1,6 @@
 //! The real network: non-blocking TCP sockets registered with mio.
 //!
-//! Bytes go through rustix, which makes the system call itself: by way of libc each one costs 60 instructions more, for
+//! Bytes go through rustix, which makes the system call itself: by way of libc each one costs 50 instructions more, for
 //! thread cancellation, which nobody here uses.
 
 use std::io::{self, IoSlice};
