@@ -15,7 +15,7 @@ use crate::bench::BenchConfig;
 use crate::config::messages::Messages;
 use crate::config::origin::{Origin, Origins, variable};
 use crate::config::settings::defaults;
-use crate::config::{DemoConfig, EmulatorConfig, Settings};
+use crate::config::{DashboardConfig, DemoConfig, EmulatorConfig, Settings};
 use crate::emulator::script::Script;
 use crate::report::ReportConfig;
 use crate::simulate::{ReplayConfig, SimulateConfig};
@@ -24,6 +24,7 @@ use crate::top::TopConfig;
 mod backend;
 mod bench;
 mod complaint;
+mod dashboard;
 mod demo;
 mod environment;
 mod failure;
@@ -66,6 +67,8 @@ pub enum Asked {
     Replay(ReplayConfig),
     /// `tidegate report`.
     Report(ReportConfig),
+    /// `tidegate dashboard`.
+    Dashboard(DashboardConfig),
     /// `tidegate top`.
     Top(TopConfig),
     /// `tidegate check`: the effective configuration, for stdout.
@@ -111,6 +114,8 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Make tables and plots of a run or of logs, or compare two
     Report(report::ReportArgs),
+    /// Show a log on the live page
+    Dashboard(dashboard::DashboardArgs),
     /// Watch a running proxy in the terminal
     Top(top::TopArgs),
     /// Check a configuration file and print what a proxy would make of it
@@ -179,6 +184,7 @@ fn asked(command: Command, origins: Origins) -> Result<Asked, String> {
         Command::Simulate(args) => args.config().map(Asked::Simulate),
         Command::Replay(args) => args.config().map(Asked::Replay),
         Command::Report(args) => args.config().map(Asked::Report),
+        Command::Dashboard(args) => Ok(Asked::Dashboard(args.config())),
         Command::Top(args) => args.config().map(Asked::Top),
         Command::Check(check) => {
             let file_named = "FILE".to_owned();

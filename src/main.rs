@@ -43,6 +43,7 @@ fn run(asked: Asked) -> Result<(), Failure> {
         Asked::Demo(config) => run::demo(&config),
         Asked::Bench(config) => bench::run(&config),
         Asked::Report(config) => run::report(&config),
+        Asked::Dashboard(config) => run::dashboard(&config),
         Asked::Top(config) => top::run(&config),
         Asked::Checked(text) | Asked::Text(text) => run::print(&text),
         Asked::Simulate(config) => simulate::simulate(&config).and_then(|text| run::print(&text)),

@@ -67,8 +67,9 @@ pub trait Service {
     /// When to be called without an event.
     fn next_deadline(&self) -> Option<Time>;
 
-    /// Shows the counts to whoever looks. Called now and then, and once more after the last activity.
-    fn publish(&mut self, pulse: Pulse);
+    /// Shows the counts to whoever looks, and says whether those were all. Called now and then, and once more after the
+    /// last activity, or until they were.
+    fn publish(&mut self, pulse: Pulse) -> bool;
 
     /// An order from outside; `Stop` is seen to by the reactor itself as well.
     fn order(&mut self, order: Order);
@@ -387,11 +388,10 @@ impl Reactor {
     fn publish<S: Service>(&mut self, service: &mut S, now: Time) {
         if self.dirty && self.publish_due <= now {
             self.clock.look_at_the_wall(now);
-            service.publish(self.pulse(now));
+            self.dirty = !service.publish(self.pulse(now));
             // On a grid, or a page's seconds would slip.
             let due = self.publish_due.plus(PUBLISH_EVERY);
             self.publish_due = if due > now { due } else { now.plus(PUBLISH_EVERY) };
-            self.dirty = false;
         }
     }
 

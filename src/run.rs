@@ -13,8 +13,8 @@ use signal_hook::iterator::Signals;
 
 use crate::bench::child::announce;
 use crate::cli::Failure;
-use crate::config::{DemoConfig, EmulatorConfig, ProxyConfig, Settings};
-use crate::dashboard::{self, Access, Board, Delays};
+use crate::config::{DashboardConfig, DemoConfig, EmulatorConfig, ProxyConfig, Settings};
+use crate::dashboard::{self, Access, Board, Delays, LogReader};
 use crate::demo;
 use crate::emulator;
 use crate::emulator::script::{self, Script};
@@ -299,6 +299,23 @@ impl demo::Stage for InProcess {
             let _ = backend.stop();
         }
     }
+}
+
+/// `tidegate dashboard`, until told to stop.
+///
+/// # Errors
+/// One line: a log that cannot be read, or an address that cannot be had.
+pub fn dashboard(config: &DashboardConfig) -> Result<(), Failure> {
+    let mut signals = signals()?;
+    let reader = LogReader::open(&config.log)
+        .map_err(|why| Failure::Usage(format!("--log {}: {why}", config.log.display())))?;
+    let page = dashboard::start(config.listen, reader.view(config))
+        .map_err(|error| cannot_listen("--port", config.listen, &error))?;
+    reader.follow().map_err(|error| runtime("log thread", &error))?;
+    let line = format!("http://{}/ shows {}; Ctrl-C ends it\n", page.address, config.log.display());
+    std::io::stdout().write_all(line.as_bytes()).map_err(|error| runtime("stdout", &error))?;
+    let _ = signals.forever().find(|signal| matches!(*signal, SIGTERM | SIGINT));
+    page.stop().map_err(|error| runtime("page", &error))
 }
 
 /// `tidegate report`, to its last file.

@@ -77,6 +77,18 @@ fn each_bad_flag_gets_one_line_naming_it_its_value_and_what_is_right() {
             &["--backend", "'127.0.0.1:8083'", "where the proxy itself listens"],
         ),
         (&["proxy", "--admin", "127.0.0.1:9090"], &["--admin", "'127.0.0.1:9090'", "none"]),
+        (&["proxy", "--admin", "0.0.0.0:5002"], &["--admin", "'0.0.0.0:5002'", "--admin-token-file"]),
+        (&["proxy", "--admin-token-file="], &["--admin-token-file", "path", "none"]),
+        (
+            &["proxy", "--listen", "127.0.0.1:0", "--admin-token-file", "/nosuch"],
+            &["--admin-token-file", "'/nosuch'", "No such file"],
+        ),
+        (&["proxy", "--admin-host", "a:1"], &["--admin-host", "'a:1'", "without a port"]),
+        (&["demo", "--admin", "0.0.0.0:5002"], &["--admin", "'0.0.0.0:5002'", "--admin-token-file"]),
+        (&["dashboard"], &["--log", "missing"]),
+        (&["dashboard", "--log", "/nosuch.csv"], &["--log", "/nosuch.csv", "No such file"]),
+        (&["dashboard", "--log", "x", "--port", "y"], &["--port", "'y'", "65535"]),
+        (&["dashboard", "--log", "x", "--host", "localhost"], &["--host", "'localhost'", "127.0.0.1"]),
         (&["proxy", "--upstream-timeout", "10"], &["--upstream-timeout", "'10'", "10s"]),
         (&["proxy", "--upstream-timeout", "0s"], &["--upstream-timeout", "'0s'", "longer than 0s"]),
         (&["proxy", "--upstream-timeout", "ten"], &["--upstream-timeout", "'ten'", "10s"]),
@@ -308,7 +320,7 @@ fn help_has_every_flag_with_heading_default_and_variable() {
             let (own, _) = rest.split_once(" --").unwrap_or((rest, ""));
             let own = if own.contains("[env:") { own } else { rest }; // one text names another flag
             assert!(own.contains(&format!("[env: {variable}]")), "--{long}: {own}");
-            let without = matches!(long, "config" | "trusted-proxies" | "shadow");
+            let without = matches!(long, "config" | "trusted-proxies" | "shadow" | "admin-host");
             assert!(without || own.contains("[default: "), "--{long}: {own}");
         }
     }

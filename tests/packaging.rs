@@ -18,8 +18,8 @@ use serde_yaml_ng::Value;
 use support::{Client, Origin, wait_for};
 use tidegate::config::{Loaded, Settings};
 
-/// Variables that are no flag's, or whose flag another command has.
-const OTHER_VARIABLES: [&str; 2] = ["TIDEGATE_REVISION", "TIDEGATE_ADMIN_TOKEN_FILE"];
+/// Variables that are no flag's.
+const OTHER_VARIABLES: [&str; 1] = ["TIDEGATE_REVISION"];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

@@ -257,7 +257,7 @@ fn each_bad_input_gets_one_line() {
         (&["simulate", "--seeds", "0"], &["--seeds", "'0'", "from 1"]),
         (&["simulate", "--seeds", "x"], &["--seeds", "'x'"]),
         (&["simulate", "--routing", "p2c,p2c"], &["--routing", "'p2c'", "twice"]),
-        (&["simulate", "--routing", "elastic:best"], &["--routing", "elastic:best", "elastic:tail"]),
+        (&["simulate", "--routing", "elastic:best"], &["--routing", "'elastic:best'", "elastic:tail"]),
         (&["simulate", "--network", "1m"], &["--network", "10s"]),
         (&["simulate", "--duration", "0s"], &["--duration", "'0s'"]),
         (&["simulate", "--arrivals", "poisson"], &["--arrivals", "--rate"]),
@@ -280,5 +280,38 @@ fn each_bad_input_gets_one_line() {
         for part in *parts {
             assert!(line.contains(part), "{words:?} lacks {part:?}: {line}");
         }
+    }
+}
+
+#[test]
+fn a_slowed_backend_loses_its_share_at_once_and_has_it_back_in_five_seconds() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench-scripts/scenarios/step.toml");
+    let found = summary(&["simulate", file.to_str().unwrap(), "--routing", "elastic", "--seeds", "20"]);
+    let row = row(&found, "elastic");
+    let slows = row["backends"].as_array().unwrap().iter().position(|it| it["name"] == "slows").unwrap();
+    assert_eq!(row["series_step_s"], 1.0);
+    let share = |second: usize| row["series"][second]["shares"][slows].as_f64().unwrap();
+    // Slow from 8 s to 18 s of the measured time.
+    let before = share(7);
+    assert!(before > 0.3, "{before}");
+    assert!((9..18).all(|second| share(second) < 0.05), "{row}");
+    assert!(
+        (23..28).all(|second| share(second) >= 0.8 * before),
+        "{:?}",
+        (18..28).map(share).collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn the_figures_that_made_elastic_the_default() {
+    let scenarios = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench-scripts/scenarios");
+    for (name, to_least_connections, to_peak_ewma) in [("uneven-50", 0.75, 0.75), ("uneven-85", 0.97, 0.60)] {
+        let file = scenarios.join(name).with_extension("toml");
+        let words = ["simulate", file.to_str().unwrap(), "--seeds", "5", "--routing"];
+        let found = summary(&[&words[..], &["least-connections,peak-ewma,elastic"]].concat());
+        let mean = |routing| figure(&found, routing, "mean");
+        let (elastic, least, peak) = (mean("elastic"), mean("least-connections"), mean("peak-ewma"));
+        assert!(elastic <= to_least_connections * least, "{name}: {elastic} to {least}");
+        assert!(elastic <= to_peak_ewma * peak, "{name}: {elastic} to {peak}");
     }
 }

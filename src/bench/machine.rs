@@ -32,7 +32,7 @@ fn value_of(text: &str, key: &str) -> Option<String> {
 pub(super) fn versions(with_wrk: bool) -> BTreeMap<String, String> {
     let mut versions = BTreeMap::new();
     let build = if cfg!(debug_assertions) { " (debug build)" } else { "" };
-    versions.insert("tidegate".to_owned(), format!("{}{build}", env!("CARGO_PKG_VERSION")));
+    versions.insert("tidegate".to_owned(), format!("{}{build}", crate::VERSION));
     if with_wrk {
         versions.insert("wrk".to_owned(), wrk_version().unwrap_or_else(|| "unknown".to_owned()));
     }

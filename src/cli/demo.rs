@@ -60,7 +60,8 @@ pub(super) struct DemoArgs {
     #[arg(long, value_name = "HOST:PORT|none", default_value = "127.0.0.1:5002", help_heading = "Listening")]
     pub admin: Given<OrNone<Address>>,
 
-    /// File with a token of 16 characters or more: who shows it may change things on the page, the backends' delay too
+    /// File with a token of 16 characters or more: who shows it may change things on the page, the
+    /// backends' delay too [default: none, and nothing can be changed]
     #[arg(long, value_name = "FILE", help_heading = "Listening")]
     pub admin_token_file: Option<PathBuf>,
 

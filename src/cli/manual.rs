@@ -5,8 +5,8 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 /// The commands that have a page of their own.
-pub(super) const PAGES: [&str; 9] =
-    ["proxy", "backend", "demo", "bench", "simulate", "replay", "report", "top", "check"];
+pub(super) const PAGES: [&str; 10] =
+    ["proxy", "backend", "demo", "bench", "simulate", "replay", "report", "dashboard", "top", "check"];
 
 const EXIT_CODES: [(&str, &str); 4] = [
     ("0", "What was asked for is done; for a server, it has drained."),

@@ -236,12 +236,12 @@ pub struct ProxyArgs {
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "on",
-        help_heading = "Log"
+        help_heading = "Logging"
     )]
     pub explain: Option<Given<bool>>,
 
     /// CSV with a row per --shadow every 10 s
-    #[arg(long, value_name = "FILE|none", help_heading = "Log")]
+    #[arg(long, value_name = "FILE|none", help_heading = "Logging")]
     pub shadow_log: Option<Given<OrNone<PathBuf>>>,
 
     /// A backend: host:port or http://host:port, with @WEIGHT behind it if not 1 (repeat, or separate with commas)

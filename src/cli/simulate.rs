@@ -6,13 +6,12 @@ use std::time::Duration;
 use clap::Args;
 
 use super::bench::{LoadArgs, Rate, once};
-use crate::balance::Routing;
 use crate::bench::file::{self, Over};
 use crate::bench::plan::matrix;
 use crate::bench::{Driver, LoadPlan};
 use crate::config::given::Given;
 use crate::config::value::Value;
-use crate::config::{UpstreamMode, Variant};
+use crate::config::{Routing, UpstreamMode, Variant};
 use crate::load::Spacing;
 use crate::simulate::SimulateConfig;
 

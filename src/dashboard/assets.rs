@@ -9,11 +9,35 @@ use std::sync::Arc;
 use super::reply::{self, accepts_gzip, gzip};
 use crate::serve::{Content, Reply, Request};
 
+const CSS: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
 /// Where, what, and as what. The page's files are listed here and nowhere else.
-const FILES: [(&str, &[u8], &str); 3] = [
+const FILES: [(&str, &[u8], &str); 24] = [
     ("/", include_bytes!("page/index.html"), "text/html; charset=utf-8"),
-    ("/style.css", include_bytes!("page/style.css"), "text/css; charset=utf-8"),
-    ("/app.js", include_bytes!("page/app.js"), "text/javascript; charset=utf-8"),
+    ("/axes.js", include_bytes!("page/axes.js"), SCRIPT),
+    ("/backends.js", include_bytes!("page/backends.js"), SCRIPT),
+    ("/charts.js", include_bytes!("page/charts.js"), SCRIPT),
+    ("/control.js", include_bytes!("page/control.js"), SCRIPT),
+    ("/distribution.js", include_bytes!("page/distribution.js"), SCRIPT),
+    ("/dom.js", include_bytes!("page/dom.js"), SCRIPT),
+    ("/export.js", include_bytes!("page/export.js"), SCRIPT),
+    ("/feed.js", include_bytes!("page/feed.js"), SCRIPT),
+    ("/figure.js", include_bytes!("page/figure.js"), SCRIPT),
+    ("/format.js", include_bytes!("page/format.js"), SCRIPT),
+    ("/icon.svg", include_bytes!("page/icon.svg"), "image/svg+xml"),
+    ("/inspector.js", include_bytes!("page/inspector.js"), SCRIPT),
+    ("/keys.js", include_bytes!("page/keys.js"), SCRIPT),
+    ("/lists.js", include_bytes!("page/lists.js"), SCRIPT),
+    ("/main.js", include_bytes!("page/main.js"), SCRIPT),
+    ("/model.js", include_bytes!("page/model.js"), SCRIPT),
+    ("/page.css", include_bytes!("page/page.css"), CSS),
+    ("/palette.js", include_bytes!("page/palette.js"), SCRIPT),
+    ("/theme.css", include_bytes!("page/theme.css"), CSS),
+    ("/theme.js", include_bytes!("page/theme.js"), SCRIPT),
+    ("/tiles.js", include_bytes!("page/tiles.js"), SCRIPT),
+    ("/tip.js", include_bytes!("page/tip.js"), SCRIPT),
+    ("/view.js", include_bytes!("page/view.js"), SCRIPT),
 ];
 
 #[derive(Debug)]

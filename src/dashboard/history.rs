@@ -14,8 +14,8 @@ use crate::record::snapshot::{BackendSnapshot, Counters, Snapshot};
 
 /// Seconds kept of a running proxy.
 pub const SECONDS_KEPT: usize = 3600;
-/// Seconds kept of a log: a day.
-pub const LOG_SECONDS_KEPT: usize = 86_400;
+/// Seconds kept of a log.
+pub const LOG_SECONDS_KEPT: usize = 6 * SECONDS_KEPT;
 /// Seconds times backends kept, so that a thousand backends do not cost a gigabyte.
 const ENTRIES_KEPT: usize = 100 * SECONDS_KEPT;
 

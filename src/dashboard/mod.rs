@@ -18,9 +18,11 @@ mod control;
 mod decisions;
 mod events;
 pub mod history;
+mod log;
 mod metrics;
 pub mod open;
 mod reply;
+mod seconds;
 
 use std::io;
 use std::net::SocketAddr;
@@ -33,6 +35,7 @@ pub use api::About;
 pub use board::{Board, Event, Kind};
 pub use control::{Control, Delays};
 pub use decisions::{DecisionView, Decisions};
+pub use log::LogReader;
 
 use crate::serve::{self, Running, Settings};
 

@@ -115,7 +115,7 @@ impl<N: Net> World<N> {
             let probe = &self.probes.list[backend];
             match &probe.flight {
                 Some(flight) if flight.until <= self.now => {
-                    self.probe_ended(backend, false, "no answer in time")
+                    self.probe_ended(backend, false, "no answer in time");
                 }
                 None if probe.due <= self.now => self.begin_probe(backend),
                 _ => {}

@@ -46,8 +46,8 @@ impl Service for Proxy<Sockets> {
         Proxy::next_deadline(self)
     }
 
-    fn publish(&mut self, pulse: Pulse) {
-        self.world.publish(pulse);
+    fn publish(&mut self, pulse: Pulse) -> bool {
+        self.world.publish(pulse)
     }
 
     fn order(&mut self, order: Order) {

@@ -43,13 +43,13 @@ impl<N: Net> World<N> {
         board
     }
 
-    /// Shows the counts to whoever looks.
-    pub fn publish(&mut self, pulse: Pulse) {
+    /// Shows the counts to whoever looks; whether with all that is copied anew only now and then.
+    pub fn publish(&mut self, pulse: Pulse) -> bool {
         (self.showing.wall, self.showing.busy) = (pulse.wall, pulse.busy);
         self.tell_drops();
         let now = pulse.wall.at;
         self.log_shadows(now);
-        let Some(board) = self.showing.board.clone() else { return };
+        let Some(board) = self.showing.board.clone() else { return true };
         if let Some(decisions) = self.take_decisions(pulse.wall.unix_ms(Time::ZERO)) {
             board.set_decisions(decisions);
         }
@@ -60,6 +60,7 @@ impl<N: Net> World<N> {
             self.showing.fresh_due = if due > now { due } else { now.plus(FRESH_EVERY) };
         }
         board.publish(self.snapshot(pulse.wall, fresh));
+        fresh
     }
 
     /// The counts, and what table and policy know at this moment.

@@ -97,6 +97,25 @@ pub struct Distribution {
 }
 
 impl Distribution {
+    /// Of these latencies in microseconds, which are put in order.
+    pub fn of(values: &mut [u64]) -> Distribution {
+        values.sort_unstable();
+        let place = |micros: &u64| index_of((*micros).min(LATENCY_US_MAX));
+        let (Some(least), Some(most)) = (values.first(), values.last()) else {
+            return Distribution::default();
+        };
+        let first = place(least);
+        let mut counts = vec![0; place(most) - first + 1];
+        values.iter().for_each(|micros| counts[place(micros) - first] += 1);
+        Distribution {
+            first,
+            counts,
+            total: values.len() as u64,
+            sum_us: values.iter().map(|micros| (*micros).min(LATENCY_US_MAX)).sum(),
+            max_us: (*most).min(LATENCY_US_MAX),
+        }
+    }
+
     /// How many there are.
     pub fn count(&self) -> u64 {
         self.total
@@ -249,6 +268,9 @@ mod tests {
     fn any_latency_has_a_place() {
         let all = of([0, 1, LATENCY_US_MAX, LATENCY_US_MAX + 1, u64::MAX]);
         assert_eq!((all.count(), all.quantile_us(1.0)), (5, Some(LATENCY_US_MAX)));
+        let values = [7, 300, 5, 1 << 33, 300];
+        assert_eq!(Distribution::of(&mut values.clone()), of(values));
+        assert_eq!(Distribution::of(&mut []), Distribution::default());
         assert_eq!(Distribution::default().summary(), Summary::default());
     }
 

@@ -30,7 +30,7 @@ pub(super) fn page(summary: &Summary) -> Result<String, String> {
         section(&mut page, group)?;
     }
     page.push_str("</main>\n<footer>Written by tidegate ");
-    page.push_str(env!("CARGO_PKG_VERSION"));
+    page.push_str(crate::VERSION);
     page.push_str(
         ". A winner is named only where no interval overlaps its own and every other is at least 1 % away.</footer>\n\
          </body>\n</html>\n",

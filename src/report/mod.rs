@@ -21,6 +21,7 @@ pub mod run;
 
 mod chart;
 mod compare;
+pub(crate) mod follow;
 mod html;
 mod input;
 mod laps;

@@ -50,6 +50,8 @@ pub(super) struct Log {
     /// Whether the last row was left out.
     pub(super) torn: bool,
     pub(super) rows: u64,
+    /// Index of the routing of the last row, kept by who follows a log.
+    pub(super) last_routing: u16,
 }
 
 /// Reads the log at `path` and hands each row to `take`.
@@ -124,13 +126,13 @@ fn line_of(record: &ByteRecord) -> u64 {
 
 /// Where the columns are.
 #[derive(Debug)]
-struct Layout {
+pub(super) struct Layout {
     columns: [usize; COLUMNS.len()],
     fields: usize,
 }
 
 impl Layout {
-    fn of(header: &ByteRecord) -> Result<Layout, String> {
+    pub(super) fn of(header: &ByteRecord) -> Result<Layout, String> {
         let mut columns = [0; COLUMNS.len()];
         for (place, name) in columns.iter_mut().zip(COLUMNS) {
             let is_it = |field: &[u8]| {
@@ -143,7 +145,17 @@ impl Layout {
         Ok(Layout { columns, fields: header.len() })
     }
 
-    fn sample(&self, record: &ByteRecord, stamps: &mut Stamps, log: &mut Log) -> Result<Sample, String> {
+    /// Whether this is the first line once more.
+    pub(super) fn is_header(&self, record: &ByteRecord) -> bool {
+        record.get(self.columns[0]) == Some(COLUMNS[0].as_bytes())
+    }
+
+    pub(super) fn sample(
+        &self,
+        record: &ByteRecord,
+        stamps: &mut Stamps,
+        log: &mut Log,
+    ) -> Result<Sample, String> {
         if record.len() != self.fields {
             return Err(format!("{} fields, but the header names {}", record.len(), self.fields));
         }

@@ -309,7 +309,9 @@ impl<H: Handler> Service for Responder<H> {
         [self.delays.next(), self.timeouts.next(), tick].into_iter().flatten().min()
     }
 
-    fn publish(&mut self, _pulse: Pulse) {}
+    fn publish(&mut self, _pulse: Pulse) -> bool {
+        true
+    }
 
     fn order(&mut self, order: Order) {
         if order == Order::Drain {

@@ -16,7 +16,9 @@ use crate::cli::Failure;
 
 mod feed;
 mod model;
+#[cfg_attr(not(feature = "tui"), allow(dead_code))] // sorting and widths are for terminals
 mod table;
+#[cfg_attr(not(feature = "tui"), allow(dead_code))]
 mod text;
 
 #[cfg(feature = "tui")]

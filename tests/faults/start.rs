@@ -31,7 +31,7 @@ fn bad_files_are_one_line_naming_file_and_place() {
         ("listen = \"127.0.0.1:0\"\nroutng = \"elastic\"\n", ":2:1", "routng"),
         ("routing = \"fastest\"\n", ":1:11", "fastest"),
         ("listen = [1, 2\n", ":1:", "unclosed"),
-        ("[[backend]]\naddress = \"127.0.0.1:9\"\nweight = -1.0\n", ":1:1", "127.0.0.1:9@-1"),
+        ("[[backend]]\naddress = \"127.0.0.1:9\"\nweight = -1.0\n", ":3:10", "weight '-1.0'"),
         ("[[backend]]\naddress = \"h:1\"\n\n[[backend]]\naddres = \"h:2\"\n", ":5:1", "addres"),
         ("backend = []\n", ":1", "backend"),
     ] {

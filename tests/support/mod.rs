@@ -77,6 +77,16 @@ impl ProxyUnderTest {
         &self.running.as_ref().unwrap().board
     }
 
+    /// Where its admin page is.
+    pub fn admin(&self) -> SocketAddr {
+        self.running.as_ref().unwrap().admin.as_ref().unwrap().address
+    }
+
+    /// Its log, if it was asked for one.
+    pub fn log_path(&self) -> PathBuf {
+        self.log.as_ref().unwrap().1.clone()
+    }
+
     /// Begins a graceful stop.
     pub fn drain(&self) {
         self.running.as_ref().unwrap().control.drain_or_stop();

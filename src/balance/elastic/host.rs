@@ -135,10 +135,11 @@ impl Host {
         self.ln_latency = self.latency_ms.ln();
         self.patience_ns = (self.latency_ms * (1e6 / NEAR_LEAST)) as u64;
         self.limit = 2.0 * (self.sum_concurrency + SHRINK) * per_sample + 4.0;
-        self.probe_after_ms = if !stale || self.latency_ms <= SLOW * mean {
+        let better_than_thought = latency_ms * NEAR_LEAST < self.latency_ms;
+        self.probe_after_ms = if stale && good && (better_than_thought || self.latency_ms > SLOW * mean) {
+            0.0 // it is recovering, and what is known of it is old: the next look comes as soon as the spacing allows
+        } else if !stale || self.latency_ms <= SLOW * mean {
             PROBE_MS
-        } else if good {
-            0.0
         } else {
             (2.0 * self.probe_after_ms).clamp(PROBE_MS, PROBE_MAX_MS)
         };
