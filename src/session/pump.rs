@@ -14,8 +14,8 @@ use crate::proxy::World;
 pub(super) const TURN_BYTES_MAX: usize = 512 * 1024;
 /// Body bytes copied behind the head to save a second stretch in the write: below this a copy is cheaper.
 const COALESCE_MAX: usize = 4096;
-/// A body with at least this much to come is read in the largest pieces, once its sink has taken a full one.
-const LARGE_BODY: u64 = 128 * 1024;
+/// So much of a body the socket buffers nearly always take at once.
+const BODY_END: u64 = 1024 * 1024;
 
 /// How much to read at once, as an index into [`SIZES`]: an ordinary message to begin with, less for a sink that was
 /// slower, since what a stalled one has not taken stays in memory, more for a fast pair with much to move.
@@ -165,12 +165,15 @@ fn make_room(buffers: &mut crate::buffer::Pool, flow: &mut Flow, reserve: usize)
     }
 }
 
-/// A whole read is on its way to the sink, which has taken it at once: the next may be larger if that one was full.
+/// A whole read is on its way to the sink, which has taken it at once: the next may be larger if that one was full. The
+/// largest is for the end of a body only, which the kernel takes even if the sink stalls now; of a longer one that much
+/// would stay with us.
 fn note_taken(flow: &mut Flow) {
     if flow.brim {
         flow.brim = false;
-        let is_large = flow.body.remaining().is_some_and(|left| left >= LARGE_BODY);
-        flow.piece = if is_large { PIECE_MOST } else { (flow.piece + 1).min(PIECE_MOST) };
+        let is_end = flow.body.remaining().is_some_and(|left| left <= BODY_END);
+        let most = if is_end { PIECE_MOST } else { PIECE_MOST - 1 };
+        flow.piece = (flow.piece + 1).min(most);
     }
 }
 
