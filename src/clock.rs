@@ -21,9 +21,9 @@ impl Time {
         Time(nanos)
     }
 
-    /// A time `micros` microseconds after the origin.
+    /// A time `micros` microseconds after the origin, saturating at [`Time::NEVER`].
     pub const fn from_micros(micros: u64) -> Time {
-        Time(micros * 1_000)
+        Time(micros.saturating_mul(1_000))
     }
 
     /// A time `millis` milliseconds after the origin.

@@ -8,10 +8,12 @@
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use subtle::ConstantTimeEq as _;
 
 use super::reply::{plain, plain_with};
+use crate::clock::Time;
 use crate::http1::Method;
 use crate::serve::{Reply, Request};
 
@@ -52,8 +54,11 @@ impl Token {
         Ok(Token(token.into()))
     }
 
+    /// Takes the same time whatever is offered, also when its length gives it away.
     fn is(&self, offered: &[u8]) -> bool {
-        self.0.ct_eq(offered).into()
+        let may_be = offered.len() == self.0.len();
+        let compared = if may_be { offered } else { &self.0 };
+        bool::from(self.0.ct_eq(compared)) && may_be
     }
 }
 
@@ -64,19 +69,53 @@ fn warn_if_open(path: &Path, about: &std::fs::Metadata) {
     }
 }
 
+/// What may come at once.
+const BURST: f64 = 10.0;
+/// ... and a second after that.
+const PER_SECOND: f64 = 2.0;
+
+/// An allowance that fills up as time goes by.
+#[derive(Debug)]
+pub(super) struct Allowance {
+    left: f64,
+    filled: Time,
+}
+
+impl Default for Allowance {
+    fn default() -> Self {
+        Allowance { left: BURST, filled: Time::ZERO }
+    }
+}
+
+impl Allowance {
+    /// Spends one, if there is one.
+    pub(super) fn admit(&mut self, now: Time) -> bool {
+        let earned = now.since(self.filled).min(Duration::from_secs(60)).as_secs_f64() * PER_SECOND;
+        self.left = (self.left + earned).min(BURST);
+        self.filled = now;
+        let admitted = self.left >= 1.0;
+        if admitted {
+            self.left -= 1.0;
+        }
+        admitted
+    }
+}
+
 /// The rules of one admin address.
 #[derive(Debug)]
 pub struct Access {
     bound: IpAddr,
     hosts: Vec<String>,
     token: Mutex<Option<Token>>,
+    /// Wrong tokens. Apart from the orders of those who know it, or guessing would keep them out.
+    guesses: Mutex<Allowance>,
 }
 
 impl Access {
     /// For the address listened on, with further names it may go by.
     pub fn new(bound: IpAddr, hosts: &[String], token: Option<Token>) -> Access {
         let hosts = hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
-        Access { bound, hosts, token: Mutex::new(token) }
+        Access { bound, hosts, token: Mutex::new(token), guesses: Mutex::default() }
     }
 
     /// Another token from now on. One that was there is never taken away.
@@ -91,10 +130,13 @@ impl Access {
 
     /// Refuses what comes by a wrong name or from a foreign page.
     pub fn refuse_stranger(&self, request: &Request<'_>) -> Option<Reply> {
-        let host = request.field("host").map(|host| String::from_utf8_lossy(host).to_ascii_lowercase());
+        let host = request.authority().map(|host| String::from_utf8_lossy(host).to_ascii_lowercase());
         // Without one it is HTTP/1.0, which no browser speaks.
         if host.as_deref().is_some_and(|host| !self.knows(name_of(host))) {
             return Some(plain(421, "this address does not go by that name: see --admin-host\n"));
+        }
+        if is_embedded_elsewhere(request) {
+            return Some(plain(403, "not for pages from elsewhere\n"));
         }
         let origin = request.field("origin")?;
         let origin = String::from_utf8_lossy(origin).to_ascii_lowercase();
@@ -105,8 +147,8 @@ impl Access {
         None
     }
 
-    /// Refuses who does not show the token where one is wanted.
-    pub fn refuse_unknown(&self, request: &Request<'_>) -> Option<Reply> {
+    /// Refuses who does not show the token where one is wanted; too many wrong ones are not even looked at as such.
+    pub fn refuse_unknown(&self, request: &Request<'_>, now: Time) -> Option<Reply> {
         let reads = matches!(request.method(), Method::Get | Method::Head);
         if reads && self.bound.is_loopback() {
             return None;
@@ -115,13 +157,14 @@ impl Access {
         let Some(token) = &*token else {
             return (!reads).then(|| plain(403, "nothing can be changed here: see --admin-token-file\n"));
         };
-        let offered = request.field("authorization").and_then(bearer);
-        match offered {
-            Some(offered) if token.is(offered) => None,
-            _ => {
-                Some(plain_with(401, "WWW-Authenticate: Bearer realm=\"tidegate\"\r\n", "wants the token\n"))
-            }
+        let offered = request.field("authorization");
+        if offered.and_then(bearer).is_some_and(|offered| token.is(offered)) {
+            return None;
         }
+        if offered.is_some() && !self.guesses.lock().unwrap_or_else(PoisonError::into_inner).admit(now) {
+            return Some(plain_with(429, "Retry-After: 1\r\n", "too many wrong tokens: wait a second\n"));
+        }
+        Some(plain_with(401, "WWW-Authenticate: Bearer realm=\"tidegate\"\r\n", "wants the token\n"))
     }
 
     fn knows(&self, name: &str) -> bool {
@@ -132,6 +175,15 @@ impl Access {
         let name = name.trim_end_matches('.');
         name == "localhost" || name.ends_with(".localhost") || self.hosts.iter().any(|host| host == name)
     }
+}
+
+/// Whether a page of another origin, other ports of this machine included, wants to load this as an image, a script or
+/// the like: such requests carry no Origin, and each stream opened by one would take a place. Following a link is
+/// welcome. Only browsers say so (Fetch Metadata), and only they need be told.
+fn is_embedded_elsewhere(request: &Request<'_>) -> bool {
+    let site = request.field("sec-fetch-site");
+    let is_foreign = matches!(site, Some(b"cross-site" | b"same-site"));
+    is_foreign && request.field("sec-fetch-dest") != Some(b"document")
 }
 
 /// Host without its port.
@@ -169,11 +221,20 @@ mod tests {
     }
 
     #[test]
+    fn an_allowance_is_spent_in_bursts_and_then_by_the_second() {
+        let mut allowance = Allowance::default();
+        let mut admitted =
+            |millis: u64| (0..100).filter(|_| allowance.admit(Time::from_millis(millis))).count();
+        assert_eq!([admitted(5_000), admitted(6_000), admitted(60_000)], [10, 2, 10]);
+    }
+
+    #[test]
     fn tokens_are_found_and_compared() {
         assert_eq!(bearer(b"bEARER  abc "), Some(&b"abc"[..]));
         assert_eq!((bearer(b"Basic abc"), bearer(b"Bearer")), (None, None));
         let token = Token(b"0123456789abcdef".as_slice().into());
         assert!(token.is(b"0123456789abcdef") && !token.is(b"0123456789abcdeF") && !token.is(b""));
+        assert!(!token.is(b"0123456789abcdef0") && !token.is(b"0123456789abcde"));
         assert_eq!(format!("{token:?}"), "Token(..)");
     }
 }

@@ -14,7 +14,7 @@ use super::api::{self, About, Moment, Recent};
 use super::assets::Assets;
 use super::control::Control;
 use super::events::{self, Hello, News, REQUESTS_MAX};
-use super::history::{self, History, Named};
+use super::history::{self, History, Named, Second};
 use super::metrics::{self, Scrape};
 use super::reply::{EVENTS, json, plain, plain_with, reply};
 use super::{Board, DecisionView, Event};
@@ -25,7 +25,7 @@ use crate::record::recent::RECENT;
 use crate::record::snapshot::Snapshot;
 use crate::serve::{Content, Handler, Reply, Request, Streams};
 
-/// How often the board is looked at: a second is shown this late at most.
+/// How often the board is looked at while somebody listens: a second is shown this late at most.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// A proxy with nothing to do publishes nothing: its seconds are made here, after this long without news.
 const SILENT_AFTER: Duration = Duration::from_millis(1400);
@@ -34,6 +34,19 @@ const SECOND: Duration = Duration::from_secs(1);
 const COMMENT_AFTER: Duration = Duration::from_secs(15);
 /// More seconds than this at once are better fetched than told.
 const TOLD_AT_ONCE: usize = 5;
+
+/// What is answered besides the page's files, so that a method that fits none costs nothing to refuse.
+const PATHS: [&[u8]; 9] = [
+    b"/livez",
+    b"/readyz",
+    b"/api/stats",
+    b"/api/history",
+    b"/api/events",
+    b"/api/log",
+    b"/api/requests",
+    b"/api/decisions",
+    b"/metrics",
+];
 
 /// What an admin address shows.
 #[derive(Debug)]
@@ -132,13 +145,14 @@ impl Admin {
     }
 
     fn get(&mut self, request: &Request<'_>, text: &mut Vec<u8>, now: Time) -> Option<Reply> {
+        self.look(now);
+        self.advance(now);
         let board = self.view.board.clone();
         Some(match request.path() {
             b"/livez" => plain(200, "ok\n"),
             b"/readyz" if board.is_ready() => plain(200, "ready\n"),
             b"/readyz" => plain(503, "draining\n"),
             b"/api/stats" => {
-                self.look(now);
                 let snapshot = board.latest();
                 json(request, text, &api::stats(&snapshot, &self.view.about, self.moment(now)))
             }
@@ -181,6 +195,10 @@ impl Admin {
     }
 
     fn open_stream(&mut self, text: &mut Vec<u8>, now: Time) -> Reply {
+        if self.streams.0 == 0 {
+            self.pass_over(); // what came while nobody listened is in the history
+            self.told.at = now;
+        }
         events::begin(text);
         self.hello(text, now);
         self.told.urls = None; // the next second names its backends again
@@ -213,31 +231,49 @@ impl Admin {
         }
     }
 
-    /// Makes a second of what has been published since the last one, or of silence.
+    /// Makes seconds of what has been published since the last one, and of silence.
     fn advance(&mut self, now: Time) {
-        let fresh = self.view.board.fresh();
-        let watch = &mut self.watch;
-        let second = if !Arc::ptr_eq(&fresh, &watch.last) {
-            watch.urls = history::urls(&fresh, &watch.urls);
-            let span = fresh.wall.at.micros_since(watch.last.wall.at);
-            // Of all the time that all workers had.
-            let span = span * u64::from(self.view.about.workers.max(1));
-            let busy = fresh.busy_us.saturating_sub(watch.last.busy_us);
-            watch.busy_share = (span > 0).then(|| (busy as f64 / span as f64).min(1.0));
-            let second = history::second(&watch.last, Some(&fresh), &watch.urls);
-            (watch.last, watch.second_at) = (fresh, now);
-            second
-        } else if now.since(watch.second_at) >= SILENT_AFTER {
-            watch.busy_share = Some(0.0);
-            watch.second_at = watch.second_at.plus(SECOND);
-            let mut second = history::second(&watch.last, None, &watch.urls);
-            let before = self.lock().last().map_or(second.at_ms, |last| last.at_ms);
-            second.at_ms = before + 1000;
-            second
-        } else {
+        if self.view.log.is_some() {
             return;
-        };
+        }
+        let at_rest = now.since(self.watch.second_at) >= SILENT_AFTER;
+        let board = &self.view.board;
+        let fresh = if at_rest { board.fresh_at_rest() } else { board.fresh() };
+        let is_news = !Arc::ptr_eq(&fresh, &self.watch.last);
+        // What comes a little late is no silence.
+        self.fill_silence(now, if is_news { SILENT_AFTER + SECOND } else { SILENT_AFTER });
+        if !is_news {
+            return;
+        }
+        let watch = &mut self.watch;
+        watch.urls = history::urls(&fresh, &watch.urls);
+        let span = fresh.wall.at.micros_since(watch.last.wall.at);
+        // Of all the time that all workers had.
+        let span = span * u64::from(self.view.about.workers.max(1));
+        let busy = fresh.busy_us.saturating_sub(watch.last.busy_us);
+        watch.busy_share = (span > 0).then(|| (busy as f64 / span as f64).min(1.0));
+        let second = history::second(&watch.last, Some(&fresh), &watch.urls);
+        (watch.last, watch.second_at) = (fresh, now);
         self.lock().push(second);
+    }
+
+    /// Nothing was published for so long: seconds in which nothing happened. They are made when somebody looks or
+    /// something happens, so that nobody need wake for them.
+    fn fill_silence(&mut self, now: Time, after: Duration) {
+        let silence = now.since(self.watch.second_at);
+        if silence < after {
+            return;
+        }
+        let count = (silence - after).as_secs() + 1;
+        let made = count.min(history::SECONDS_KEPT as u64);
+        self.watch.busy_share = Some(0.0);
+        self.watch.second_at = self.watch.second_at.plus(Duration::from_secs(count));
+        let empty = history::second(&self.watch.last, None, &self.watch.urls);
+        let mut history = self.lock();
+        let before = history.last().map_or(empty.at_ms, |last| last.at_ms) + 1000 * (count - made);
+        for step in 1..=made {
+            history.push(Second { at_ms: before + 1000 * step, ..empty.clone() });
+        }
     }
 
     /// Writes what is new to those who listen.
@@ -265,6 +301,14 @@ impl Admin {
         self.told.second = last;
     }
 
+    /// Nobody listens: who comes later fetches all this.
+    fn pass_over(&mut self) {
+        let last = self.lock().last_seq();
+        self.told.second = last;
+        self.told.event = self.view.board.last_event();
+        self.told.request = self.view.board.fresh().recent.first().map_or(0, |row| row.seq);
+    }
+
     fn lock(&self) -> MutexGuard<'_, History> {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -285,25 +329,31 @@ impl Handler for Admin {
             let View { control, access, board, .. } = &mut self.view;
             return super::control::answer(control.as_mut(), access, board, request, text, now);
         }
+        let reads = matches!(request.method(), Method::Get | Method::Head);
         let is_private = request.path().starts_with(b"/api/") || request.path() == b"/metrics";
-        if is_private && let Some(refusal) = self.view.access.refuse_unknown(request) {
-            let reads = matches!(request.method(), Method::Get | Method::Head);
+        if is_private && let Some(refusal) = self.view.access.refuse_unknown(request, now) {
             return if reads { refusal } else { only_get() };
         }
-        match self.get(request, text, now) {
-            None => plain(404, "not found\n"),
-            Some(_) if !matches!(request.method(), Method::Get | Method::Head) => only_get(),
-            Some(reply) => reply,
+        if !reads {
+            let is_known = PATHS.contains(&request.path()) || self.assets.answer(request).is_some();
+            return if is_known { only_get() } else { plain(404, "not found\n") };
         }
+        self.get(request, text, now).unwrap_or_else(|| plain(404, "not found\n"))
+    }
+
+    fn has_news(&self) -> bool {
+        let (latest, fresh) = (self.view.board.latest(), self.view.board.fresh());
+        let seen = Arc::ptr_eq(&latest, &self.watch.latest);
+        !seen || (self.view.log.is_none() && !Arc::ptr_eq(&fresh, &self.watch.last))
     }
 
     fn tick(&mut self, now: Time, streams: &mut Streams) {
         self.streams = (streams.open, streams.dropped);
         self.look(now);
-        if self.view.log.is_none() {
-            self.advance(now);
+        self.advance(now);
+        if streams.open == 0 {
+            return self.pass_over();
         }
-        let listened = streams.open > 0;
         if self.lock().last_seq() != self.told.second {
             self.tell(now, &mut streams.bytes);
         } else if now.since(self.told.at) >= COMMENT_AFTER {
@@ -311,9 +361,6 @@ impl Handler for Admin {
         }
         if !streams.bytes.is_empty() {
             self.told.at = now;
-        }
-        if !listened {
-            streams.bytes.clear();
         }
     }
 }

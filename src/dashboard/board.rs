@@ -13,6 +13,7 @@ use serde::{Serialize, Serializer};
 use super::decisions::{DecisionView, Decisions};
 use crate::balance::explain::DECISIONS_KEPT;
 use crate::proxy::Command;
+use crate::reactor;
 use crate::record::merge::merged;
 use crate::record::snapshot::Snapshot;
 
@@ -121,6 +122,8 @@ pub struct Board {
     latest_of_all: Mutex<Sum>,
     fresh_of_all: Mutex<Sum>,
     ready: AtomicBool,
+    /// Whom to wake when there is something new.
+    reader: OnceLock<reactor::Control>,
 }
 
 impl Board {
@@ -136,6 +139,7 @@ impl Board {
             latest_of_all: Mutex::default(),
             fresh_of_all: Mutex::default(),
             ready: AtomicBool::new(true),
+            reader: OnceLock::new(),
         }
     }
 
@@ -163,6 +167,26 @@ impl Board {
         let fresh_before = snapshot.fresh.then(|| std::mem::replace(&mut shown.fresh, snapshot));
         drop(shown);
         drop((before, fresh_before)); // after the lock is given up
+        match self.group.get() {
+            Some(Group::Follows(leader)) => {
+                if let Some(leader) = leader.upgrade() {
+                    leader.wake_reader();
+                }
+            }
+            _ => self.wake_reader(),
+        }
+    }
+
+    fn wake_reader(&self) {
+        if let Some(reader) = self.reader.get() {
+            reader.nudge();
+        }
+    }
+
+    /// Wakes this loop from now on whenever something is published: at most twice a second, and never when idle.
+    pub fn wake(&self, reader: reactor::Control) {
+        // A board has one reader; a second one would only see things later.
+        let _ = self.reader.set(reader);
     }
 
     /// What was shown last.
@@ -175,6 +199,12 @@ impl Board {
     pub fn fresh(&self) -> Arc<Snapshot> {
         let own = lock(&self.shown).fresh.clone();
         self.sum_up(own, &self.fresh_of_all, FRESH_APART, |shown| shown.fresh.clone())
+    }
+
+    /// The same when no more is to be expected: whatever was published last counts, however soon after the others.
+    pub fn fresh_at_rest(&self) -> Arc<Snapshot> {
+        let own = lock(&self.shown).fresh.clone();
+        self.sum_up(own, &self.fresh_of_all, Duration::ZERO, |shown| shown.fresh.clone())
     }
 
     /// Adds the others' to this one's, unless that was done of the same before, or for one less than `apart` older.
@@ -227,6 +257,11 @@ impl Board {
     /// The events kept that came after `seq`, oldest first.
     pub fn events_after(&self, seq: u64) -> Vec<Event> {
         lock(&self.events).ring.iter().filter(|event| event.seq > seq).cloned().collect()
+    }
+
+    /// Number of the last event; 0 before there is one.
+    pub fn last_event(&self) -> u64 {
+        lock(&self.events).seq
     }
 
     /// Leaves an order for the reactor, which must then be told; `false` when too many wait.
@@ -286,4 +321,31 @@ impl Board {
 /// No value here is ever left half changed, so a panic elsewhere does not matter.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Time, Wall};
+    use crate::record::stats::Stats;
+
+    fn figures(millis: u64, clients: u64) -> Snapshot {
+        let mut stats = Stats::new(Time::ZERO, &["http://a".to_owned()]);
+        stats.counters.clients_accepted = clients;
+        let wall = Wall { at: Time::from_millis(millis), unix_ms: millis };
+        stats.snapshot(wall, "round-robin", Vec::new(), true)
+    }
+
+    #[test]
+    fn the_last_words_of_a_worker_are_heard_however_soon_they_follow() {
+        let boards = [0, 0].map(|clients| Arc::new(Board::new(figures(0, clients))));
+        let [leader, follower] = &boards;
+        leader.lead(vec![follower.clone()]);
+        leader.publish(figures(10_000, 1));
+        assert_eq!(leader.fresh().counters.clients_accepted, 1);
+        follower.publish(figures(10_300, 5));
+        assert_eq!(leader.fresh().counters.clients_accepted, 1, "of about the same moment: not again");
+        assert_eq!(leader.fresh_at_rest().counters.clients_accepted, 6);
+        assert_eq!(leader.fresh().counters.clients_accepted, 6, "and not forgotten");
+    }
 }

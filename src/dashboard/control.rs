@@ -5,16 +5,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::json;
 
 use super::Board;
-use super::access::Access;
+use super::access::{Access, Allowance};
 use super::reply::{json_with, plain_with};
-use crate::balance::Routing;
+use crate::balance::Variant;
 use crate::clock::Time;
+use crate::config::address::BackendSpec;
 use crate::http1::Method;
 use crate::proxy::Command;
 use crate::reactor;
@@ -23,12 +23,7 @@ use crate::serve::{Reply, Request};
 
 /// An order is a short line.
 pub(super) const BODY_MAX: usize = 4096;
-/// Orders, and wrong tokens, that may come at once.
-const BURST: f64 = 10.0;
-/// ... and a second after that.
-const PER_SECOND: f64 = 2.0;
 const DELAY_MS_MAX: u64 = 60_000;
-const WEIGHT_MAX: f64 = 1e6;
 
 /// Delays in microseconds that backends of this process add to their answers, by their URLs.
 pub type Delays = Vec<(String, Arc<AtomicU64>)>;
@@ -38,25 +33,13 @@ pub type Delays = Vec<(String, Arc<AtomicU64>)>;
 pub struct Control {
     reactor: reactor::Control,
     delays: Delays,
-    allowance: f64,
-    filled: Time,
+    allowance: Allowance,
 }
 
 impl Control {
     /// Of the proxy on this reactor; `delays` are those of backends in this process.
     pub fn new(reactor: reactor::Control, delays: Delays) -> Control {
-        Control { reactor, delays, allowance: BURST, filled: Time::ZERO }
-    }
-
-    fn admit(&mut self, now: Time) -> bool {
-        let earned = now.since(self.filled).min(Duration::from_secs(60)).as_secs_f64() * PER_SECOND;
-        self.allowance = (self.allowance + earned).min(BURST);
-        self.filled = now;
-        let admitted = self.allowance >= 1.0;
-        if admitted {
-            self.allowance -= 1.0;
-        }
-        admitted
+        Control { reactor, delays, allowance: Allowance::default() }
     }
 }
 
@@ -92,17 +75,20 @@ pub(super) fn answer(
             &json!({ "error": "nothing can be changed here: see --admin-token-file" }),
         );
     };
-    if !control.admit(now) {
+    if let Some(refusal) = access.refuse_unknown(request, now) {
+        let (fields, why) = match refusal.status {
+            429 => ("Retry-After: 1\r\n", "too many wrong tokens: wait a second"),
+            _ => ("WWW-Authenticate: Bearer realm=\"tidegate\"\r\n", "wants the token"),
+        };
+        return json_with(refusal.status, fields, text, &json!({ "error": why }));
+    }
+    if !control.allowance.admit(now) {
         return json_with(
             429,
             "Retry-After: 1\r\n",
             text,
             &json!({ "error": "too many orders: wait a second" }),
         );
-    }
-    if access.refuse_unknown(request).is_some() {
-        let challenge = "WWW-Authenticate: Bearer realm=\"tidegate\"\r\n";
-        return json_with(401, challenge, text, &json!({ "error": "wants the token" }));
     }
     match obey(control, board, request) {
         Ok(done) => json_with(200, "", text, &json!({ "done": done })),
@@ -131,15 +117,15 @@ fn obey(control: &Control, board: &Board, request: &Request<'_>) -> Result<Strin
         }
         b"weight" => {
             let url = backend(board, &order)?;
-            let weight = order.weight.filter(|weight| *weight > 0.0 && *weight <= WEIGHT_MAX);
+            let weight = order.weight.filter(|weight| BackendSpec::check_weight(*weight).is_ok());
             let weight =
-                weight.ok_or_else(|| (400, format!("weight must be above 0, at most {WEIGHT_MAX}")))?;
+                weight.ok_or_else(|| (400, "weight must be a number from 0.001 to 1000".to_owned()))?;
             let done = format!("{url} has weight {weight}");
             (Command::Weight(url, weight), done)
         }
         b"routing" => {
             let name = order.routing.ok_or_else(|| (400, "routing must be a name".to_owned()))?;
-            let routing: Routing = name.parse().map_err(|error| (400, format!("{error}")))?;
+            let routing: Variant = name.parse().map_err(|error| (400, format!("{error}")))?;
             (Command::Routing(routing), format!("routing is {routing}"))
         }
         _ => delay(control, board, &order)?,
@@ -182,23 +168,5 @@ fn must_leave_one(board: &Board, url: &str) -> Result<(), Refusal> {
     match others.any(|other| !matches!(other.live.state, State::Draining | State::Removed)) {
         true => Ok(()),
         false => Err((409, format!("{url} is the last one that gets requests"))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::reactor::{DrainTimes, Reactor};
-
-    #[test]
-    fn orders_come_in_bursts_and_then_by_the_second() {
-        let listener = crate::net::listen("127.0.0.1:0".parse().unwrap()).unwrap();
-        let times = DrainTimes { delay: Duration::ZERO, timeout: Duration::ZERO };
-        let reactor = Reactor::new(listener, times).unwrap();
-        let mut control = Control::new(reactor.control(), Vec::new());
-        let now = Time::from_millis(5_000);
-        assert_eq!((0..100).filter(|_| control.admit(now)).count(), 10);
-        assert_eq!((0..100).filter(|_| control.admit(Time::from_millis(6_000))).count(), 2);
-        assert_eq!((0..100).filter(|_| control.admit(Time::from_millis(60_000))).count(), 10);
     }
 }

@@ -135,7 +135,7 @@ impl History {
 
     /// Those after `seq`.
     pub fn after(&self, seq: u64) -> impl Iterator<Item = &Second> {
-        let skipped = self.seconds.front().map_or(0, |first| (seq + 1).saturating_sub(first.seq));
+        let skipped = self.seconds.front().map_or(0, |first| seq.saturating_add(1).saturating_sub(first.seq));
         self.seconds.iter().skip(usize::try_from(skipped).unwrap_or(usize::MAX))
     }
 

@@ -77,6 +77,11 @@ impl Family<'_, '_> {
         family.encode_counter::<NoLabelSet, _, u64>(&value, None)
     }
 
+    fn seconds(&mut self, name: &str, help: &str, value: f64) -> Result<(), Error> {
+        let mut family = self.encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        family.encode_counter::<NoLabelSet, _, u64>(&value, None)
+    }
+
     fn gauges<const L: usize, V: EncodeGaugeValue>(
         &mut self,
         name: &str,
@@ -111,8 +116,8 @@ impl Scrape {
             let help = "Share of the last second that the event loop was at work.";
             to.gauge("tidegate_reactor_busy_share", help, share)?;
         }
-        let busy = self.snapshot.busy_us / 1_000_000;
-        to.counter("tidegate_reactor_busy_seconds", "Seconds that the event loop was at work.", busy)?;
+        let busy = self.snapshot.busy_us as f64 / 1e6;
+        to.seconds("tidegate_reactor_busy_seconds", "Seconds that the event loop was at work.", busy)?;
         let (open, dropped) = self.streams;
         to.gauge("tidegate_admin_subscribers", "Readers of the stream of seconds.", open as f64)?;
         let help = "Readers of that stream cut for not keeping up.";

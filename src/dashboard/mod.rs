@@ -45,6 +45,8 @@ const CONNECTIONS_MAX: usize = 256;
 const STREAMS_MAX: usize = 128;
 /// No request here has a body worth more.
 const BODY_MAX: u64 = 64 * 1024;
+/// ... nor one that takes longer: before it is here nobody has shown a token, and a place is taken.
+const BODY_WITHIN: Duration = Duration::from_secs(10);
 
 impl View {
     /// Of a running proxy, for reading only, on loopback.
@@ -63,8 +65,13 @@ pub fn start(address: SocketAddr, view: View) -> io::Result<Running> {
         body_max: BODY_MAX,
         connections_max: CONNECTIONS_MAX,
         streams_max: STREAMS_MAX,
+        body: BODY_WITHIN,
+        body_whole: BODY_WITHIN,
         drain: Duration::from_secs(1),
         ..Settings::default()
     };
-    serve::start("admin", address, settings, Admin::new(view))
+    let board = view.board.clone();
+    let running = serve::start("admin", address, settings, Admin::new(view))?;
+    board.wake(running.control.clone());
+    Ok(running)
 }

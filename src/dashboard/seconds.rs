@@ -1,6 +1,7 @@
 //! From the rows of a log to seconds and figures.
 //!
-//! Rows come about in the order of their times; one that comes late counts in the second under way. Absent: the file.
+//! Rows come about in the order of their times; one that comes late counts in the second under way. A stamp far ahead of
+//! all others is set right by the next row; where a clock was set back, time goes on. Absent: the file.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -17,6 +18,9 @@ use crate::report::follow::Followed;
 /// Longer silences are not filled with empty seconds: two runs in one file, or a clock that was set.
 const GAP_MAX: i64 = 3600;
 
+/// So much earlier than the row before, a row is not late: the clock was set, or one of the two is wrong.
+const LATE_MAX: i64 = 60;
+
 /// Makes seconds of rows.
 #[derive(Debug)]
 pub(super) struct Builder {
@@ -31,6 +35,8 @@ pub(super) struct Builder {
     done: Vec<Second>,
     /// The last one closed, since 1970.
     last_second: Option<i64>,
+    /// Seconds by which the clock has been set back.
+    set_back: i64,
 }
 
 impl Default for Builder {
@@ -47,6 +53,7 @@ impl Default for Builder {
             latencies: Vec::new(),
             done: Vec::new(),
             last_second: None,
+            set_back: 0,
         }
     }
 }
@@ -54,7 +61,7 @@ impl Default for Builder {
 impl Builder {
     /// Counts one row; `backends` are all named so far.
     pub(super) fn take(&mut self, backends: &[String], row: Followed) {
-        let second = row.at_us.div_euclid(1_000_000);
+        let second = self.placed(row.at_us.div_euclid(1_000_000));
         if self.second.is_some_and(|current| second > current) {
             self.finish_second();
         }
@@ -70,8 +77,23 @@ impl Builder {
             self.begin_second(second);
         }
         self.count(&row);
-        self.first_us.get_or_insert(row.at_us);
+        self.first_us = Some(self.first_us.map_or(row.at_us, |first| first.min(row.at_us)));
         self.last = Some(row);
+    }
+
+    /// Which second a row of `stamped` belongs to.
+    fn placed(&mut self, stamped: i64) -> i64 {
+        let second = stamped + self.set_back;
+        let Some(current) = self.second.filter(|current| second < current - LATE_MAX) else { return second };
+        let before = self.last_second.unwrap_or(i64::MIN);
+        if second > before && current.saturating_sub(before) > GAP_MAX {
+            // It is the second under way that leapt ahead, on the word of a row or a few.
+            self.second = Some(second);
+            self.current.at_ms = end_of(second);
+            return second;
+        }
+        self.set_back += current + 1 - second;
+        current + 1
     }
 
     fn count(&mut self, row: &Followed) {
@@ -114,11 +136,7 @@ impl Builder {
 
     fn begin_second(&mut self, second: i64) {
         self.second = Some(second);
-        self.current = Second {
-            at_ms: u64::try_from((second + 1) * 1000).unwrap_or(0), // its end, as of a running proxy
-            urls: self.urls.clone(),
-            ..Second::default()
-        };
+        self.current = Second { at_ms: end_of(second), urls: self.urls.clone(), ..Second::default() };
     }
 
     /// Closes the second under way, if there is one.
@@ -198,9 +216,42 @@ impl Builder {
     }
 }
 
+/// In unix milliseconds, as seconds of a running proxy are named.
+fn end_of(second: i64) -> u64 {
+    u64::try_from((second + 1) * 1000).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stamps_far_ahead_and_clocks_set_back() {
+        let row = |second: i64| Followed {
+            at_us: second * 1_000_000,
+            backend: Some(0),
+            latency_us: Some(1000),
+            status: 200,
+        };
+        let ends = |stamps: &[i64]| {
+            let mut builder = Builder::default();
+            let url = ["http://a:1".to_owned()];
+            stamps.iter().for_each(|second| builder.take(&url, row(*second)));
+            builder.finish_second();
+            let uptime_s = builder.snapshot("").uptime_s;
+            let seconds: Vec<_> =
+                builder.take_seconds().iter().map(|one| (one.at_ms / 1000, one.requests)).collect();
+            (seconds, uptime_s)
+        };
+        let year_9999 = 253_402_300_799;
+        // One wrong stamp, at first or later on, is no end of the world.
+        assert_eq!(ends(&[year_9999, 1000, 1001]), (vec![(1001, 2), (1002, 1)], 1.0));
+        assert_eq!(ends(&[1000, year_9999, 1001, 1002]).0, [(1001, 1), (1002, 2), (1003, 1)]);
+        // Two runs, the clock set back an hour between them: time goes on.
+        assert_eq!(ends(&[8000, 8001, 4400, 4401]).0, [(8001, 1), (8002, 1), (8003, 1), (8004, 1)]);
+        // Late, but not that late.
+        assert_eq!(ends(&[8000, 8010, 7990]).0.last(), Some(&(8011, 2)));
+    }
 
     #[test]
     fn seconds_gaps_and_averages() {

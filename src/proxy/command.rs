@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::World;
-use crate::balance::Routing;
+use crate::balance::Variant;
 use crate::dashboard::Kind;
 use crate::net::Net;
 use crate::record::row::Names;
@@ -20,8 +20,8 @@ pub enum Command {
     Enable(String),
     /// Its capacity relative to the others; finite and > 0.
     Weight(String, f64),
-    /// Another policy, which has yet to learn.
-    Routing(Routing),
+    /// Another policy with the options its name tells, which has yet to learn.
+    Routing(Variant),
     /// Done elsewhere; only to be told.
     Note(Option<String>, String),
 }
@@ -38,6 +38,10 @@ impl<N: Net> World<N> {
     fn carry_out(&mut self, command: Command) {
         match command {
             Command::Drain(url) => self.on_backend(&url, |world, backend| {
+                // Whoever ordered it saw the figures of a moment ago: two orders could each have left the other.
+                if world.upstreams.is_last_open(backend) {
+                    return "is the last one that gets requests: not drained".to_owned();
+                }
                 if !world.upstreams.set_drained(backend, true, world.now) {
                     return "is drained already".to_owned();
                 }
@@ -59,7 +63,7 @@ impl<N: Net> World<N> {
                 world.upstreams.set_weight(backend, weight);
                 format!("weight {weight}")
             }),
-            Command::Routing(routing) => self.switch(routing),
+            Command::Routing(variant) => self.switch(variant),
             Command::Note(url, text) => {
                 let backend = url.and_then(|url| self.urls.iter().position(|known| *known == url));
                 self.tell(Kind::Control, backend, || text);
@@ -79,19 +83,18 @@ impl<N: Net> World<N> {
     }
 
     /// Another policy from now on. Whether failing backends are put out stays as configured.
-    fn switch(&mut self, routing: Routing) {
-        if self.policy.routing() == routing {
-            return self.tell(Kind::Control, None, || format!("routing is {routing} already"));
+    fn switch(&mut self, variant: Variant) {
+        if self.variant() == variant {
+            return self.tell(Kind::Control, None, || format!("routing is {variant} already"));
         }
         let mut config = (*self.config).clone();
-        config.routing = routing;
-        self.policy = config.variant().build(self.upstreams.len());
-        let name = config.variant().name().to_owned();
+        (config.routing, config.policy_options) = (variant.routing, variant.options());
+        self.policy = variant.build(self.upstreams.len());
         self.config = Arc::new(config);
         if let Some(log) = &mut self.log {
-            log.set_names(Names { routings: vec![name], backends: self.urls.clone() });
+            log.set_names(Names { routings: vec![variant.name().to_owned()], backends: self.urls.clone() });
         }
-        tracing::info!(%routing, "routing switched on the admin page");
-        self.tell(Kind::Control, None, || format!("routing switched to {routing}"));
+        tracing::info!(routing = variant.name(), "routing switched on the admin page");
+        self.tell(Kind::Control, None, || format!("routing switched to {variant}"));
     }
 }

@@ -117,6 +117,8 @@ pub struct World<N: Net> {
     pub(super) showing: Showing,
     #[allow(clippy::vec_box, reason = "an exchange moves between sessions by its address")]
     exchanges: Vec<Box<Exchange>>,
+    /// How much of the next answer to read first, as an index into the sizes of blocks.
+    response_piece: u8,
     pub(super) explainer: Explainer,
     pub(super) labels: Arc<Labels>,
     pub(super) shadows: Shadows,
@@ -166,6 +168,7 @@ impl<N: Net> World<N> {
             inbox: setup.inbox,
             log: setup.log,
             exchanges: Vec::new(),
+            response_piece: Exchange::new().piece_learned(),
             text: String::new(),
             said_exhausted: None,
             urls,
@@ -176,13 +179,16 @@ impl<N: Net> World<N> {
 
     /// An exchange to work with, used or new.
     pub fn exchange(&mut self) -> Box<Exchange> {
-        self.exchanges.pop().unwrap_or_default()
+        let mut exchange = self.exchanges.pop().unwrap_or_default();
+        exchange.response.piece = self.response_piece;
+        exchange
     }
 
     /// Takes an exchange back, and its buffers.
     pub fn recycle(&mut self, mut exchange: Box<Exchange>) {
         self.buffers.give(&mut exchange.request.buffer);
         self.buffers.give(&mut exchange.response.buffer);
+        self.response_piece = exchange.piece_learned();
         exchange.reset();
         // One that carried large heads goes back to the allocator, or a burst of them would be held for ever.
         if self.exchanges.len() < EXCHANGES_KEPT && exchange.held() <= EXCHANGE_BYTES_KEPT {

@@ -73,6 +73,11 @@ impl Control {
         is_taken
     }
 
+    /// Has every loop turn once.
+    pub fn nudge(&self) {
+        self.give(NUDGE);
+    }
+
     /// Says that commands lie ready where the service looks for them.
     pub fn commands(&self) {
         self.give(COMMANDS);

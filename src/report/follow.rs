@@ -8,6 +8,9 @@ use csv::{ByteRecord, ReaderBuilder};
 use super::rows::{Layout, Log, Sample};
 use super::stamp::Stamps;
 
+/// No row is this long; without a line end by then it is no log, and must not be kept in memory.
+const ROW_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// Reads a log piece by piece.
 #[derive(Debug, Default)]
 pub(crate) struct Follower {
@@ -43,9 +46,17 @@ impl Follower {
         bytes: &[u8],
         mut each: impl FnMut(&Follower, Followed),
     ) -> Result<(), String> {
-        self.rest.extend_from_slice(bytes);
-        let Some(end) = self.rest.iter().rposition(|byte| *byte == b'\n') else { return Ok(()) };
-        let whole: Vec<u8> = self.rest.drain(..=end).collect();
+        let Some(end) = memchr::memrchr(b'\n', bytes) else {
+            if self.rest.len() + bytes.len() > ROW_BYTES_MAX {
+                self.rest.clear();
+                return Err("has a line of more than 4 MiB: this is no request log".to_owned());
+            }
+            self.rest.extend_from_slice(bytes);
+            return Ok(());
+        };
+        let (last, rest) = bytes.split_at(end + 1);
+        let mut whole = std::mem::replace(&mut self.rest, rest.to_vec());
+        whole.extend_from_slice(last);
         let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(&whole[..]);
         let mut record = ByteRecord::new();
         while reader.read_byte_record(&mut record).map_err(|error| error.to_string())? {
@@ -107,5 +118,12 @@ mod tests {
             assert_eq!(follower.backends(), ["http://a", "http://b"]);
         }
         assert!(Follower::default().take(b"a,b\n", |_, _| ()).is_err());
+    }
+
+    #[test]
+    fn what_has_no_lines_is_not_kept() {
+        let mut follower = Follower::default();
+        let refused = (0..16).find_map(|_| follower.take(&vec![b'x'; 1024 * 1024], |_, _| ()).err());
+        assert!(refused.is_some_and(|why| why.contains("no request log")) && follower.rest.is_empty());
     }
 }

@@ -233,7 +233,9 @@ impl Client {
         match self.phase {
             Phase::Head if self.input.is_empty() => self.progress.plus(settings.idle),
             Phase::Head => self.began.plus(settings.head),
-            Phase::Hold if self.reads_on() => self.progress.plus(settings.body),
+            Phase::Hold | Phase::Collect if self.reads_on() => {
+                self.progress.plus(settings.body).min(self.began.plus(settings.body_whole))
+            }
             Phase::Collect => self.progress.plus(settings.body),
             Phase::Hold | Phase::Stream => Time::NEVER,
             Phase::Send | Phase::Close => self.progress.plus(settings.write),

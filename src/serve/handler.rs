@@ -10,8 +10,15 @@ use crate::http1::request::{RequestHead, Target};
 
 /// Knows the answers.
 pub trait Handler {
-    /// How often [`Handler::tick`] is called, if at all.
+    /// How often [`Handler::tick`] is called while a stream is open, if at all. Without one it is called only when there
+    /// is news: an idle process with an idle page sleeps.
     const TICK: Option<Duration> = None;
+
+    /// Whether there is something to be told to [`Handler::tick`]; asked whenever the loop turns, which whoever has news
+    /// sees to.
+    fn has_news(&self) -> bool {
+        false
+    }
 
     /// Bytes of this request's body that are to be kept for [`Handler::request`], which is called at its end then; a
     /// longer one gets a 413. Zero, as for most: the body is read and dropped, or echoed.
@@ -76,6 +83,11 @@ impl<'a> Request<'a> {
     /// What follows the first question mark of the target; empty when there is none.
     pub fn query(&self) -> &'a [u8] {
         self.path_and_query().1
+    }
+
+    /// The `host[:port]` it is for: the target's if that has one, else Host's (RFC 9112 section 3.2.2).
+    pub fn authority(&self) -> Option<&'a [u8]> {
+        self.head.authority().map(|span| span.of(self.bytes))
     }
 
     /// Value of the first field called `name`, in any case.

@@ -59,6 +59,8 @@ pub struct Settings {
     pub head: Duration,
     /// Without a byte of the request body: 408.
     pub body: Duration,
+    /// From a request's head to the end of its body, unless that is echoed: 408.
+    pub body_whole: Duration,
     /// Without the client taking a byte of the answer: cut.
     pub write: Duration,
     /// Discarding what a client still sends after its last answer, so that a reset does not erase the answer.
@@ -79,6 +81,7 @@ impl Default for Settings {
             idle: seconds(75),
             head: seconds(10),
             body: seconds(30),
+            body_whole: Duration::MAX,
             write: seconds(30),
             linger: seconds(2),
             drain: seconds(5),
@@ -119,6 +122,8 @@ pub struct Responder<H> {
     alarm: Alarm,
     streams: Streams,
     tick_due: Time,
+    /// The last stream has ended, and the handler does not know yet.
+    is_deserted: bool,
 }
 
 impl<H: Handler> Responder<H> {
@@ -141,6 +146,7 @@ impl<H: Handler> Responder<H> {
             },
             streams: Streams::default(),
             tick_due: if H::TICK.is_some() { Time::ZERO } else { Time::NEVER },
+            is_deserted: H::TICK.is_some(),
             clients: Slab::new(),
             queue: Vec::new(),
             running: Vec::new(),
@@ -204,9 +210,17 @@ impl<H: Handler> Responder<H> {
         }
     }
 
+    fn wants_tick(&self, now: Time) -> bool {
+        match self.shared.readers.is_empty() {
+            true => self.is_deserted || self.shared.handler.has_news(),
+            false => self.tick_due <= now,
+        }
+    }
+
     /// Lets the handler write to its streams.
     fn tick(&mut self, now: Time) {
         let Some(every) = H::TICK else { return };
+        self.is_deserted = false;
         let due = self.tick_due.plus(every);
         self.tick_due = if due > now { due } else { now.plus(every) };
         self.streams.open = self.shared.readers.len();
@@ -230,6 +244,7 @@ impl<H: Handler> Responder<H> {
         if let Some(mut client) = self.clients.remove(key) {
             if client.is_streaming() {
                 self.shared.readers.retain(|reader| *reader != key);
+                self.is_deserted = self.shared.readers.is_empty();
             }
             client.give_back(&mut self.shared);
         }
@@ -283,7 +298,7 @@ impl<H: Handler> Service for Responder<H> {
 
     fn turn(&mut self, now: Time, unix_seconds: u64) -> Turned {
         (self.shared.now, self.shared.unix_seconds) = (now, unix_seconds);
-        if self.tick_due <= now {
+        if self.wants_tick(now) {
             self.tick(now);
         }
         if self.running.is_empty() {
@@ -305,7 +320,7 @@ impl<H: Handler> Service for Responder<H> {
     }
 
     fn next_deadline(&self) -> Option<Time> {
-        let tick = H::TICK.map(|_| self.tick_due);
+        let tick = H::TICK.filter(|_| !self.shared.readers.is_empty()).map(|_| self.tick_due);
         [self.delays.next(), self.timeouts.next(), tick].into_iter().flatten().min()
     }
 

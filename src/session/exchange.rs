@@ -2,11 +2,11 @@
 //!
 //! Boxed and recycled, buffers and all, so that ten thousand idle clients cost none and a busy one allocates nothing.
 
-use super::pump::PIECE_FIRST;
+use super::pump::{PIECE_FIRST, PIECE_LONG};
 use crate::balance::Pick;
 use crate::balance::explain::Note;
 use crate::balance::shadow::Agreement;
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, SIZES};
 use crate::clock::Time;
 use crate::fault::Fault;
 use crate::http1::body::Body;
@@ -257,6 +257,15 @@ impl Exchange {
     /// Bytes its text buffers hold on to between exchanges.
     pub fn held(&self) -> usize {
         self.request.out.capacity() + self.response.out.capacity() + self.line.capacity() + self.note.held()
+    }
+
+    /// How much of an answer to read first, judging by this one: large ones seldom come alone.
+    pub fn piece_learned(&self) -> u8 {
+        if self.response.read < SIZES[usize::from(PIECE_FIRST)] as u64 {
+            PIECE_FIRST
+        } else {
+            self.response.piece.clamp(PIECE_FIRST, PIECE_LONG)
+        }
     }
 
     /// Method as received.

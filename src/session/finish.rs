@@ -52,6 +52,7 @@ impl Session {
         settle(exchange, verdict, world);
         if go_elsewhere(exchange, fault, world) {
             world.explain_end(exchange.note.seq, 0, exchange.trace.latency_us(), fault.reason());
+            exchange.note.seq = 0; // what comes is the outcome of another decision, or of none
             return Step::Next(Phase::Route);
         }
         if exchange.answer_begun() || fault == Fault::ClientGone || fault == Fault::ClientStalled {

@@ -21,6 +21,7 @@ const BODY_END: u64 = 1024 * 1024;
 /// slower, since what a stalled one has not taken stays in memory, more for a fast pair with much to move.
 pub(super) const PIECE_FIRST: u8 = 2;
 const PIECE_LEAST: u8 = 1;
+pub(super) const PIECE_LONG: u8 = 3;
 const PIECE_MOST: u8 = SIZES.len() as u8 - 1;
 
 /// Why the pump stopped.
@@ -172,8 +173,7 @@ fn note_taken(flow: &mut Flow) {
     if flow.brim {
         flow.brim = false;
         let is_end = flow.body.remaining().is_some_and(|left| left <= BODY_END);
-        let most = if is_end { PIECE_MOST } else { PIECE_MOST - 1 };
-        flow.piece = (flow.piece + 1).min(most);
+        flow.piece = if is_end { PIECE_MOST } else { (flow.piece + 1).min(PIECE_LONG) };
     }
 }
 

@@ -291,7 +291,10 @@ impl Upstreams {
     pub fn adopt(&mut self, configs: &[BackendConfig], limits: Limits, now: Time) -> Vec<bool> {
         self.limits = limits;
         self.forget_elsewhere();
-        for backend in &mut self.backends {
+        for (backend, candidate) in self.backends.iter_mut().zip(&mut self.candidates) {
+            if backend.is_closed() {
+                candidate.joined = now; // should it come back: nobody knows what it can take by now
+            }
             backend.removed = true;
             backend.drained = false;
             backend.idle_max = limits.idle_max;

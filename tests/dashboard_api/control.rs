@@ -61,6 +61,30 @@ fn routing_switches_and_rows_say_so() {
 }
 
 #[test]
+fn a_policy_is_ordered_by_the_name_it_is_shown_under() {
+    let stage = Stage::start(2, with_token);
+    for name in ["elastic:tail", "elastic", "least-time:sma", "adaptive_ewma"] {
+        stage.ordered("routing", &format!("{{\"routing\":\"{name}\"}}"), &format!("switched to {name}"));
+        stage.load(4);
+        wait_for("the routing", || stage.json("/api/stats")["routing"] == name);
+    }
+    let (_, rows) = stage.proxy.stop();
+    let modes: Vec<String> = rows.iter().step_by(4).map(|row| row.get("routing_mode")).collect();
+    assert_eq!(modes, ["elastic:tail", "elastic", "least-time:sma", "adaptive_ewma"]);
+}
+
+#[test]
+fn two_orders_at_once_do_not_drain_both() {
+    let stage = Stage::start(2, with_token);
+    let drain = |backend: usize| stage.order("drain", &format!("{{\"backend\":\"{}\"}}", stage.url(backend)));
+    assert_eq!(drain(0).0, 200);
+    assert!([200, 409].contains(&drain(1).0), "taken when the figures are a moment old");
+    stage.load(10);
+    assert_eq!(stage.reached(), [0, 10]);
+    wait_for("the states", || stage.state(0) == "draining" && stage.state(1) == "up");
+}
+
+#[test]
 fn weights_move_requests() {
     let stage = Stage::start(2, |config| {
         config.routing = Routing::Random;
@@ -83,6 +107,8 @@ fn what_is_no_order_is_told_why() {
         ("drain", "{\"backend\":\"http://nowhere\"}".to_owned(), 404),
         ("weight", format!("{{\"backend\":\"{url}\"}}"), 400),
         ("weight", format!("{{\"backend\":\"{url}\",\"weight\":0}}"), 400),
+        ("weight", format!("{{\"backend\":\"{url}\",\"weight\":1e-300}}"), 400),
+        ("weight", format!("{{\"backend\":\"{url}\",\"weight\":1e999}}"), 400),
         ("delay", format!("{{\"backend\":\"{url}\",\"delay_ms\":5}}"), 409),
         ("delay", format!("{{\"backend\":\"{url}\",\"delay_ms\":99999999}}"), 400),
         ("explode", "{}".to_owned(), 404),

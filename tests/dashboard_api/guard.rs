@@ -30,11 +30,33 @@ fn only_by_its_own_names_and_only_for_its_own_pages() {
         (format!("Host: localhost:{port}\r\nOrigin: http://localhost:1"), 403),
         (format!("Host: localhost:{port}\r\nOrigin: http://evil.example"), 403),
         (format!("Host: localhost:{port}\r\nOrigin: null"), 403),
+        // An image or a script on a page from elsewhere has no Origin; a link followed is welcome.
+        ("Host: localhost\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Dest: image".to_owned(), 403),
+        ("Host: localhost\r\nSec-Fetch-Site: same-site\r\nSec-Fetch-Dest: script".to_owned(), 403),
+        ("Host: localhost\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Dest: document".to_owned(), 200),
+        ("Host: localhost\r\nSec-Fetch-Site: same-origin\r\nSec-Fetch-Dest: empty".to_owned(), 200),
     ] {
         for path in ["/", "/api/stats", "/metrics", "/livez"] {
             let answer = ask(stage.admin, &format!("GET {path} HTTP/1.1\r\n{fields}\r\n\r\n"));
             assert_eq!(answer.status, status, "{fields} {path}");
         }
+    }
+}
+
+#[test]
+fn a_target_with_a_host_of_its_own_is_no_way_in() {
+    let stage = Stage::start(1, |_| ());
+    for (target, host, status) in [
+        ("http://evil.example/api/stats", "localhost", 421),
+        ("http://localhost/api/stats", "evil.example", 200),
+        ("/api/stats", "evil.example@localhost", 400),
+    ] {
+        let answer = ask(stage.admin, &format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        assert_eq!(answer.status, status, "{target} {host}");
+    }
+    for fields in ["", "Host: localhost\r\nHost: localhost\r\n", "Host:\r\n"] {
+        let answer = ask(stage.admin, &format!("GET /api/stats HTTP/1.1\r\n{fields}\r\n"));
+        assert_eq!(answer.status, 400, "{fields}");
     }
 }
 
@@ -69,6 +91,10 @@ fn orders_want_the_token_and_nothing_but_the_token() {
         last = order(stage.admin, "routing", "{\"routing\":\"p2c\"}", "guess-guess-guess-guess").0;
     }
     assert_eq!(last, 429, "guesses are bounded");
+    assert_eq!(order(stage.admin, "routing", "{\"routing\":\"p2c\"}", TOKEN).0, 200, "and lock nobody out");
+    let orders: Vec<_> =
+        (0..40).map(|_| order(stage.admin, "routing", "{\"routing\":\"p2c\"}", TOKEN).0).collect();
+    assert_eq!(orders.last(), Some(&429), "orders are bounded too");
 }
 
 #[test]
@@ -84,6 +110,10 @@ fn on_an_open_address_reading_wants_the_token_too() {
     for path in ["/", "/main.js", "/livez", "/readyz"] {
         assert_eq!(get(admin, path, "").status, 200, "{path}");
     }
+    let guess = "Authorization: Bearer guess-guess-guess-guess\r\n";
+    let guesses: Vec<_> = (0..40).map(|_| get(admin, "/api/stats", guess).status).collect();
+    assert_eq!(guesses.last(), Some(&429), "guesses are bounded");
+    assert_eq!(get(admin, "/api/stats", "").status, 401, "no guess at all");
     let authorized = format!("Authorization: Bearer {TOKEN}\r\n");
     assert_eq!(get(admin, "/api/stats", &authorized).status, 200);
 }

@@ -243,15 +243,18 @@ fn an_idle_proxy_sleeps() {
         assert_eq!(client.get("/").status, 200);
     }
     wait_for("the last rows and figures to be out", || {
-        let before = proxy.sleeps_of_the_loop();
+        let sleeps = || proxy.sleeps_of_the_loop() + proxy.sleeps_of("admin");
+        let before = sleeps();
         std::thread::sleep(Duration::from_millis(600));
-        proxy.sleeps_of_the_loop() == before
+        sleeps() == before
     });
+    let page = proxy.sleeps_of("admin");
     let (sleeps, cpu) = (proxy.sleeps_of_the_loop(), proxy.cpu());
     std::thread::sleep(Duration::from_secs(2)); // what it does meanwhile is what is looked at
     let (woken, used) = (proxy.sleeps_of_the_loop() - sleeps, proxy.cpu() - cpu);
     println!("idle with 100 clients for 2 s: woken {woken} times, {used:?} of CPU");
     assert!(woken <= 2, "{woken}");
+    assert!(proxy.sleeps_of("admin") - page <= 2, "nor does the admin address, as long as nobody looks");
     assert!(used <= Duration::from_millis(20), "{used:?}");
 }
 

@@ -123,12 +123,17 @@ impl Process {
 
     /// How often its loop has gone to sleep so far.
     pub fn sleeps_of_the_loop(&self) -> u64 {
+        self.sleeps_of("reactor")
+    }
+
+    /// The same of its thread of that name.
+    pub fn sleeps_of(&self, thread: &str) -> u64 {
         let tasks = std::fs::read_dir(self.proc("task")).unwrap();
-        let reactor = tasks
+        let task = tasks
             .map(|task| task.unwrap().path())
-            .find(|task| std::fs::read_to_string(task.join("comm")).unwrap().trim() == "reactor")
+            .find(|task| std::fs::read_to_string(task.join("comm")).unwrap().trim() == thread)
             .expect("a thread of that name");
-        number(&reactor.join("status"), "voluntary_ctxt_switches:")
+        number(&task.join("status"), "voluntary_ctxt_switches:")
     }
 
     fn status(&self, name: &str) -> u64 {

@@ -5,7 +5,7 @@ import { h, $, announce } from './dom.js';
 import { request, token } from './feed.js';
 import { host } from './format.js';
 
-export const ROUTINGS = ['elastic', 'least-time', 'peak-ewma', 'p2c', 'least-connections', 'round-robin', 'random', 'adaptive_sma', 'adaptive_ewma'];
+export const ROUTINGS = ['elastic', 'elastic:tail', 'least-time', 'least-time:sma', 'peak-ewma', 'p2c', 'least-connections', 'round-robin', 'random', 'adaptive_sma', 'adaptive_ewma'];
 
 async function send(action, body) {
   const answer = await request(`api/control/${action}`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) });
@@ -87,7 +87,7 @@ export class RoutingControl {
 
   change() {
     const routing = this.select.value;
-    ask({ title: `Switch to ${routing}?`, words: `New requests are routed by ${routing} instead of ${this.app.shown.stats.routing}. What was learned stays.`, verb: 'Switch', run: () => send('routing', { routing }) });
+    ask({ title: `Switch to ${routing}?`, words: `New requests are routed by ${routing} instead of ${this.app.shown.stats.routing}. It learns from nothing, which takes some seconds.`, verb: 'Switch', run: () => send('routing', { routing }) });
   }
 
   update() {

@@ -41,7 +41,7 @@ impl Client {
             self.out.extend_from_slice(CONTINUE);
         }
         self.cleared = self.out.len();
-        self.progress = shared.now;
+        (self.began, self.progress) = (shared.now, shared.now);
         self.body = Body::new(facts.framing, Framing::Empty, false).at_most(body_max as u64);
         Phase::Collect
     }
@@ -128,12 +128,14 @@ impl Client {
         self.flush(shared).unwrap_or(Step::Wait)
     }
 
-    /// Appends to the stream; `false` when its reader is too far behind.
+    /// Appends to the stream; `false` when its reader is too far behind. One that has everything so far is not, however
+    /// long this message is.
     pub(in crate::serve) fn push(&mut self, bytes: &[u8], lag_max: usize, now: Time) -> bool {
-        if self.out.len() - self.sent + bytes.len() > lag_max {
+        let lag = self.out.len() - self.sent;
+        if lag > 0 && lag + bytes.len() > lag_max {
             return false;
         }
-        if self.sent == self.out.len() {
+        if lag == 0 {
             self.progress = now; // patience begins with what there is to be patient for
         }
         self.out.drain(..self.sent);
