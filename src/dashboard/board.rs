@@ -294,9 +294,12 @@ impl Board {
         let boards = 1 + self.others().len() as u64;
         if boards > 1 {
             views.iter_mut().for_each(|view| view.seq *= boards); // each counts its own
+            let shown = self.latest();
+            let urls: Vec<&str> = shown.backends.iter().map(|backend| backend.url.as_str()).collect();
             for (at, other) in (1..).zip(self.others()) {
+                let decisions = lock(&other.decisions).clone();
                 let numbered = |view: DecisionView| DecisionView { seq: view.seq * boards + at, ..view };
-                views.extend(other.decisions().into_iter().map(numbered));
+                views.extend(decisions.views_among(&urls).into_iter().map(numbered));
             }
             views.sort_by_key(|view| std::cmp::Reverse(view.t));
             views.truncate(DECISIONS_KEPT);

@@ -58,7 +58,10 @@ fn bind(address: SocketAddr, shared: bool) -> io::Result<Socket> {
 /// # Errors
 /// Where there is no such option: other systems than Linux.
 #[cfg(target_os = "linux")]
-#[allow(unsafe_code, reason = "neither std, socket2 nor rustix can set this option; nothing here outlives the call")]
+#[allow(
+    unsafe_code,
+    reason = "neither std, socket2 nor rustix can set this option; nothing here outlives the call"
+)]
 pub fn defer_accept(listener: &TcpListener) -> io::Result<()> {
     use std::os::fd::AsRawFd as _;
     let seconds: libc::c_int = 1;
