@@ -86,6 +86,8 @@ pub struct ProxyConfig {
     pub timeouts: Timeouts,
     /// Client connections at once; as many as file descriptors allow when absent.
     pub max_clients: Option<usize>,
+    /// Whether clients are heard of only with their first bytes.
+    pub defer_accept: bool,
     /// Connections to one backend at once; unlimited when absent.
     pub max_connections_per_backend: Option<usize>,
     /// Where requests wait while every backend is at `max_connections_per_backend`.
@@ -267,6 +269,7 @@ impl Default for ProxyConfig {
             request_body_max: None,
             timeouts: Timeouts::default(),
             max_clients: None,
+            defer_accept: false,
             max_connections_per_backend: None,
             queue: Queue::default(),
             drain_delay: Duration::ZERO,

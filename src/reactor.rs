@@ -5,6 +5,8 @@
 //! here blocks but the poll, and nothing clever happens here.
 
 mod control;
+#[cfg(test)]
+mod tests;
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -20,7 +22,7 @@ use crate::clock::{Time, Wall};
 use crate::net::Ready;
 
 pub use control::Control;
-use control::{COMMANDS, DRAIN, MAKE_ROOM, RELOAD, REOPEN_LOG, STOP};
+use control::{COMMANDS, DRAIN, ENDED, MAKE_ROOM, RELOAD, REOPEN_LOG, STOP};
 
 /// Events taken from the kernel at once.
 const EVENTS: usize = 1024;
@@ -242,13 +244,16 @@ impl Reactor {
             self.accept(service, now);
             self.publish(service, now);
         }
+        // Before the last rows are written, which may take its time: whoever watches must not take that for a hang.
+        self.orders.fetch_or(ENDED, Ordering::SeqCst);
         now = self.clock.now();
         service.stop(self.pulse(now));
         Ok(())
     }
 
     fn timeout<S: Service>(&self, service: &S, turned: Turned, now: Time) -> Option<Duration> {
-        let may_accept = self.accept_ready && self.listener.is_some() && service.has_room();
+        // Without room as well: whether anybody waits for it is still to be seen.
+        let may_accept = self.accept_ready && self.listener.is_some();
         // The turn that let the last client go was the end of a drain: nobody would wake us to see it.
         let is_over = matches!(self.state, State::Draining { .. }) && service.is_drained();
         if is_over || turned != Turned::Idle || (may_accept && self.accept_paused_until <= now) {

@@ -141,6 +141,11 @@ fn start_on(
     let address = listeners.first().map_or(Ok(config.listen), TcpListener::local_addr);
     let address = address.map_err(|error| cannot_listen("--listen", config.listen, &error))?;
     config.listen = address; // with the port found, when any would do
+    if config.defer_accept {
+        let deferred = listeners.iter().try_for_each(net::defer_accept);
+        deferred
+            .map_err(|error| Failure::Runtime(format!("--defer-accept on: {error}; must be off here")))?;
+    }
     let drain = DrainTimes { delay: config.drain_delay, timeout: config.drain_timeout };
     let reactors = crew::reactors(listeners, drain).map_err(|error| runtime("event loop", &error))?;
     let token = dashboard::open::token(&config).map_err(Failure::Usage)?;

@@ -86,6 +86,11 @@ pub struct ProxyArgs {
     #[arg(long, value_name = "N|none", help_heading = "Clients")]
     pub max_clients: Option<Given<OrNone<u32>>>,
 
+    /// Learn of a client only with its first bytes (TCP_DEFER_ACCEPT, Linux): cheaper where most clients send one request and go;
+    /// one that connects and says nothing is seen about a second later, and its time-outs begin then
+    #[arg(long, value_name = "on|off", help_heading = "Clients")]
+    pub defer_accept: Option<Given<bool>>,
+
     /// Peers whose X-Forwarded-* fields are believed; nobody unless named (repeat, or separate with commas)
     #[arg(long, value_name = "CIDR", value_delimiter = ',', help_heading = "Clients")]
     pub trusted_proxies: Option<Vec<Given<Cidr>>>,
@@ -271,7 +276,7 @@ impl ProxyArgs {
         each! {
             listen admin admin_token_file admin_host workers routing objective least_time_average shadow upstream
             max_connections_per_backend queue_max queue_timeout client_keepalive
-            max_clients trusted_proxies request_id request_line_max request_head_max response_head_max fields_max
+            max_clients defer_accept trusted_proxies request_id request_line_max request_head_max response_head_max fields_max
             request_body_max request_head_timeout request_body_timeout request_body_rate client_write_timeout
             client_idle_timeout connect_timeout upstream_timeout response_body_timeout upstream_idle_timeout
             tunnel_idle_timeout linger_timeout retries retry_budget retry_budget_floor ejection ejection_failures

@@ -89,6 +89,7 @@ pub fn defaults() -> ProxyArgs {
         queue_timeout: given(config.queue.timeout),
         client_keepalive: given(config.client_keepalive),
         max_clients: given(count(config.max_clients)),
+        defer_accept: given(config.defer_accept),
         trusted_proxies: Some(config.trusted_proxies.into_iter().map(Given).collect()),
         request_id: given(config.request_id),
         request_line_max: given(Bytes(limits.request_line as u64)),
@@ -189,6 +190,7 @@ fn meant(args: &ProxyArgs, origins: &Origins) -> Result<ProxyConfig, String> {
         request_body_max: or(&args.request_body_max, OrNone(None)).0.map(|bytes| bytes.0),
         timeouts: check.timeouts(args)?,
         max_clients: count("max-clients", &args.max_clients)?,
+        defer_accept: or(&args.defer_accept, default.defer_accept),
         max_connections_per_backend,
         queue: Queue {
             max: or(&args.queue_max, 0) as usize,

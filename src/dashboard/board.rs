@@ -294,9 +294,12 @@ impl Board {
         let boards = 1 + self.others().len() as u64;
         if boards > 1 {
             views.iter_mut().for_each(|view| view.seq *= boards); // each counts its own
+            let shown = self.latest();
+            let urls: Vec<&str> = shown.backends.iter().map(|backend| backend.url.as_str()).collect();
             for (at, other) in (1..).zip(self.others()) {
+                let decisions = lock(&other.decisions).clone();
                 let numbered = |view: DecisionView| DecisionView { seq: view.seq * boards + at, ..view };
-                views.extend(other.decisions().into_iter().map(numbered));
+                views.extend(decisions.views_among(&urls).into_iter().map(numbered));
             }
             views.sort_by_key(|view| std::cmp::Reverse(view.t));
             views.truncate(DECISIONS_KEPT);
@@ -318,4 +321,31 @@ impl Board {
 /// No value here is ever left half changed, so a panic elsewhere does not matter.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Time, Wall};
+    use crate::record::stats::Stats;
+
+    fn figures(millis: u64, clients: u64) -> Snapshot {
+        let mut stats = Stats::new(Time::ZERO, &["http://a".to_owned()]);
+        stats.counters.clients_accepted = clients;
+        let wall = Wall { at: Time::from_millis(millis), unix_ms: millis };
+        stats.snapshot(wall, "round-robin", Vec::new(), true)
+    }
+
+    #[test]
+    fn the_last_words_of_a_worker_are_heard_however_soon_they_follow() {
+        let boards = [0, 0].map(|clients| Arc::new(Board::new(figures(0, clients))));
+        let [leader, follower] = &boards;
+        leader.lead(vec![follower.clone()]);
+        leader.publish(figures(10_000, 1));
+        assert_eq!(leader.fresh().counters.clients_accepted, 1);
+        follower.publish(figures(10_300, 5));
+        assert_eq!(leader.fresh().counters.clients_accepted, 1, "of about the same moment: not again");
+        assert_eq!(leader.fresh_at_rest().counters.clients_accepted, 6);
+        assert_eq!(leader.fresh().counters.clients_accepted, 6, "and not forgotten");
+    }
 }

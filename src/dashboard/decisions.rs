@@ -85,6 +85,23 @@ impl Decisions {
         self.decisions.iter().map(|decision| self.view(decision)).collect()
     }
 
+    /// The same for whoever has the backends in this order: after a reload, workers may have them at other indices. Those
+    /// between backends that are not among them are left out.
+    pub fn views_among(&self, urls: &[&str]) -> Vec<DecisionView> {
+        let index = |backend: u32| {
+            let at = urls.iter().position(|url| *url == self.labels.url(backend));
+            at.and_then(|at| u32::try_from(at).ok())
+        };
+        let translated = |mut view: DecisionView| {
+            view.backend = index(view.backend)?;
+            for candidate in &mut view.candidates {
+                candidate.backend = index(candidate.backend)?;
+            }
+            Some(view)
+        };
+        self.views().into_iter().filter_map(translated).collect()
+    }
+
     fn view(&self, decision: &Decision) -> DecisionView {
         DecisionView {
             seq: decision.seq,
@@ -112,5 +129,36 @@ impl From<&Considered> for CandidateView {
     fn from(known: &Considered) -> CandidateView {
         let Considered { backend, in_flight, score, estimate_ms, weight, failure_rate, up, tried } = *known;
         CandidateView { backend, score, in_flight, estimate_ms, weight, failure_rate, up, tried }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::balance::explain::{About, Explainer};
+    use crate::balance::{Candidate, Options, Pick, Reason, Routing, Variant};
+    use crate::clock::Time;
+
+    #[test]
+    fn backends_are_named_as_the_reader_has_them() {
+        let policy = Variant::new(Routing::LeastConnections, Options::default());
+        let candidate =
+            Candidate { in_flight: 0, up: true, weight: 1.0, failure_rate: 0.0, joined: Time::ZERO };
+        let mut explainer = Explainer::new(true, 2);
+        let pick = Pick::new(1, Reason::Best);
+        explainer.consider(&policy.build(2), &[candidate; 2], 0, Time::ZERO);
+        let about =
+            About { policy, pick, attempt: 1, trial: false, panic: false, method: b"GET", path: b"/" };
+        explainer.note(&about, Time::ZERO);
+        let labels = Labels::new(&["http://a:1".to_owned(), "http://b:2".to_owned()]);
+        let kept = explainer.newest_first().copied().collect();
+        let decisions = Decisions::new(kept, Arc::new(labels), 0);
+        let [view] = &decisions.views_among(&["http://b:2", "http://c:3", "http://a:1"])[..] else {
+            panic!("one decision")
+        };
+        assert_eq!(view.backend, 0);
+        assert_eq!(view.candidates.iter().map(|one| one.backend).collect::<Vec<_>>(), [2, 0]);
+        assert_eq!(view.sentence, decisions.views()[0].sentence);
+        assert_eq!(decisions.views_among(&["http://b:2"]), [], "it was between one more");
     }
 }

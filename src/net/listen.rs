@@ -52,6 +52,42 @@ fn bind(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
+/// Has the kernel keep clients back until they have sent something, but no longer than about a second
+/// (TCP_DEFER_ACCEPT).
+///
+/// # Errors
+/// Where there is no such option: other systems than Linux.
+#[cfg(target_os = "linux")]
+#[allow(
+    unsafe_code,
+    reason = "neither std, socket2 nor rustix can set this option; nothing here outlives the call"
+)]
+pub fn defer_accept(listener: &TcpListener) -> io::Result<()> {
+    use std::os::fd::AsRawFd as _;
+    let seconds: libc::c_int = 1;
+    let length = size_of_val(&seconds) as libc::socklen_t;
+    // SAFETY: the descriptor is open, and the kernel reads `length` bytes of a value that lives on.
+    let result = unsafe {
+        libc::setsockopt(
+            listener.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_DEFER_ACCEPT,
+            (&raw const seconds).cast(),
+            length,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// As on Linux, if it could.
+///
+/// # Errors
+/// Always.
+#[cfg(not(target_os = "linux"))]
+pub fn defer_accept(_: &TcpListener) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// So many listeners that are one socket: who is quickest has the client. For a socket that somebody else has opened
 /// without SO_REUSEPORT.
 ///
@@ -79,4 +115,39 @@ pub fn adopt(fd: OwnedFd) -> io::Result<TcpListener> {
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
     Ok(TcpListener::from_std(socket.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::net::TcpStream;
+
+    use super::*;
+
+    /// The first to come out of the queue: true if it is the one that spoke, though the silent one came first.
+    fn speaker_comes_first(listener: &TcpListener) -> bool {
+        let address = listener.local_addr().unwrap();
+        let _silent = TcpStream::connect(address).unwrap();
+        let mut speaker = TcpStream::connect(address).unwrap();
+        speaker.write_all(b"GET").unwrap();
+        loop {
+            match listener.accept() {
+                Ok((_, peer)) => return peer == speaker.local_addr().unwrap(),
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+            }
+        }
+    }
+
+    #[test]
+    fn who_says_nothing_waits_outside() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        assert!(!speaker_comes_first(&listen(any).unwrap()));
+        // A machine that stalls for more than a second lets the silent one in: then once more.
+        let once = || {
+            let listener = listen(any).unwrap();
+            defer_accept(&listener).unwrap();
+            speaker_comes_first(&listener)
+        };
+        assert!((0..10).any(|_| once()));
+    }
 }

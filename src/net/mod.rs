@@ -8,7 +8,7 @@ mod listen;
 mod sockets;
 
 pub use conn::{Conn, ConnKey, Drain, Fill, Ready, Role, SessionKey};
-pub use listen::{adopt, listen, listen_together, share};
+pub use listen::{adopt, defer_accept, listen, listen_together, share};
 pub use sockets::Sockets;
 
 use std::io;

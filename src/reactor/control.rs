@@ -14,6 +14,7 @@ pub(super) const RELOAD: u8 = 8;
 pub(super) const NUDGE: u8 = 16; // asks for nothing but to be taken
 pub(super) const COMMANDS: u8 = 32;
 pub(super) const MAKE_ROOM: u8 = 64;
+pub(super) const ENDED: u8 = 128; // no order: left behind by a loop that takes none any more
 
 /// Carries orders to a reactor from any thread, or to several at once.
 #[derive(Clone, Debug)]
@@ -62,9 +63,12 @@ impl Control {
         self.give(MAKE_ROOM);
     }
 
-    /// Whether every loop has turned since this was last asked; wakes them so that they can.
+    /// Whether every loop has turned since this was last asked, or has come to its end; wakes them so that they can.
     pub fn turns(&self) -> bool {
-        let is_taken = self.ends.iter().all(|end| end.orders.load(Ordering::SeqCst) & NUDGE == 0);
+        let is_taken = self.ends.iter().all(|end| {
+            let orders = end.orders.load(Ordering::SeqCst);
+            orders & NUDGE == 0 || orders & ENDED != 0
+        });
         self.give(NUDGE);
         is_taken
     }

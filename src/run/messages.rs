@@ -72,6 +72,7 @@ pub(super) fn tell_what_stays(started: &ProxyConfig, wanted: &ProxyConfig) {
         ("log", started.log != wanted.log),
         ("shadow-log", started.shadow_log != wanted.shadow_log),
         ("log-decisions", started.log_decisions != wanted.log_decisions),
+        ("defer-accept", started.defer_accept != wanted.defer_accept),
         ("max-clients", started.max_clients != wanted.max_clients),
         ("drain-delay", started.drain_delay != wanted.drain_delay),
         ("drain-timeout", started.drain_timeout != wanted.drain_timeout),

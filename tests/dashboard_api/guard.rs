@@ -92,8 +92,9 @@ fn orders_want_the_token_and_nothing_but_the_token() {
     }
     assert_eq!(last, 429, "guesses are bounded");
     assert_eq!(order(stage.admin, "routing", "{\"routing\":\"p2c\"}", TOKEN).0, 200, "and lock nobody out");
-    let orders = (0..40).map(|_| order(stage.admin, "routing", "{\"routing\":\"p2c\"}", TOKEN).0);
-    assert_eq!(orders.last(), Some(429), "orders are bounded too");
+    let orders: Vec<_> =
+        (0..40).map(|_| order(stage.admin, "routing", "{\"routing\":\"p2c\"}", TOKEN).0).collect();
+    assert_eq!(orders.last(), Some(&429), "orders are bounded too");
 }
 
 #[test]
@@ -110,8 +111,8 @@ fn on_an_open_address_reading_wants_the_token_too() {
         assert_eq!(get(admin, path, "").status, 200, "{path}");
     }
     let guess = "Authorization: Bearer guess-guess-guess-guess\r\n";
-    let guesses = (0..40).map(|_| get(admin, "/api/stats", guess).status);
-    assert_eq!(guesses.last(), Some(429), "guesses are bounded");
+    let guesses: Vec<_> = (0..40).map(|_| get(admin, "/api/stats", guess).status).collect();
+    assert_eq!(guesses.last(), Some(&429), "guesses are bounded");
     assert_eq!(get(admin, "/api/stats", "").status, 401, "no guess at all");
     let authorized = format!("Authorization: Bearer {TOKEN}\r\n");
     assert_eq!(get(admin, "/api/stats", &authorized).status, 200);

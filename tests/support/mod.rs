@@ -92,6 +92,11 @@ impl ProxyUnderTest {
         self.running.as_ref().unwrap().control.drain_or_stop();
     }
 
+    /// What a watchdog asks.
+    pub fn turns(&self) -> bool {
+        self.running.as_ref().unwrap().control.turns()
+    }
+
     /// Stops gracefully; the figures, and the rows with the header's names.
     pub fn stop(mut self) -> (Snapshot, Vec<Fields>) {
         let figures = self.running.take().unwrap().stop().unwrap_or_else(|failure| panic!("{failure}"));

@@ -73,7 +73,7 @@ impl Flags {
             persistent: upstream == UpstreamMode::Persistent,
             client_keepalive: self.client_keepalive.0,
             routing,
-            log: self.log.map_or_else(|| Some(log_default(routing, upstream)), |log| log.0.0),
+            log: self.log.map_or_else(|| Some(log_default(routing.into(), upstream)), |log| log.0.0),
             upstream_timeout: self.upstream_timeout.0,
         })
     }

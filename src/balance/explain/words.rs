@@ -38,7 +38,8 @@ impl Labels {
         Labels { urls, full, short }
     }
 
-    fn url(&self, backend: u32) -> &str {
+    /// URL of the backend at this index.
+    pub fn url(&self, backend: u32) -> &str {
         self.urls.get(backend as usize).map_or("?", String::as_str)
     }
 

@@ -7,6 +7,7 @@ mod request_line;
 mod response;
 mod rewrite_request;
 mod rewrite_response;
+mod sections;
 
 use super::Parsed;
 
