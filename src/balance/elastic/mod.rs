@@ -90,7 +90,7 @@ impl Elastic {
     #[inline(always)]
     fn ln_base(&self, host: &Host, candidate: &Candidate) -> (f64, f64) {
         let ln_latency = if host.latency_ms == 0.0 {
-            self.pool.mean_ms.ln()
+            self.ln_unmeasured()
         } else if host.latency_ms <= NEAR_LEAST * self.least_ms {
             self.ln_least
         } else {
@@ -98,6 +98,13 @@ impl Elastic {
         };
         let ln_n = self.ln_of(candidate.in_flight.saturating_add(1));
         (ln_latency + self.pool.gamma * ln_n, ln_n)
+    }
+
+    /// Out of line, or the compiler takes the logarithm before each scan, which seldom needs it.
+    #[cold]
+    #[inline(never)]
+    fn ln_unmeasured(&self) -> f64 {
+        self.pool.mean_ms.ln()
     }
 
     /// ... and the rest of it: all that can only raise the score, and the weight.
