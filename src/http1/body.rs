@@ -107,10 +107,13 @@ impl Body {
     }
 
     /// Takes what it can from the raw bytes. Bytes behind the end of the body stay raw.
+    #[inline]
     pub fn advance(&mut self, buffer: &mut Buffer) -> Result<(), BadBody> {
-        if self.finished || buffer.raw().is_empty() {
-            return Ok(());
-        }
+        if self.finished || buffer.raw().is_empty() { Ok(()) } else { self.take_in(buffer) }
+    }
+
+    /// The same with something to do, which two of three calls have not.
+    fn take_in(&mut self, buffer: &mut Buffer) -> Result<(), BadBody> {
         match &mut self.incoming {
             Incoming::Length(left) => {
                 let count = buffer.raw().len().min(usize::try_from(*left).unwrap_or(usize::MAX));

@@ -239,16 +239,19 @@ impl<N: Net> Proxy<N> {
         for _ in 0..STRETCH {
             let Some(key) = self.running.pop() else { return };
             let Some(session) = self.sessions.get_mut(key.0) else { continue };
-            session.queued = false;
             match session.advance(&mut self.world) {
-                Turn::Wait => self.arm(key),
-                Turn::Again => {
-                    self.arm(key);
-                    self.enqueue(key);
-                }
                 Turn::Done => self.remove(key),
+                turn => {
+                    self.timers.arm(key.0, &mut session.armed, session.deadline);
+                    session.queued = turn == Turn::Again;
+                    if session.queued {
+                        self.queue.push(key);
+                    }
+                }
             }
-            self.wake();
+            if !self.world.woken.is_empty() {
+                self.wake();
+            }
         }
     }
 
@@ -267,9 +270,7 @@ impl<N: Net> Proxy<N> {
     }
 
     fn arm(&mut self, key: SessionKey) {
-        if let Some(session) = self.sessions.get_mut(key.0)
-            && session.deadline != Time::NEVER
-        {
+        if let Some(session) = self.sessions.get_mut(key.0) {
             self.timers.arm(key.0, &mut session.armed, session.deadline);
         }
     }

@@ -13,6 +13,8 @@ pub const BATCH_BYTES: usize = 64 * 1024;
 pub const PATH_BYTES_MAX: usize = 8 * 1024;
 /// The same for methods and reasons, which are a few letters unless someone is playing.
 const WORD_BYTES_MAX: usize = 256;
+/// Stands for the length of a reason that is `ok`, as nearly all are: that one is not copied.
+const OK: u16 = u16::MAX;
 
 const RECORD_BYTES: usize = size_of::<Record>();
 const ROW_TEXT_MAX: usize = PATH_BYTES_MAX + 2 * WORD_BYTES_MAX;
@@ -61,17 +63,24 @@ impl Batch {
         let start = self.text.len();
         let method = clip(row.method, WORD_BYTES_MAX);
         let path = clip(row.path, PATH_BYTES_MAX);
-        let reason = clip_str(row.reason, WORD_BYTES_MAX).as_bytes();
-        for text in [method, path, reason] {
-            self.text.extend_from_slice(text);
-        }
+        self.text.extend_from_slice(method);
+        self.text.extend_from_slice(path);
+        let reason = if row.reason == "ok" { OK } else { self.push_reason(row.reason) };
         self.records.push(Record {
             facts: row.facts,
             text: start as u32,
             method: method.len() as u16,
             path: path.len() as u16,
-            reason: reason.len() as u16,
+            reason,
         });
+    }
+
+    /// Appends the reason of a row that is not like the others; returns its length.
+    #[cold]
+    fn push_reason(&mut self, reason: &str) -> u16 {
+        let reason = clip_str(reason, WORD_BYTES_MAX).as_bytes();
+        self.text.extend_from_slice(reason);
+        reason.len() as u16
     }
 
     /// Whether any row at all still fits.
@@ -100,11 +109,10 @@ impl Batch {
         self.records.iter().map(|record| {
             let (method, rest) = split(&self.text[record.text as usize..], record.method);
             let (path, rest) = split(rest, record.path);
-            let (reason, _) = split(rest, record.reason);
-            let reason = match reason {
-                b"ok" => "ok",
+            let reason = match record.reason {
+                OK => "ok",
                 // It was a &str when it came in, cut at a character's edge.
-                other => std::str::from_utf8(other).unwrap_or_default(),
+                len => std::str::from_utf8(split(rest, len).0).unwrap_or_default(),
             };
             Row { facts: record.facts, method, path, reason }
         })

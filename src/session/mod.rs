@@ -133,31 +133,26 @@ impl Session {
     /// Does all that can be done now.
     pub fn advance<N: Net>(&mut self, world: &mut World<N>) -> Turn {
         let mut step = if world.now >= self.deadline { self.expire(world) } else { Step::Next(self.phase) };
-        loop {
-            step = match step {
-                Step::Wait => return Turn::Wait,
-                Step::Again => return Turn::Again,
-                Step::Gone => return Turn::Done,
+        while let Step::Next(phase) = step {
+            let was = std::mem::replace(&mut self.phase, phase);
+            step = match phase {
                 // The next request is here already: it waits its turn, or a client that pipelines requests we can
                 // answer without waiting would keep everybody else out.
-                Step::Next(Phase::Head) if self.phase == Phase::Finish && self.exchange.is_some() => {
-                    self.phase = Phase::Head;
-                    return Turn::Again;
-                }
-                Step::Next(phase) => {
-                    self.phase = phase;
-                    match phase {
-                        Phase::Head => self.read_head(world),
-                        Phase::Route => self.route(world),
-                        Phase::Connect => self.connect(world),
-                        Phase::Relay => self.relay(world),
-                        Phase::Tunnel => self.tunnel(world),
-                        Phase::Refuse => self.send_refusal(world),
-                        Phase::Finish => self.finish(world),
-                        Phase::Linger => self.linger(world),
-                    }
-                }
+                Phase::Head if was == Phase::Finish && self.exchange.is_some() => Step::Again,
+                Phase::Head => self.read_head(world),
+                Phase::Route => self.route(world),
+                Phase::Connect => self.connect(world),
+                Phase::Relay => self.relay(world),
+                Phase::Tunnel => self.tunnel(world),
+                Phase::Refuse => self.send_refusal(world),
+                Phase::Finish => self.finish(world),
+                Phase::Linger => self.linger(world),
             };
+        }
+        match step {
+            Step::Next(_) | Step::Wait => Turn::Wait,
+            Step::Again => Turn::Again,
+            Step::Gone => Turn::Done,
         }
     }
 

@@ -43,6 +43,7 @@ pub(super) struct Host {
     sum_squares: f64,
     sum_concurrency: f64,
     recorded: Time,
+    near: NearLn,
     /// Requests without a head yet. In flight also counts long streams, which are no sign of a stall.
     waiting: u32,
     served: u32,
@@ -63,6 +64,7 @@ impl Host {
             sum_squares: 0.0,
             sum_concurrency: 0.0,
             recorded: Time::ZERO,
+            near: NearLn { inverse: f64::INFINITY, ln: 0.0 },
             waiting: 0,
             served: 0,
         }
@@ -145,7 +147,7 @@ impl Host {
             let own = self.sum_ms / self.count;
             self.latency_ms += (self.sum_squares / self.count - own * own).max(0.0).sqrt();
         }
-        self.ln_latency = self.latency_ms.ln();
+        self.ln_latency = self.near.ln(self.latency_ms);
         self.patience_ns = (self.latency_ms * (1e6 / NEAR_LEAST)) as u64;
         self.limit = 2.0 * (self.sum_concurrency + SHRINK) * per_sample + 4.0;
         let better_than_thought = latency_ms * NEAR_LEAST < self.latency_ms;
@@ -159,7 +161,44 @@ impl Host {
     }
 }
 
+/// A logarithm that was taken once and serves its neighbourhood: an estimate moves by slivers.
+#[derive(Clone, Debug)]
+struct NearLn {
+    /// One over the number it was taken of.
+    inverse: f64,
+    ln: f64,
+}
+
+impl NearLn {
+    /// `ln(value)`, to 2e-11. Always measured from the number it was taken of, so that errors do not add up.
+    fn ln(&mut self, value: f64) -> f64 {
+        let d = value * self.inverse - 1.0;
+        if d.abs() < 0.02 {
+            return self.ln
+                + d * (1.0 - d * (1.0 / 2.0 - d * (1.0 / 3.0 - d * (1.0 / 4.0 - d * (1.0 / 5.0)))));
+        }
+        *self = NearLn { inverse: 1.0 / value, ln: value.ln() };
+        self.ln
+    }
+}
+
 /// Logarithm of the share of its score a newcomer is credited with: 0.1 rising to 1 over ten seconds.
 pub(super) fn ln_ramp(candidate: &Candidate, now: Time) -> f64 {
     (millis_between(candidate.joined, now) / RAMP_MS).clamp(0.1, 1.0).ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_logarithm_nearby_is_good_enough() {
+        let mut near = NearLn { inverse: f64::INFINITY, ln: 0.0 };
+        let mut value: f64 = 1e-6;
+        for step in 0..100_000 {
+            assert!((near.ln(value) - value.ln()).abs() < 2e-11, "{value}");
+            value *= if step % 3 == 0 { 0.999 } else { 1.001 };
+        }
+        assert_eq!(near.ln(5e8), 5e8f64.ln());
+    }
 }

@@ -82,15 +82,35 @@ impl Elastic {
 
     /// The logarithm of the score: sums instead of products, most of them cached.
     fn ln_score(&self, host: &Host, candidate: &Candidate, now: Time) -> f64 {
+        let (base, ln_n) = self.ln_base(host, candidate);
+        self.ln_full(base, ln_n, host, candidate, now)
+    }
+
+    /// What latency and load make of the score; and the logarithm of the load, the next request included.
+    #[inline(always)]
+    fn ln_base(&self, host: &Host, candidate: &Candidate) -> (f64, f64) {
         let ln_latency = if host.latency_ms == 0.0 {
-            self.pool.mean_ms.ln()
+            self.ln_unmeasured()
         } else if host.latency_ms <= NEAR_LEAST * self.least_ms {
             self.ln_least
         } else {
             host.ln_latency
         };
         let ln_n = self.ln_of(candidate.in_flight.saturating_add(1));
-        let mut score = ln_latency + self.pool.gamma * ln_n;
+        (ln_latency + self.pool.gamma * ln_n, ln_n)
+    }
+
+    /// Out of line, or the compiler takes the logarithm before each scan, which seldom needs it.
+    #[cold]
+    #[inline(never)]
+    fn ln_unmeasured(&self) -> f64 {
+        self.pool.mean_ms.ln()
+    }
+
+    /// ... and the rest of it: all that can only raise the score, and the weight.
+    #[inline(always)]
+    fn ln_full(&self, base: f64, ln_n: f64, host: &Host, candidate: &Candidate, now: Time) -> f64 {
+        let mut score = base;
         let load = f64::from(candidate.in_flight) + 1.0;
         if load > host.limit {
             score += 2.0 * (ln_n - host.limit.ln());
@@ -119,15 +139,17 @@ impl Elastic {
         if !candidate.up {
             return None;
         }
-        let unused_ms = millis_between(host.last_pick.max(candidate.joined), now);
+        let unused_ms = || millis_between(host.last_pick.max(candidate.joined), now);
         if host.is_young(candidate, now)
             && candidate.in_flight < WARM_UP_IN_FLIGHT
-            && unused_ms >= WARM_UP_SHARE * candidates.len() as f64 * self.pool.ms_per_request()
+            && unused_ms() >= WARM_UP_SHARE * candidates.len() as f64 * self.pool.ms_per_request()
         {
             return Some(Pick::new(backend, Reason::Young));
         }
-        let due = host.waiting(candidate) == 0 && unused_ms >= host.probe_after_ms;
-        if due && self.picks_since_probe >= PROBE_SPACING {
+        if self.picks_since_probe >= PROBE_SPACING
+            && host.waiting(candidate) == 0
+            && unused_ms() >= host.probe_after_ms
+        {
             self.picks_since_probe = 0;
             return Some(Pick::new(backend, Reason::Probe));
         }
@@ -138,24 +160,28 @@ impl Elastic {
     fn scan_all(&mut self, candidates: &[Candidate], now: Time) -> Option<usize> {
         let backends = candidates.len().min(self.hosts.len());
         self.scan_from = if self.scan_from + 1 < backends { self.scan_from + 1 } else { 0 };
+        let (hosts, candidates) = (&self.hosts[..backends], &candidates[..backends]);
         let mut best = None;
         let mut best_score = f64::INFINITY;
         let mut least: Option<&Host> = None;
-        for range in [self.scan_from..backends, 0..self.scan_from] {
-            let first = range.start;
-            for (offset, (host, candidate)) in
-                self.hosts[range.clone()].iter().zip(&candidates[range]).enumerate()
-            {
-                if !candidate.up {
-                    continue;
-                }
-                let score = self.ln_score(host, candidate, now);
-                if score < best_score || best.is_none() {
-                    (best, best_score) = (Some(first + offset), score);
-                }
-                if host.latency_ms > 0.0 && least.is_none_or(|least| host.latency_ms < least.latency_ms) {
-                    least = Some(host);
-                }
+        let mut next = self.scan_from;
+        for _ in 0..backends {
+            let index = next;
+            next = if index + 1 < backends { index + 1 } else { 0 };
+            let (host, candidate) = (&hosts[index], &candidates[index]);
+            if !candidate.up {
+                continue;
+            }
+            if host.latency_ms > 0.0 && least.is_none_or(|least| host.latency_ms < least.latency_ms) {
+                least = Some(host);
+            }
+            let (base, ln_n) = self.ln_base(host, candidate);
+            if base >= best_score && best.is_some() && candidate.weight <= 1.0 {
+                continue; // what is left to add could only raise it
+            }
+            let score = self.ln_full(base, ln_n, host, candidate, now);
+            if score < best_score || best.is_none() {
+                (best, best_score) = (Some(index), score);
             }
         }
         if let Some(host) = least {
@@ -198,8 +224,9 @@ impl Elastic {
     fn learn(&mut self, candidates: &[Candidate], seen: &Observation, latency_ms: f64, now: Time) {
         let Some(host) = self.hosts.get_mut(seen.backend) else { return };
         // A young backend's extra picks are for its own sake, not checks of a forgotten one.
-        let young = candidates.get(seen.backend).is_some_and(|candidate| host.is_young(candidate, now));
-        let stale = seen.probe && !young;
+        let is_young =
+            |host: &Host| candidates.get(seen.backend).is_some_and(|candidate| host.is_young(candidate, now));
+        let stale = seen.probe && !is_young(host);
         let concurrency = (f64::from(seen.in_flight_at_pick) + f64::from(seen.in_flight_now)) / 2.0 + 1.0;
         if let Some((load, latency)) = host.relative(concurrency, latency_ms) {
             self.pool.learn_elasticity(load, latency, now);
