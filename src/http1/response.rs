@@ -91,11 +91,12 @@ impl ResponseHead {
 
     /// Reads the status line (RFC 9112 section 4), and gives the offset after it if it is there.
     fn read_line(&mut self, window: &[u8]) -> Result<Option<usize>, BadResponse> {
-        let rest = window.strip_prefix(b"HTTP/1.").and_then(<[u8]>::split_first_chunk);
-        let Some((&[minor, b' ', hundreds, tens, units], after)) = rest else {
+        let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor, b' ', hundreds, tens, units, after @ ..] =
+            window
+        else {
             return check_partial_line(window).map(|()| None);
         };
-        let digits = [hundreds, tens, units].map(|digit: u8| u16::from(digit.wrapping_sub(b'0')));
+        let digits = [hundreds, tens, units].map(|digit| u16::from(digit.wrapping_sub(b'0')));
         if !minor.is_ascii_digit() || digits.iter().any(|digit| *digit > 9) {
             return Err(BAD_LINE);
         }
@@ -119,7 +120,7 @@ impl ResponseHead {
             _ => return Err(BAD_LINE),
         }
         self.facts.status = status;
-        self.facts.version = if minor == b'0' { Version::Http10 } else { Version::Http11 };
+        self.facts.version = if *minor == b'0' { Version::Http10 } else { Version::Http11 };
         self.status_line = Span { start: b"HTTP/1.1 ".len() as u16, end: end as u16 };
         Ok(Some(end + 2))
     }
