@@ -16,6 +16,7 @@ use crate::config::messages::Messages;
 use crate::config::origin::{Origin, Origins, variable};
 use crate::config::settings::defaults;
 use crate::config::{DashboardConfig, DemoConfig, EmulatorConfig, Settings};
+use crate::dashboard::Token;
 use crate::emulator::script::Script;
 use crate::report::ReportConfig;
 use crate::simulate::{ReplayConfig, SimulateConfig};
@@ -189,7 +190,13 @@ fn asked(command: Command, origins: Origins) -> Result<Asked, String> {
         Command::Check(check) => {
             let file_named = "FILE".to_owned();
             let settings = Settings { flags: check.settings, origins, file: Some(check.file), file_named };
-            settings.load()?.to_toml().map(Asked::Checked)
+            let loaded = settings.load()?;
+            if let Some(path) = &loaded.config.admin_token_file {
+                // A proxy would not start without it.
+                Token::read(path)
+                    .map_err(|why| loaded.origins.refuse("admin-token-file", path.display(), why))?;
+            }
+            loaded.to_toml().map(Asked::Checked)
         }
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -119,7 +119,15 @@ fn each_bad_flag_gets_one_line_naming_it_its_value_and_what_is_right() {
         (&["proxy", "--shadow-log", "x.csv"], &["--shadow-log", "'x.csv'", "--shadow"]),
         (&["proxy", "--explain", "--explain"], &["--explain", "twice"]),
         (&["proxy", "--explain=maybe"], &["--explain", "'maybe'", "on, off"]),
-        (&["proxy", "--routing", "elastic:tail"], &["--routing", "'elastic:tail'", "elastic"]),
+        (
+            &["proxy", "--routing", "elastic:tail"],
+            &["'elastic:tail'", "write --routing elastic --objective tail"],
+        ),
+        (&["proxy", "--routing", "least_time:sma"], &["write --routing least-time --least-time-average sma"]),
+        (
+            &["proxy", "--listen", "127.0.0.1:5002"],
+            &["--listen", "'127.0.0.1:5002'", "is where --admin is by default"],
+        ),
         (&["proxy", "--health-path", "healthz"], &["--health-path", "'healthz'", "/healthz"]),
         (&["proxy", "--trusted-proxies", "10.0.0.5/8"], &["--trusted-proxies", "10.0.0.0/8", "10.0.0.5"]),
         (&["proxy", "--trusted-proxies", "all"], &["--trusted-proxies", "'all'", "10.0.0.0/8"]),
@@ -167,6 +175,7 @@ fn a_bad_environment_variable_is_blamed_by_its_own_name() {
         ("proxy", "TIDEGATE_CONFIG", "/nosuch.toml", "No such file"),
         ("proxy", "TIDEGATE_BACKEND", "127.0.0.1:1,127.0.0.1:1", "twice"),
         ("backend", "PORT", "http", "65535"),
+        ("dashboard", "DASHBOARD_PORT", "http", "65535"),
         ("demo", "TIDEGATE_ROUTING", "zzz", "one of round-robin"),
         ("proxy", "TIDEGATE_LOG_LEVEL", "loud", "one of error, warn"),
     ];
@@ -181,7 +190,18 @@ fn a_bad_file_is_blamed_by_line_and_column() {
     let rows = [
         ("\nlisen = \"x\"", ":2:1: ", "unknown key 'lisen': did you mean 'listen'?"),
         ("zzzzz = 1", ":1:1: ", "unknown key 'zzzzz'"),
-        ("config = \"other.toml\"", ":1:1: ", "unknown key 'config'"),
+        (
+            "config = \"other.toml\"",
+            ":1:1: ",
+            "unknown key 'config': only a flag, --config, or TIDEGATE_CONFIG",
+        ),
+        ("log-level = \"off\"", ":1:1: ", "only a flag, --log-level, or TIDEGATE_LOG_LEVEL"),
+        ("log_format = \"json\"", ":1:1: ", "only a flag, --log-format, or TIDEGATE_LOG_FORMAT"),
+        (
+            "\nlisten = \"127.0.0.1:5002\"",
+            ":2:1: ",
+            "listen '127.0.0.1:5002': is where --admin is by default",
+        ),
         ("[proxy]\nretries = 1", ":1:2: ", "unknown key 'proxy'"),
         ("listen = ", ":1:", "quoted"),
         ("retries = 1\nretries = 2", ":2:1: ", "retries: is there twice"),
@@ -228,6 +248,34 @@ fn a_bad_file_is_blamed_by_line_and_column() {
     }
     fs::write(dir.path().join("tidegate.toml"), b"listen = \"\xff\"").unwrap();
     assert!(refused(&["check", dir.path().join("tidegate.toml").to_str().unwrap()], &[]).contains("UTF-8"));
+}
+
+#[test]
+fn check_refuses_a_token_that_the_proxy_would_refuse() {
+    let dir = TempDir::new().unwrap();
+    let token = dir.path().join("token");
+    let path = write(&dir, &format!("admin-token-file = {:?}", token.to_str().unwrap()));
+    let line = refused(&["check", &path], &[]);
+    assert!(
+        line.contains("tidegate.toml:1:1: admin-token-file '") && line.contains("No such file"),
+        "{line}"
+    );
+    fs::write(&token, "short").unwrap();
+    assert!(refused(&["check", &path], &[]).contains("at least 16"));
+    fs::write(&token, "0123456789abcdef").unwrap();
+    assert!(printed(&["check", &path], &[]).contains("admin-token-file = "));
+}
+
+#[test]
+fn check_tells_each_backend_where_it_stands() {
+    let dir = TempDir::new().unwrap();
+    let table = "[[backend]]\naddress = \"127.0.0.1:1\"\n\n[[backend]]\naddress = \"127.0.0.1:2\"";
+    for (text, lines) in [(table, [2, 5]), ("backend = [\"127.0.0.1:1\",\n\"127.0.0.1:2\"]", [1, 2])] {
+        let path = write(&dir, text);
+        let printed = printed(&["check", &path], &[]);
+        let noted: Vec<&str> = printed.lines().filter(|line| line.starts_with("[[backend]]")).collect();
+        assert_eq!(noted, lines.map(|line| format!("[[backend]]  # {path}:{line}")));
+    }
 }
 
 #[test]
@@ -356,6 +404,9 @@ fn each_command_has_a_manual_page_with_variables_signals_and_exit_codes() {
             assert!(page.contains(section), "{name} lacks {section}");
         }
         assert!(page.contains("TIDEGATE_LOG_LEVEL"), "{name}");
+        let common = "[\\fB\\-\\-log\\-level\\fR] [\\fB\\-\\-log\\-format\\fR] [\\fB\\-h";
+        assert!(page.contains(common), "{name}: what every command has comes last");
+        assert!(!page.contains("EXTRA"), "{name}");
     }
     let page = printed(&["man", "proxy"], &[]);
     for part in

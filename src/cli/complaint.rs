@@ -67,11 +67,12 @@ fn said(arg: &str, argv: &[OsString]) -> String {
     let flag = arg.split([' ', '=', '[']).next().unwrap_or(arg);
     let Some(name) = flag.strip_prefix("--") else { return arg.to_owned() };
     let typed = argv.iter().filter_map(|word| word.to_str()).any(|word| word.split('=').next() == Some(flag));
-    let original = match name {
-        "id" => "SERVER_ID".to_owned(),
-        "port" => "PORT".to_owned(),
-        name => variable(name),
-    };
+    // Some are the original's, by names of their own.
+    let whole = super::command();
+    let command = argv.iter().skip(1).find_map(|word| whole.find_subcommand(word));
+    let own = command
+        .and_then(|command| command.get_arguments().find(|arg| arg.get_long() == Some(name))?.get_env());
+    let original = own.map_or_else(|| variable(name), |own| own.to_string_lossy().into_owned());
     if !typed && env::var_os(&original).is_some() { original } else { flag.to_owned() }
 }
 

@@ -39,6 +39,9 @@ const SYSTEMD: [(&str, &str); 3] = [
     ("LISTEN_FDS, LISTEN_PID", "Set by systemd: the first socket is the listener, in place of --listen."),
 ];
 
+/// More than any command has options.
+const COMMON_FROM: usize = 1000;
+
 /// The page of a command, or of all, in roff.
 pub(super) fn page(name: Option<&str>) -> Result<String, String> {
     let mut whole = super::command();
@@ -48,9 +51,20 @@ pub(super) fn page(name: Option<&str>) -> Result<String, String> {
     let more = sections(&part, name);
     let mut roff = Vec::new();
     let has_parts = part.has_subcommands();
+    let part = in_order(part);
     let man = Man::new(part.name(title).version(crate::VERSION));
     render(&man, has_parts, &more, &mut roff).map_err(|error| error.to_string())?;
     Ok(String::from_utf8_lossy(&roff).into_owned())
+}
+
+/// With those options last that every command has: clap would put them among its own.
+fn in_order(part: Command) -> Command {
+    let mut at = COMMON_FROM;
+    part.mut_args(|arg| {
+        at += 1;
+        let is_common = arg.is_global_set() || matches!(arg.get_id().as_str(), "help" | "version");
+        if is_common { arg.display_order(at) } else { arg }
+    })
 }
 
 fn render(man: &Man, has_parts: bool, more: &str, roff: &mut Vec<u8>) -> std::io::Result<()> {
@@ -62,7 +76,9 @@ fn render(man: &Man, has_parts: bool, more: &str, roff: &mut Vec<u8>) -> std::io
     if has_parts {
         man.render_subcommands_section(roff)?;
     }
-    man.render_extra_section(roff)?;
+    let mut notes = Vec::new();
+    man.render_extra_section(&mut notes)?;
+    roff.extend_from_slice(String::from_utf8_lossy(&notes).replacen(".SH EXTRA", ".SH NOTES", 1).as_bytes());
     roff.extend_from_slice(more.as_bytes());
     man.render_version_section(roff)
 }

@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::address::BackendSpec;
 use super::human::{human, unknown_key};
+use super::origin::variable;
 use super::value::nearest;
 use crate::cli::ProxyArgs;
 
@@ -132,7 +133,13 @@ pub(crate) fn keys() -> Vec<String> {
     command.get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned)).collect()
 }
 
+/// Flags of the process rather than of the proxy, so that they count before there is a file.
+const FLAGS_ONLY: [&str; 3] = ["config", "log-level", "log-format"];
+
 fn unknown_flag(name: &str, known: &[String]) -> String {
+    if let Some(key) = FLAGS_ONLY.iter().find(|key| **key == name.replace('_', "-")) {
+        return format!("unknown key '{name}': only a flag, --{key}, or {}", variable(key));
+    }
     match nearest(name, known.iter().map(String::as_str)) {
         Some(near) => format!("unknown key '{name}': did you mean '{near}'?"),
         None => {

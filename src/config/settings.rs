@@ -253,6 +253,11 @@ impl Check<'_> {
     fn admin(&self, args: &ProxyArgs, listen: SocketAddr) -> Result<Option<SocketAddr>, String> {
         let Some(address) = or(&args.admin, OrNone(None)).0 else { return Ok(None) };
         let resolved = self.resolve("admin", &address)?;
+        if same_place(resolved, listen) && !self.origins.by_key.contains_key("admin") {
+            let typed = args.listen.as_ref().map_or_else(|| listen.to_string(), |listen| listen.0.show());
+            let why = "is where --admin is by default: choose another, or give --admin its own, or none";
+            return Err(self.origins.refuse("listen", typed, why));
+        }
         if same_place(resolved, listen) {
             let why = "is where clients connect: give it a port of its own, or none";
             return Err(self.origins.refuse("admin", address.show(), why));
@@ -401,9 +406,17 @@ impl Loaded {
     /// The effective configuration as a TOML file, each line that is no default saying where it came from.
     pub fn to_toml(&self) -> Result<String, String> {
         let text = toml::to_string(&self.effective).map_err(|error| error.to_string())?;
+        let mut tables = 0;
         let noted = text.lines().map(|line| {
             let key = line.split(['=', ']']).next().unwrap_or("").trim_matches(['[', ' ']);
-            let note = match self.origins.by_key.get(key) {
+            let origin = match line.starts_with("[[") {
+                true => {
+                    tables += 1;
+                    self.origins.of_backend(tables - 1).by_key.get(key).copied()
+                }
+                false => self.origins.by_key.get(key).copied(),
+            };
+            let note = match origin {
                 Some(Origin::Flag) => "flag".to_owned(),
                 Some(Origin::Environment) => super::origin::variable(key),
                 Some(Origin::File(line, _)) => {

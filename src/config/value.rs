@@ -242,7 +242,20 @@ impl Value for UpstreamMode {
 
 impl Value for Routing {
     fn parse(text: &str) -> Result<Routing, String> {
-        Routing::from_str(text).map_err(|_| unknown(text, &ROUTINGS))
+        Routing::from_str(text).map_err(|_| match Variant::from_str(text) {
+            // Names of lists that compare policies; a proxy has flags for what a policy is told.
+            Ok(variant) if variant.routing == Routing::LeastTime => {
+                format!(
+                    "for a proxy write --routing least-time --least-time-average {}",
+                    variant.options().average.show()
+                )
+            }
+            Ok(variant) => {
+                let objective = if variant.options().tail { Objective::Tail } else { Objective::Mean };
+                format!("for a proxy write --routing {} --objective {}", variant.routing, objective.show())
+            }
+            Err(_) => unknown(text, &ROUTINGS),
+        })
     }
 
     fn show(&self) -> String {
