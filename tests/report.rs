@@ -238,6 +238,7 @@ fn comparing_says_what_became_worse() {
     run_dir(Path::new(&same), 2, 1.0, 5);
     run_dir(Path::new(&worse), 3, 1.2, 5);
     assert!(reported(&["--compare", &before, &same]).contains("same"));
+    assert!(reported(&["--compare", &before, &same, "--threshold", "0%"]).contains("not told apart"));
     assert!(reported(&["--compare", &worse, &before]).contains("better"));
     assert!(reported(&["--compare", &before, &worse, "--threshold", "30%"]).contains("within the threshold"));
     let output = report(&["--compare", &before, &worse]);

@@ -22,6 +22,7 @@ pub(super) fn compare(before: &Summary, after: &Summary, threshold: f64) -> Resu
     let mut table = String::new();
     let mut worse = Vec::new();
     let mut untold = false;
+    let width = pairs.iter().map(|(name, ..)| name.chars().count()).max().unwrap_or(0);
     let compared: Vec<&Row> = pairs.iter().flat_map(|(_, a, b)| [*a, *b]).collect();
     for (name, a, b) in pairs {
         for metric in Metric::JUDGED {
@@ -30,6 +31,7 @@ pub(super) fn compare(before: &Summary, after: &Summary, threshold: f64) -> Resu
             let loss = if metric.more_is_better() { -change } else { change };
             let word = match told_apart(was, is) {
                 None => "no interval",
+                Some(false) if change.abs() > threshold => "not told apart",
                 Some(false) => "same",
                 Some(true) if loss > threshold => "WORSE",
                 Some(true) if loss > 0.0 => "worse, within the threshold",
@@ -40,7 +42,7 @@ pub(super) fn compare(before: &Summary, after: &Summary, threshold: f64) -> Resu
             // Writing to a String cannot fail.
             let _ = writeln!(
                 table,
-                "{name:<28} {metric:<15} {:>10.2} -> {:>10.2}  {percent:>+7.1} %  {word}",
+                "{name:<width$} {metric:<15} {:>10.2} -> {:>10.2}  {percent:>+7.1} %  {word}",
                 was.value, is.value
             );
             if word == "WORSE" {
@@ -50,7 +52,8 @@ pub(super) fn compare(before: &Summary, after: &Summary, threshold: f64) -> Resu
         let (was, is) = (a.error_share() * 100.0, b.error_share() * 100.0);
         let failing = b.error_share() > a.error_share() + ERROR_SHARE_MARGIN;
         let word = if failing { "WORSE" } else { "same or better" };
-        let _ = writeln!(table, "{name:<28} {:<15} {was:>8.2} % -> {is:>8.2} %             {word}", "failed");
+        let _ =
+            writeln!(table, "{name:<width$} {:<15} {was:>8.2} % -> {is:>8.2} %             {word}", "failed");
         if failing {
             worse.push(format!("failed requests of {name} {was:.2} % -> {is:.2} %"));
         }
