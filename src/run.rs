@@ -36,7 +36,7 @@ mod systemd;
 
 use self::crew::Crew;
 pub use self::messages::start_messages;
-use self::messages::{tell, tell_what_stays};
+use self::messages::{tell, tell_what_stays, warn_of_unheeded};
 pub use self::page::dashboard;
 
 /// File descriptors kept back for listeners, logs and the admin page.
@@ -241,6 +241,7 @@ pub fn proxy(settings: &Settings) -> Result<(), Failure> {
     announce(running.address).map_err(|error| runtime("stdout", &error))?;
     systemd::ready(running.address);
     systemd::watch(running.control.clone());
+    let mut stopping = false;
     for signal in &mut signals {
         match signal {
             SIGUSR1 => running.control.reopen_log(),
@@ -252,13 +253,19 @@ pub fn proxy(settings: &Settings) -> Result<(), Failure> {
                 Ok(loaded) => {
                     systemd::reloading();
                     tell_what_stays(&config, &loaded.config);
+                    warn_of_unheeded(&loaded.config);
                     running.reload_token(&loaded.config);
                     running.reload(loaded.config);
                     systemd::ready(running.address);
                 }
                 Err(complaint) => tracing::error!("not reloaded, nothing changed: {complaint}"),
             },
+            _ if stopping => {
+                tracing::warn!("second signal: stopping at once");
+                running.control.drain_or_stop();
+            }
             _ => {
+                stopping = true;
                 tracing::info!("stopping when what is under way has ended; a second signal stops at once");
                 systemd::stopping(config.drain_delay + config.drain_timeout + STOP_MARGIN);
                 running.control.drain_or_stop();
@@ -266,7 +273,8 @@ pub fn proxy(settings: &Settings) -> Result<(), Failure> {
         }
     }
     let figures = running.wait()?;
-    tracing::info!("stopped after {} requests", figures.counters.requests);
+    let requests = figures.counters.requests;
+    tracing::info!("stopped after {requests} request{}", if requests == 1 { "" } else { "s" });
     Ok(())
 }
 

@@ -22,6 +22,9 @@ const TOKEN_MIN: usize = 16;
 /// A token file is a line, not a disk image.
 const TOKEN_FILE_MAX: u64 = 64 * 1024;
 
+/// Goes with every 401 (RFC 9110 section 11.6.1).
+pub(super) const CHALLENGE: &str = "WWW-Authenticate: Bearer realm=\"tidegate\"\r\n";
+
 /// A secret read from a file.
 #[derive(Clone)]
 pub struct Token(Box<[u8]>);
@@ -164,7 +167,8 @@ impl Access {
         if offered.is_some() && !self.guesses.lock().unwrap_or_else(PoisonError::into_inner).admit(now) {
             return Some(plain_with(429, "Retry-After: 1\r\n", "too many wrong tokens: wait a second\n"));
         }
-        Some(plain_with(401, "WWW-Authenticate: Bearer realm=\"tidegate\"\r\n", "wants the token\n"))
+        let why = if shows_token(request) { "wrong token\n" } else { "wants the token\n" };
+        Some(plain_with(401, CHALLENGE, why))
     }
 
     fn knows(&self, name: &str) -> bool {
@@ -192,6 +196,11 @@ fn name_of(host: &str) -> &str {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.ends_with(':') => name,
         _ => host,
     }
+}
+
+/// Whether there is a token, right or wrong.
+pub(super) fn shows_token(request: &Request<'_>) -> bool {
+    request.field("authorization").and_then(bearer).is_some()
 }
 
 /// What follows `Bearer ` (RFC 6750 section 2.1; the scheme in any case, RFC 9110 section 11.1).

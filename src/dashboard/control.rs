@@ -10,11 +10,12 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::Board;
-use super::access::{Access, Allowance};
+use super::access::{Access, Allowance, CHALLENGE, shows_token};
 use super::reply::{json_with, plain_with};
 use crate::balance::Variant;
 use crate::clock::Time;
 use crate::config::address::BackendSpec;
+use crate::config::value::Value as _;
 use crate::http1::Method;
 use crate::proxy::Command;
 use crate::reactor;
@@ -78,7 +79,8 @@ pub(super) fn answer(
     if let Some(refusal) = access.refuse_unknown(request, now) {
         let (fields, why) = match refusal.status {
             429 => ("Retry-After: 1\r\n", "too many wrong tokens: wait a second"),
-            _ => ("WWW-Authenticate: Bearer realm=\"tidegate\"\r\n", "wants the token"),
+            _ if shows_token(request) => (CHALLENGE, "wrong token"),
+            _ => (CHALLENGE, "wants the token"),
         };
         return json_with(refusal.status, fields, text, &json!({ "error": why }));
     }
@@ -125,7 +127,8 @@ fn obey(control: &Control, board: &Board, request: &Request<'_>) -> Result<Strin
         }
         b"routing" => {
             let name = order.routing.ok_or_else(|| (400, "routing must be a name".to_owned()))?;
-            let routing: Variant = name.parse().map_err(|error| (400, format!("{error}")))?;
+            let routing: Variant =
+                Variant::parse(&name).map_err(|why| (400, format!("routing {name:?}: {why}")))?;
             (Command::Routing(routing), format!("routing is {routing}"))
         }
         _ => delay(control, board, &order)?,

@@ -17,7 +17,9 @@ use signal_hook::flag;
 
 use crate::balance::Routing;
 use crate::cli::Failure;
-use crate::config::{BackendConfig, DemoConfig, EmulatorConfig, ProxyConfig, ejects_by_default};
+use crate::config::{
+    BackendConfig, DemoConfig, EmulatorConfig, ProxyConfig, ROUTING_DEFAULT, ejects_by_default,
+};
 use crate::emulator::profile::Profile;
 use crate::load::{self, LoadConfig, LoadResult, Progress};
 use crate::net;
@@ -297,6 +299,9 @@ fn summary(config: &DemoConfig, rows: &[(Row, LoadResult)], stopped: bool) -> St
     text += &table::footer(config.connections);
     if let Some(hint) = table::hint(rows.iter().map(|(row, _)| row)) {
         text += &hint;
+    }
+    if !config.routings.contains(&ROUTING_DEFAULT) {
+        text += &format!("With the proxy's default policy: tidegate demo --routing {ROUTING_DEFAULT}\n");
     }
     text
 }

@@ -78,7 +78,9 @@ impl<N: Net> World<N> {
             Some(backend) => act(self, backend),
             None => format!("{url} is gone: nothing done"),
         };
-        tracing::info!(backend = url, text, "ordered on the admin page");
+        if self.speaks_for_all() {
+            tracing::info!(backend = url, text, "ordered on the admin page");
+        }
         self.tell(Kind::Control, found, || text);
     }
 
@@ -94,7 +96,9 @@ impl<N: Net> World<N> {
         if let Some(log) = &mut self.log {
             log.set_names(Names { routings: vec![variant.name().to_owned()], backends: self.urls.clone() });
         }
-        tracing::info!(routing = variant.name(), "routing switched on the admin page");
+        if self.speaks_for_all() {
+            tracing::info!(routing = variant.name(), "routing switched on the admin page");
+        }
         self.tell(Kind::Control, None, || format!("routing switched to {variant}"));
     }
 }

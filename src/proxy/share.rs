@@ -138,6 +138,11 @@ impl<N: Net> World<N> {
         self.hear();
     }
 
+    /// Whether this worker says what all of them do.
+    pub(super) fn speaks_for_all(&self) -> bool {
+        self.sharing.as_ref().is_none_or(|sharing| sharing.member.worker() == 0)
+    }
+
     /// Client connections of all workers.
     pub(super) fn clients_everywhere(&self, own: usize) -> usize {
         self.sharing.as_ref().map_or(own, |sharing| sharing.member.clients())

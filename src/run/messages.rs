@@ -7,7 +7,8 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::RunningProxy;
 use crate::config::messages::{Format, Messages};
-use crate::config::{ProxyConfig, Settings};
+use crate::config::value::Value as _;
+use crate::config::{Average, ProxyConfig, Routing, Settings};
 
 /// Starts them. They leave from a thread of their own, because a reader of standard error that stops reading must not
 /// stop the proxy; those that do not fit are dropped. What is under way is written when the guard is dropped.
@@ -48,6 +49,7 @@ pub(super) fn tell(running: &RunningProxy, config: &ProxyConfig, settings: &Sett
         config.variant(),
         config.upstream
     );
+    warn_of_unheeded(config);
     match &config.log {
         Some(log) => tracing::info!("a row per request goes to {}", log.display()),
         None => tracing::info!("no log of requests (--log none)"),
@@ -59,6 +61,20 @@ pub(super) fn tell(running: &RunningProxy, config: &ProxyConfig, settings: &Sett
             admin.address
         ),
         None => tracing::info!("no live page, no figures (--admin none)"),
+    }
+}
+
+/// Says what the policy was told and does not heed.
+pub(super) fn warn_of_unheeded(config: &ProxyConfig) {
+    let (routing, options) = (config.routing, config.policy_options);
+    if options.tail && routing != Routing::Elastic {
+        tracing::warn!("objective tail changes nothing with routing {routing}: only elastic heeds it");
+    }
+    if options.average != Average::default() && routing != Routing::LeastTime {
+        let average = options.average.show();
+        tracing::warn!(
+            "least-time-average {average} changes nothing with routing {routing}: only least-time heeds it"
+        );
     }
 }
 
