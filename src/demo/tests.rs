@@ -124,6 +124,7 @@ fn every_routing_is_driven_in_turn_and_has_its_line() {
     assert_eq!(lines.len(), 2, "{text}");
     assert!(lines[0].starts_with("round-robin ") && lines[1].starts_with("adaptive_sma "), "{text}");
     assert!(text.contains("Look at p95") && !text.contains("Ended early") && !text.contains('\r'), "{text}");
+    assert!(text.trim_end().ends_with("default policy: tidegate demo --routing elastic"), "{text}");
 }
 
 #[test]

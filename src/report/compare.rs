@@ -1,7 +1,9 @@
 //! One run against another: has anything become worse by more than is allowed?
 //!
 //! Worse is what both is beyond the threshold and has an interval that shares no value with the other's; without
-//! intervals nothing is called worse. Failures have no threshold: a tenth of a percent more of them is worse. Scenarios are matched by group and name; two single scenarios match each other.
+//! intervals nothing is called worse. The same is what is within the threshold; beyond it, with intervals that share
+//! a value, two are not told apart. Failures have no threshold: a tenth of a percent more of them is worse. Scenarios
+//! are matched by group and name; two single scenarios match each other.
 
 use std::fmt::Write as _;
 

@@ -54,7 +54,9 @@ fn routing_switches_and_rows_say_so() {
     stage.ordered("routing", "{\"routing\":\"adaptive_sma\"}", "switched to adaptive_sma");
     stage.load(4);
     wait_for("the routing", || stage.json("/api/stats")["routing"] == "adaptive_sma");
-    assert_eq!(stage.order("routing", "{\"routing\":\"best\"}").0, 400);
+    let (status, why) = stage.order("routing", "{\"routing\":\"best\"}");
+    assert_eq!(status, 400);
+    assert!(why.contains("elastic:tail") && why.contains("least-time:sma"), "{why}");
     let (_, rows) = stage.proxy.stop();
     let modes: Vec<String> = rows.iter().map(|row| row.get("routing_mode")).collect();
     assert_eq!((modes[0].as_str(), modes[7].as_str()), ("round-robin", "adaptive_sma"));

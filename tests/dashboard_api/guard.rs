@@ -73,12 +73,15 @@ fn nothing_can_be_changed_without_a_token_file() {
 fn orders_want_the_token_and_nothing_but_the_token() {
     let stage = Stage::start(1, with_token);
     assert_eq!(stage.json("/api/stats")["control"], true);
-    for offered in
-        ["", "Authorization: Bearer wrong-token-of-some-length", "Authorization: Basic Zm9vOmJhcg=="]
-    {
+    for (offered, why) in [
+        ("", "{\"error\":\"wants the token\"}"),
+        ("Authorization: Bearer wrong-token-of-some-length", "{\"error\":\"wrong token\"}"),
+        ("Authorization: Basic Zm9vOmJhcg==", "{\"error\":\"wants the token\"}"),
+    ] {
         let fields = if offered.is_empty() { String::new() } else { format!("{offered}\r\n") };
         let answer = post(stage.admin, "routing", "{\"routing\":\"p2c\"}", &fields);
         assert_eq!(answer.status, 401, "{offered}");
+        assert_eq!(String::from_utf8_lossy(&answer.body), why, "{offered}");
         assert!(field(&answer, "www-authenticate").unwrap().starts_with("Bearer"));
     }
     assert_eq!(order(stage.admin, "routing", "{\"routing\":\"p2c\"}", TOKEN).0, 200);

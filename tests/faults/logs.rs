@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use crate::child::{Process, outcome};
 use crate::load::Load;
 use crate::mortal::{Mortal, echo};
-use crate::support::{Client, wait_for};
+use crate::support::{Client, Origin, wait_for};
 
 fn proxy_logging_to(origin: &Mortal, log: &Path) -> Process {
     let backend = origin.address.to_string();
@@ -114,4 +114,33 @@ fn a_path_that_cannot_be_written_at_start_is_a_clear_error() {
         assert!(stderr.contains("--log") && stderr.contains(path), "{stderr}");
     }
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
+}
+
+#[test]
+fn an_order_is_told_once_however_many_workers_carry_it_out() {
+    const TOKEN: &str = "0123456789abcdef";
+    let origin = Origin::echo_path();
+    let backend = origin.address.to_string();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("token");
+    std::fs::write(&path, TOKEN).unwrap();
+    let usual = ["--backend", &backend, "--log", "none", "--admin", "127.0.0.1:0", "--workers", "3"];
+    let own = ["--admin-token-file", path.to_str().unwrap(), "--routing", "p2c", "--objective", "tail"];
+    let mut proxy = Process::start(&[&usual[..], &own].concat());
+    proxy.says("WARN objective tail changes nothing with routing p2c: only elastic heeds it");
+    let order = |verb: &str, body: &str| {
+        let head =
+            format!("POST /api/control/{verb} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}");
+        let order = format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        assert_eq!(Client::connect(proxy.admin()).send(&order).response().status, 200);
+    };
+    order("weight", &format!("{{\"backend\":\"{backend}\",\"weight\":2}}"));
+    order("routing", "{\"routing\":\"elastic\"}");
+    proxy.says("routing switched on the admin page");
+    proxy.signal(Signal::TERM);
+    assert_eq!(proxy.ended().code(), Some(0));
+    proxy.says("stopped after");
+    for told in ["ordered on the admin page", "routing switched on the admin page"] {
+        assert_eq!(proxy.said().matches(told).count(), 1, "{}", proxy.said());
+    }
 }

@@ -110,6 +110,7 @@ fn in_flight_requests_finish_a_second_signal_or_the_time_out_ends_them() {
         let begun = Instant::now();
         if signals == 2 {
             proxy.signal(Signal::TERM);
+            proxy.says("WARN second signal: stopping at once");
         }
         if status == Some(200) {
             gate.open();
@@ -120,6 +121,7 @@ fn in_flight_requests_finish_a_second_signal_or_the_time_out_ends_them() {
         }
         assert_eq!(proxy.ended().code(), Some(0));
         assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        assert!(proxy.says("stopped after").ends_with(" 1 request"), "{}", proxy.said());
         assert_eq!(rows(&log), 1);
         let text = std::fs::read_to_string(&log).unwrap();
         assert_eq!(text.contains("shutdown"), status.is_none(), "{text}");
