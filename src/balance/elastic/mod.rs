@@ -89,9 +89,9 @@ impl Elastic {
     fn first_asked(&mut self, candidates: &[Candidate]) -> Option<Pick> {
         let backends = candidates.len().min(self.hosts.len());
         let first = if self.scan_from + 1 < backends { self.scan_from + 1 } else { 0 };
-        let backend = (first..backends)
-            .chain(0..first)
-            .find(|index| !self.hosts[*index].asked && candidates[*index].up && candidates[*index].in_flight == 0)?;
+        let backend = (first..backends).chain(0..first).find(|index| {
+            !self.hosts[*index].asked && candidates[*index].up && candidates[*index].in_flight == 0
+        })?;
         self.scan_from = first;
         Some(Pick { backend, probe: false, reason: Reason::Unmeasured })
     }
