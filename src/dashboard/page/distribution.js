@@ -2,7 +2,7 @@
 
 import { colours, colour, dash } from './palette.js';
 import { logarithmic, yAxis, timeAxis, binEdges, eventMarks, nothing, line } from './axes.js';
-import { number, count, percent, ms, axisMs, clock, spread, spreadInWords } from './format.js';
+import { number, count, percent, axisMs, clock, spread, spreadInWords } from './format.js';
 import { Figure, TimeFigure } from './figure.js';
 
 // First and last bucket with anything in it, one more on either side.
@@ -18,7 +18,6 @@ function used(frame, bounds) {
 const bottomOf = (bounds, bucket) => (bucket ? bounds[bucket - 1] : bounds[0] / 2);
 // Of the window: between which two it lies.
 export const percentileOf = (app, q) => app.model.percentile(app.frame, app.shown.stats, q);
-const rangeOf = (bounds, bucket) => `${bucket ? ms(bounds[bucket - 1]) : '0'} – ${ms(bounds[bucket])}`;
 
 export function heatChart(app) {
   return new TimeFigure(app, {
@@ -52,7 +51,7 @@ export function heatChart(app) {
       if (!total) return 'Nothing measured in this window.';
       const peak = heat.indexOf(Math.max(...heat));
       const share = heat[peak] / total;
-      const most = `${share < 0.5 ? 'The fullest band' : 'Most requests'} (${percent(share)}) ${share < 0.5 ? 'is' : 'took'} ${rangeOf(model.bounds, peak)}`;
+      const most = `${share < 0.5 ? 'The fullest band' : 'Most requests'} (${percent(share)}) ${share < 0.5 ? 'is' : 'took'} ${spread(model.edges(peak))}`;
       return `${most}; p50 ${spreadInWords(percentileOf(app, 0.5))}, p99 ${spreadInWords(percentileOf(app, 0.99))}.`;
     },
     table() {
@@ -60,7 +59,7 @@ export function heatChart(app) {
       const heat = frame.counts;
       const total = heat.reduce((sum, many) => sum + many, 0);
       let sum = 0;
-      const rows = [...heat.keys()].filter((bucket) => heat[bucket]).map((bucket) => { sum += heat[bucket]; return [rangeOf(model.bounds, bucket), count(heat[bucket]), percent(heat[bucket] / total), percent(sum / total)]; });
+      const rows = [...heat.keys()].filter((bucket) => heat[bucket]).map((bucket) => { sum += heat[bucket]; return [spread(model.edges(bucket)), count(heat[bucket]), percent(heat[bucket] / total), percent(sum / total)]; });
       return { headings: [['Latency', true], ['Requests'], ['Share'], ['Up to here']], rows };
     },
     tip(_, bin) {
@@ -94,7 +93,7 @@ export function curveChart(app) {
   };
   const total = (heat) => heat.reduce((sum, many) => sum + many, 0);
   return new Figure(app, {
-    id: 'percentiles', title: 'Percentile curve', note: 'line: at most, shade: at least; dashed: the window before', height: 240,
+    id: 'percentiles', title: 'Percentile curve', note: 'line: at most, shade: at least, dots: exact; dashed: the window before', height: 240,
     draw(ctx, area) {
       const { model } = app;
       const [now, before] = windows();

@@ -38,7 +38,7 @@ export const ms = (value) => latency(value).filter(Boolean).join(' ');
 
 // A latency known to lie between two: [low, high], the same when it is known.
 function ends([low, high]) {
-  const [a, unit] = latency(low);
+  const [a, unit] = low ? latency(low) : ['0', ''];
   const [b, of] = latency(high);
   return [unit && unit !== of ? `${a} ${unit}` : a, `${b} ${of}`];
 }
