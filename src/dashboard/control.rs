@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::json;
@@ -18,11 +19,13 @@ use crate::config::address::BackendSpec;
 use crate::http1::Method;
 use crate::proxy::Command;
 use crate::reactor;
-use crate::record::snapshot::State;
+use crate::record::snapshot::{BackendSnapshot, State};
 use crate::serve::{Reply, Request};
 
 /// An order is a short line.
 pub(super) const BODY_MAX: usize = 4096;
+/// After this long the figures tell of an order: they are made twice a second.
+const SHOWN_AFTER: Duration = Duration::from_secs(2);
 const DELAY_MS_MAX: u64 = 60_000;
 
 /// Delays in microseconds that backends of this process add to their answers, by their URLs.
@@ -34,12 +37,14 @@ pub struct Control {
     reactor: reactor::Control,
     delays: Delays,
     allowance: Allowance,
+    /// Backends drained a moment ago, and until when the figures may not show it yet.
+    drained: Vec<(String, Time)>,
 }
 
 impl Control {
     /// Of the proxy on this reactor; `delays` are those of backends in this process.
     pub fn new(reactor: reactor::Control, delays: Delays) -> Control {
-        Control { reactor, delays, allowance: Allowance::default() }
+        Control { reactor, delays, allowance: Allowance::default(), drained: Vec::new() }
     }
 }
 
@@ -90,13 +95,13 @@ pub(super) fn answer(
             &json!({ "error": "too many orders: wait a second" }),
         );
     }
-    match obey(control, board, request) {
+    match obey(control, board, request, now) {
         Ok(done) => json_with(200, "", text, &json!({ "done": done })),
         Err((status, error)) => json_with(status, "", text, &json!({ "error": error })),
     }
 }
 
-fn obey(control: &Control, board: &Board, request: &Request<'_>) -> Result<String, Refusal> {
+fn obey(control: &mut Control, board: &Board, request: &Request<'_>, now: Time) -> Result<String, Refusal> {
     let verb = request.path().strip_prefix(b"/api/control/").unwrap_or_default();
     if !matches!(verb, b"drain" | b"enable" | b"weight" | b"routing" | b"delay") {
         return Err((404, "there is drain, enable, weight, routing and delay".to_owned()));
@@ -106,12 +111,15 @@ fn obey(control: &Control, board: &Board, request: &Request<'_>) -> Result<Strin
     let (command, done) = match verb {
         b"drain" => {
             let url = backend(board, &order)?;
-            must_leave_one(board, &url)?;
+            control.drained.retain(|(_, shown)| *shown > now);
+            must_leave_one(board, &url, &control.drained)?;
+            control.drained.push((url.clone(), now.plus(SHOWN_AFTER)));
             let done = format!("{url} is drained: it gets no new requests");
             (Command::Drain(url), done)
         }
         b"enable" => {
             let url = backend(board, &order)?;
+            control.drained.retain(|(drained, _)| *drained != url);
             let done = format!("{url} gets requests again");
             (Command::Enable(url), done)
         }
@@ -162,10 +170,13 @@ fn backend(board: &Board, order: &Order) -> Result<String, Refusal> {
 }
 
 /// Draining the last backend that gets requests would be an outage by a click.
-fn must_leave_one(board: &Board, url: &str) -> Result<(), Refusal> {
+fn must_leave_one(board: &Board, url: &str, drained: &[(String, Time)]) -> Result<(), Refusal> {
     let snapshot = board.latest();
-    let mut others = snapshot.backends.iter().filter(|backend| backend.url != url);
-    match others.any(|other| !matches!(other.live.state, State::Draining | State::Removed)) {
+    let is_open = |other: &BackendSnapshot| {
+        !matches!(other.live.state, State::Draining | State::Removed)
+            && drained.iter().all(|(drained, _)| *drained != other.url)
+    };
+    match snapshot.backends.iter().any(|other| other.url != url && is_open(other)) {
         true => Ok(()),
         false => Err((409, format!("{url} is the last one that gets requests"))),
     }

@@ -35,6 +35,8 @@ pub(super) struct Host {
     /// When it last answered, or was given work while it had none.
     pub(super) last_answer: Time,
     pub(super) last_pick: Time,
+    /// Whether it was ever picked.
+    pub(super) asked: bool,
     /// Not picked for this long, it is worth a probe.
     pub(super) probe_after_ms: f64,
     /// Decayed sums over samples: of 1, latency, latency squared (tail mode only) and concurrency.
@@ -58,6 +60,7 @@ impl Host {
             limit: 2.0 + 4.0,
             last_answer: Time::ZERO,
             last_pick: Time::ZERO,
+            asked: false,
             probe_after_ms: PROBE_MS,
             count: 0.0,
             sum_ms: 0.0,

@@ -45,6 +45,8 @@ pub struct Elastic {
     scan_from: usize,
     probe_cursor: usize,
     picks_since_probe: u32,
+    /// Backends that nobody was ever sent to.
+    unasked: usize,
     /// `ln(n)` by n, so that a pick takes no logarithm.
     ln: Box<[f64]>,
     tail: bool,
@@ -61,6 +63,7 @@ impl Elastic {
             scan_from: 0,
             probe_cursor: 0,
             picks_since_probe: 0,
+            unasked: backends,
             ln: (0..512).map(|n| f64::from(n).ln()).collect(),
             tail,
         }
@@ -78,6 +81,19 @@ impl Elastic {
 
     fn ln_of(&self, n: u32) -> f64 {
         self.ln.get(n as usize).copied().unwrap_or_else(|| f64::from(n).ln())
+    }
+
+    /// A backend that is idle and was never asked: without it, one client that asks again and again would know of two
+    /// backends only, for as long as an unknown one looks no better than the mean of those.
+    #[cold]
+    fn first_asked(&mut self, candidates: &[Candidate]) -> Option<Pick> {
+        let backends = candidates.len().min(self.hosts.len());
+        let first = if self.scan_from + 1 < backends { self.scan_from + 1 } else { 0 };
+        let backend = (first..backends).chain(0..first).find(|index| {
+            !self.hosts[*index].asked && candidates[*index].up && candidates[*index].in_flight == 0
+        })?;
+        self.scan_from = first;
+        Some(Pick { backend, probe: false, reason: Reason::Unmeasured })
     }
 
     /// The logarithm of the score: sums instead of products, most of them cached.
@@ -223,6 +239,7 @@ impl Elastic {
 
     fn learn(&mut self, candidates: &[Candidate], seen: &Observation, latency_ms: f64, now: Time) {
         let Some(host) = self.hosts.get_mut(seen.backend) else { return };
+        self.unasked -= usize::from(!std::mem::replace(&mut host.asked, true)); // another worker's request
         // A young backend's extra picks are for its own sake, not checks of a forgotten one.
         let is_young =
             |host: &Host| candidates.get(seen.backend).is_some_and(|candidate| host.is_young(candidate, now));
@@ -244,12 +261,17 @@ impl Policy for Elastic {
             candidates.first().filter(|only| only.up).map(|_| Pick::new(0, Reason::Only))
         } else if let Some(pick) = self.probe(candidates, now) {
             Some(pick)
+        } else if self.unasked > 0
+            && let Some(pick) = self.first_asked(candidates)
+        {
+            Some(pick)
         } else if backends <= SCAN_MAX {
             self.scan_all(candidates, now).map(|backend| Pick::new(backend, Reason::Best))
         } else {
             self.scan_some(candidates, now, draw).map(|backend| Pick::new(backend, Reason::Drawn))
         }?;
         if let Some(host) = self.hosts.get_mut(pick.backend) {
+            self.unasked -= usize::from(!std::mem::replace(&mut host.asked, true));
             host.dispatched(&candidates[pick.backend], now);
         }
         Some(pick)
@@ -292,5 +314,6 @@ impl Policy for Elastic {
 
     fn rebuild(&mut self, keep: &[Option<usize>]) {
         remap(&mut self.hosts, keep, Host::new);
+        self.unasked = self.hosts.iter().filter(|host| !host.asked).count();
     }
 }

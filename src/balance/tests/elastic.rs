@@ -16,6 +16,28 @@ fn measured(latencies: &[f64]) -> Elastic {
     policy
 }
 
+/// One client that waits for each answer learns of every backend at once, not when its probe is due.
+#[test]
+fn each_backend_is_asked_once_whoever_seems_best() {
+    for latencies in [[200.0, 250.0, 10.0], [10.0, 200.0, 250.0], [1.0, 1000.0, 30.0]] {
+        let mut policy = Elastic::new(3, false);
+        let (pool, mut draw) = (candidates(3), fastrand::Rng::with_seed(0));
+        let mut asked = [0; 3];
+        let mut now = Time::from_millis(1);
+        for _ in 0..50 {
+            let pick = policy.pick(&pool, now, &mut draw).unwrap();
+            asked[pick.backend] += 1;
+            if asked.iter().sum::<u32>() == 3 {
+                assert_eq!(asked, [1; 3], "{latencies:?}");
+            }
+            now = now.plus(std::time::Duration::from_micros((latencies[pick.backend] * 1000.0) as u64));
+            policy.observe(&pool, &ended(pick.backend, latencies[pick.backend], Outcome::Success), now);
+        }
+        let best = (0..3).min_by(|a, b| latencies[*a].total_cmp(&latencies[*b])).unwrap();
+        assert!(asked[best] > 25, "{latencies:?}: {asked:?}");
+    }
+}
+
 #[test]
 fn an_open_stream_is_not_a_stall() {
     let mut policy = measured(&[10.0, 50.0]);
