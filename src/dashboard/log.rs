@@ -2,8 +2,8 @@
 //!
 //! A thread of its own reads what has been appended since its last look, once a second, and makes of the rows what a
 //! running proxy publishes: seconds, figures, the last requests with the original's averages. A file that has become
-//! shorter, or another one under the same name, is read from its beginning. Absent: what the five columns do not tell
-//! (in flight, retries, the proxy's own share).
+//! shorter, or another one under the same name, is read from its beginning. Method and path are shown where the log has
+//! them. Absent: what else the five common columns do not tell (in flight, retries, the proxy's own share).
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -143,7 +143,7 @@ impl LogReader {
             };
             self.offset += count as u64;
             let LogReader { follower, builder, .. } = self;
-            follower.take(&buffer[..count], |log, row| builder.take(log.backends(), row))?;
+            follower.take(&buffer[..count], |log, row, asked| builder.take(log.backends(), row, asked))?;
             rows = true;
             self.hand_over();
         }

@@ -13,7 +13,7 @@ use crate::record::latencies::Distribution;
 use crate::record::row::{Facts, Row};
 use crate::record::snapshot::{Live, Snapshot};
 use crate::record::stats::Stats;
-use crate::report::follow::Followed;
+use crate::report::follow::{Asked, Followed};
 
 /// Longer silences are not filled with empty seconds: two runs in one file, or a clock that was set.
 const GAP_MAX: i64 = 3600;
@@ -60,7 +60,7 @@ impl Default for Builder {
 
 impl Builder {
     /// Counts one row; `backends` are all named so far.
-    pub(super) fn take(&mut self, backends: &[String], row: Followed) {
+    pub(super) fn take(&mut self, backends: &[String], row: Followed, asked: Asked<'_>) {
         let second = self.placed(row.at_us.div_euclid(1_000_000));
         if self.second.is_some_and(|current| second > current) {
             self.finish_second();
@@ -76,7 +76,7 @@ impl Builder {
         if self.second.is_none() {
             self.begin_second(second);
         }
-        self.count(&row);
+        self.count(&row, asked);
         self.first_us = Some(self.first_us.map_or(row.at_us, |first| first.min(row.at_us)));
         self.last = Some(row);
     }
@@ -96,7 +96,7 @@ impl Builder {
         current + 1
     }
 
-    fn count(&mut self, row: &Followed) {
+    fn count(&mut self, row: &Followed, asked: Asked<'_>) {
         let failed = row.status == 0 || row.status >= 500;
         self.current.requests += 1;
         self.current.errors += u64::from(failed);
@@ -131,7 +131,7 @@ impl Builder {
         };
         let reason = if failed { "failed" } else { "ok" };
         self.stats.record(&facts, false);
-        self.stats.note(&Row { facts, method: b"", path: b"", reason }, reason, false);
+        self.stats.note(&Row { facts, method: asked.method, path: asked.path, reason }, reason, false);
     }
 
     fn begin_second(&mut self, second: i64) {
@@ -236,7 +236,7 @@ mod tests {
         let ends = |stamps: &[i64]| {
             let mut builder = Builder::default();
             let url = ["http://a:1".to_owned()];
-            stamps.iter().for_each(|second| builder.take(&url, row(*second)));
+            stamps.iter().for_each(|second| builder.take(&url, row(*second), Asked::default()));
             builder.finish_second();
             let uptime_s = builder.snapshot("").uptime_s;
             let seconds: Vec<_> =
@@ -263,11 +263,11 @@ mod tests {
             latency_us: Some(latency * 1000),
             status,
         };
-        builder.take(&urls[..1], row(10_100, 0, 10, 200));
-        builder.take(&urls, row(10_900, 1, 30, 502));
-        builder.take(&urls, row(12_000, 0, 20, 200));
-        builder.take(&urls, row(11_990, 0, 20, 200)); // late
-        builder.take(&urls, row(12_000_000, 0, 20, 200)); // after a long silence
+        builder.take(&urls[..1], row(10_100, 0, 10, 200), Asked::default());
+        builder.take(&urls, row(10_900, 1, 30, 502), Asked::default());
+        builder.take(&urls, row(12_000, 0, 20, 200), Asked::default());
+        builder.take(&urls, row(11_990, 0, 20, 200), Asked::default()); // late
+        builder.take(&urls, row(12_000_000, 0, 20, 200), Asked::default()); // after a long silence
         let seconds = builder.take_seconds();
         let found: Vec<_> = seconds.iter().map(|one| (one.at_ms, one.requests, one.errors)).collect();
         assert_eq!(found, [(11_000, 2, 1), (12_000, 0, 0), (13_000, 2, 0)]);

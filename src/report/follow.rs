@@ -36,6 +36,13 @@ pub(crate) struct Followed {
     pub(crate) status: u16,
 }
 
+/// What one row's client asked for; empty where the log has no such column.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Asked<'r> {
+    pub(crate) method: &'r [u8],
+    pub(crate) path: &'r [u8],
+}
+
 impl Follower {
     /// Takes the next bytes and hands on the rows that are whole by now.
     ///
@@ -44,7 +51,7 @@ impl Follower {
     pub(crate) fn take(
         &mut self,
         bytes: &[u8],
-        mut each: impl FnMut(&Follower, Followed),
+        mut each: impl FnMut(&Follower, Followed, Asked<'_>),
     ) -> Result<(), String> {
         let Some(end) = memchr::memrchr(b'\n', bytes) else {
             if self.rest.len() + bytes.len() > ROW_BYTES_MAX {
@@ -61,7 +68,10 @@ impl Follower {
         let mut record = ByteRecord::new();
         while reader.read_byte_record(&mut record).map_err(|error| error.to_string())? {
             match self.row(&record)? {
-                Some(row) => each(self, row),
+                Some(row) => {
+                    let asked = self.layout.as_ref().map(|layout| layout.asked(&record)).unwrap_or_default();
+                    each(self, row, Asked { method: asked[0], path: asked[1] });
+                }
                 None => continue,
             }
         }
@@ -111,19 +121,19 @@ mod tests {
         for size in [1, 7, 64, 10_000] {
             let (mut follower, mut rows) = (Follower::default(), Vec::new());
             for piece in text.as_bytes().chunks(size) {
-                follower.take(piece, |_, row| rows.push((row.at_us, row.backend, row.status))).unwrap();
+                follower.take(piece, |_, row, _| rows.push((row.at_us, row.backend, row.status))).unwrap();
             }
             assert_eq!(rows, [(1_000_000, Some(0), 200), (2_000_000, Some(1), 502)], "{size}");
             assert_eq!((follower.malformed, follower.routing()), (1, "adaptive_sma"));
             assert_eq!(follower.backends(), ["http://a", "http://b"]);
         }
-        assert!(Follower::default().take(b"a,b\n", |_, _| ()).is_err());
+        assert!(Follower::default().take(b"a,b\n", |_, _, _| ()).is_err());
     }
 
     #[test]
     fn what_has_no_lines_is_not_kept() {
         let mut follower = Follower::default();
-        let refused = (0..16).find_map(|_| follower.take(&vec![b'x'; 1024 * 1024], |_, _| ()).err());
+        let refused = (0..16).find_map(|_| follower.take(&vec![b'x'; 1024 * 1024], |_, _, _| ()).err());
         assert!(refused.is_some_and(|why| why.contains("no request log")) && follower.rest.is_empty());
     }
 }

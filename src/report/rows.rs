@@ -128,21 +128,31 @@ fn line_of(record: &ByteRecord) -> u64 {
 #[derive(Debug)]
 pub(super) struct Layout {
     columns: [usize; COLUMNS.len()],
+    /// Method and path, which the original's logs do not have.
+    asked: [Option<usize>; 2],
     fields: usize,
 }
 
 impl Layout {
     pub(super) fn of(header: &ByteRecord) -> Result<Layout, String> {
-        let mut columns = [0; COLUMNS.len()];
-        for (place, name) in columns.iter_mut().zip(COLUMNS) {
+        let place_of = |name: &str| {
             let is_it = |field: &[u8]| {
                 field.trim_ascii().strip_prefix(b"\xef\xbb\xbf").unwrap_or(field) == name.as_bytes()
             };
-            *place = header.iter().position(is_it).ok_or_else(|| {
+            header.iter().position(is_it)
+        };
+        let mut columns = [0; COLUMNS.len()];
+        for (place, name) in columns.iter_mut().zip(COLUMNS) {
+            *place = place_of(name).ok_or_else(|| {
                 format!("no column '{name}': the first line must name {}", COLUMNS.join(","))
             })?;
         }
-        Ok(Layout { columns, fields: header.len() })
+        Ok(Layout { columns, asked: ["method", "path"].map(place_of), fields: header.len() })
+    }
+
+    /// Method and path of a row, empty where the log does not tell.
+    pub(super) fn asked<'r>(&self, record: &'r ByteRecord) -> [&'r [u8]; 2] {
+        self.asked.map(|column| column.and_then(|column| record.get(column)).unwrap_or_default())
     }
 
     /// Whether this is the first line once more.

@@ -64,6 +64,10 @@ fn a_log_of_the_original_is_shown_whole() {
         ("#bars", "33.3 %"),
         ("#backend-table", "localhost:8083"),
         ("#sentence", "localhost:8083"),
+        // The whole run: exact where figures are, between a band's bounds elsewhere, never above the longest.
+        ("#percentiles", "p50 201 ms, p90 between 197 and 250 ms"),
+        ("#heat", "Most requests"),
+        ("#decisions", "A log holds no decisions."),
     ];
     for (place, words) in figures {
         browser.wait(&format!("document.querySelector('{place}').innerText.includes('{words}')"));

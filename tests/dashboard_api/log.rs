@@ -76,6 +76,11 @@ fn a_log_of_ours_tells_what_the_proxy_told() {
     let (running, _reader) = page(copy.path());
     let stats = json(running.address, "/api/stats");
     assert_eq!((&stats["requests"], &stats["routing"]), (&50.into(), &"round-robin".into()));
+    let latest = json(running.address, "/api/requests");
+    assert_eq!(
+        (&latest["requests"][0]["method"], &latest["requests"][0]["path"]),
+        (&"GET".into(), &"/".into())
+    );
     for (index, url) in urls.iter().enumerate() {
         assert_eq!(
             (&stats["backends"][index]["url"], &stats["backends"][index]["requests"]),

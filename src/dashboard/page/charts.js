@@ -4,6 +4,7 @@ import { h } from './dom.js';
 import { colours, texture } from './palette.js';
 import { linear, logarithmic, yAxis, timeAxis, binEdges, seriesLine, eventMarks, nothing, timeX, line } from './axes.js';
 import { number, compact, count, percent, ms, axisMs, clock } from './format.js';
+import { isLog } from './model.js';
 import { view, set } from './view.js';
 import { TimeFigure } from './figure.js';
 
@@ -163,7 +164,7 @@ function band(ctx, area, frame, one, at, y) {
   ctx.globalAlpha = 1;
 }
 
-const noScore = (app) => (app.model.stats.live === false ? 'A log holds no scores' : `${app.shown.stats.routing} keeps no score`);
+const noScore = (app) => (isLog(app.model.stats) ? 'A log holds no scores' : app.frame.total.requests ? `${app.shown.stats.routing} keeps no score` : 'No score in this window');
 
 function scoreChart(app) {
   return new TimeFigure(app, {

@@ -54,6 +54,7 @@ export class Feed {
     this.model.addHistory(history);
     this.model.addRequests(requests.requests);
     this.model.addEvents(log.events);
+    this.model.loaded = true;
     this.on.loaded();
   }
 

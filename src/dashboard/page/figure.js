@@ -2,10 +2,13 @@
 // A TimeFigure adds what charts over time share: a cursor, and a brush by mouse, touch or keyboard.
 
 import { h, text, tableBox, fillRows, isNear, announce } from './dom.js';
-import { areaOf, xTime, timeX } from './axes.js';
+import { areaOf, xTime, timeX, nothing } from './axes.js';
 import { view, set, toggle } from './view.js';
 import { clock } from './format.js';
 import { download, toCsv } from './export.js';
+
+// Before the first second nothing is known, which is not the same as that nothing happens.
+const WAITING = 'Waiting for figures';
 
 export class Figure {
   // spec: {id, title, note?, height, tools?, draw(ctx, area, app), summary(app), table(app) -> {headings, rows}}
@@ -50,7 +53,8 @@ export class Figure {
   }
 
   update() {
-    text(this.words, this.spec.summary(this.app));
+    this.waits = !this.app.model.seconds.length && this.app.model.stats.live !== false;
+    text(this.words, this.waits ? WAITING : this.spec.summary(this.app));
     if (!isNear(this.element)) return;
     this.paint();
     this.fill();
@@ -69,7 +73,8 @@ export class Figure {
     ctx.setTransform(scale, 0, 0, scale, 0, 0);
     ctx.clearRect(0, 0, width, height);
     this.area = areaOf(width, height);
-    this.spec.draw(ctx, this.area, this.app);
+    if (this.waits) nothing(ctx, this.area, WAITING);
+    else this.spec.draw(ctx, this.area, this.app);
   }
 }
 

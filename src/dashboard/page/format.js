@@ -36,6 +36,15 @@ export function axisMs(value) {
 }
 export const ms = (value) => latency(value).filter(Boolean).join(' ');
 
+// A latency known to lie between two: [low, high], the same when it is known.
+function ends([low, high]) {
+  const [a, unit] = low ? latency(low) : ['0', ''];
+  const [b, of] = latency(high);
+  return [unit && unit !== of ? `${a} ${unit}` : a, `${b} ${of}`];
+}
+export const spread = (found) => (!found ? DASH : found[0] === found[1] ? ms(found[1]) : `${ends(found).join(' – ')}`);
+export const spreadInWords = (found) => (!found ? DASH : found[0] === found[1] ? ms(found[1]) : found[0] === 0 ? `at most ${ms(found[1])}` : `between ${ends(found).join(' and ')}`);
+
 export function duration(seconds) {
   if (!known(seconds)) return DASH;
   const whole = Math.max(0, Math.round(seconds));

@@ -4,6 +4,7 @@
 import { h, $, text, isNear } from './dom.js';
 import { swatch } from './palette.js';
 import { number, percent, ms, clock, host } from './format.js';
+import { isLog } from './model.js';
 import { view, set } from './view.js';
 
 const OUTCOME_MS = 300;
@@ -27,8 +28,9 @@ export class Inspector {
     this.box = h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Decisions' },
       h('table', { id: 'decision-table' }, h('caption', { class: 'sr' }, 'Decisions, newest first; the first cell of a row opens it'),
         h('thead', {}, h('tr', {}, ...[['Time', true], ['Winner', true], ['Score'], ['Reason', true], ['Request', true], ['Attempt'], ['Outcome', true]].map(([name, left]) => h('th', { scope: 'col', class: left ? 'l' : null }, name)))), this.body));
+    this.none = h('div', { class: 'empty', hidden: true });
     this.off = h('div', { class: 'empty', hidden: true }, h('p', {}, 'Decisions are not being kept.'), h('p', {}, 'Start the proxy with ', h('code', {}, 'tidegate proxy --explain …'), ' and the last 200 appear here, each with its candidates, their scores and the reason.'));
-    $('decisions').append(this.tools, this.box, this.off);
+    $('decisions').append(this.tools, this.box, this.off, this.none);
   }
 
   list() {
@@ -43,9 +45,12 @@ export class Inspector {
   update() {
     const { model, shown } = this.app;
     const on = model.decisionsEnabled !== false && (model.decisionsEnabled || shown.decisions.length > 0);
-    this.off.hidden = on;
+    const why = isLog(shown.stats) ? 'A log holds no decisions.' : model.seconds.length ? '' : 'Waiting for figures.';
+    text(this.none, why);
+    this.none.hidden = on || !why;
+    this.off.hidden = on || Boolean(why);
     this.tools.hidden = this.box.hidden = !on;
-    text($('decisions-note'), on ? 'the last 200; open one to see why' : 'off');
+    text($('decisions-note'), on ? 'the last 200; open one to see why' : why ? '' : 'off');
     if (!on) return;
     if (this.filter.value !== view.q) this.filter.value = view.q;
     if (this.why.value !== view.why) this.why.value = view.why;

@@ -4,6 +4,7 @@ import { h, $, text, isNear } from './dom.js';
 import { swatch } from './palette.js';
 import { number, clock, host, shortNames } from './format.js';
 import { glyph, isBad } from './axes.js';
+import { isLog } from './model.js';
 import { view } from './view.js';
 
 // With more backends than this a column for each would be unreadable; the chosen one's averages stay.
@@ -42,7 +43,7 @@ export class Requests {
       return element;
     });
     this.rows = seen;
-    if (!elements.length) this.body.replaceChildren(h('tr', {}, h('td', { class: 'l', colspan: '9' }, 'None yet.')));
+    if (!elements.length) this.body.replaceChildren(h('tr', {}, h('td', { class: 'l', colspan: '9' }, this.app.model.seconds.length || isLog(shown.stats) ? 'None yet.' : 'Waiting for figures.')));
     else if (this.body.firstChild !== elements[0] || this.body.children.length !== elements.length) this.body.replaceChildren(...elements);
   }
 
@@ -75,7 +76,7 @@ export class Events {
     const { shown } = this.app;
     const shortly = view.zoom ? this.app.frame.events : shown.events;
     text($('events-note'), `${shortly.length}${view.zoom ? ' in this window' : ''}, newest first; marked on the charts`);
-    const key = `${shortly.length}/${shortly.at(-1)?.seq}/${shortly[0]?.seq}`;
+    const key = `${Boolean(this.app.model.seconds.length)}/${shortly.length}/${shortly.at(-1)?.seq}/${shortly[0]?.seq}`;
     if (key === this.key) return;
     this.key = key;
     this.body.replaceChildren(...shortly.toReversed().map((event) => h('tr', {},
@@ -83,6 +84,6 @@ export class Events {
       h('th', { scope: 'row', class: `l ${isBad(event.kind) ? 'bad' : ''}` }, h('span', { 'aria-hidden': 'true' }, `${glyph(event.kind)} `), event.kind.replaceAll('_', ' ')),
       h('td', { class: 'l' }, event.backend ? host(event.backend) : '–'),
       h('td', { class: 'l wrap' }, event.text))));
-    if (!shortly.length) this.body.replaceChildren(h('tr', {}, h('td', { class: 'l', colspan: '4' }, 'Nothing has happened.')));
+    if (!shortly.length) this.body.replaceChildren(h('tr', {}, h('td', { class: 'l', colspan: '4' }, this.app.model.seconds.length || isLog(shown.stats) ? 'Nothing has happened.' : 'Waiting for figures.')));
   }
 }

@@ -51,7 +51,7 @@ function schedule() {
 }
 
 function render() {
-  if (!model.stats) return;
+  if (!model.loaded) return;
   if (!isPaused() || !app.shown || isAnother(app.shown.stats, model.stats)) takeShown();
   if (!parts.length) build();
   app.names = shortNames(model.series);

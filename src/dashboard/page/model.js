@@ -11,6 +11,7 @@ export class Model {
 
   reset() {
     this.stats = null;
+    this.loaded = false; // what is not known before is not nothing
     this.bounds = []; // upper bounds of the heat buckets, ms
     this.seconds = [];
     this.series = []; // URLs of every backend seen, in order of first sight: the identity of a line
@@ -126,22 +127,49 @@ export class Model {
     return counts;
   }
 
-  // The latency below which a share `q` lies, interpolated within its bucket; null without any.
-  quantile(counts, q) {
+  // Between which two latencies a share `q` ends: the bounds of its bucket, and never above the longest of all. A bucket
+  // is too wide for anything between them to be more than a guess. Null without any.
+  between(counts, q) {
     const total = counts.reduce((sum, count) => sum + count, 0);
     if (!total) return null;
     let left = q * total;
-    for (let at = 0; at < counts.length; at++) {
-      if (left <= counts[at] && counts[at] > 0) {
-        const top = this.bounds[at];
-        const bottom = at ? this.bounds[at - 1] : top / 2;
-        return bottom * (top / bottom) ** (left / counts[at]);
-      }
+    let bucket = counts.findLastIndex((count) => count > 0);
+    for (let at = 0; at < bucket; at++) {
+      if (left <= counts[at] && counts[at] > 0) bucket = at;
       left -= counts[at];
     }
-    return this.bounds.at(-1);
+    return this.edges(bucket);
+  }
+
+  edges(bucket) {
+    const bottom = bucket ? this.bounds[bucket - 1] : 0;
+    const top = this.bounds[bucket];
+    const longest = this.stats?.max_ms ?? 0; // forgets backends that were taken away
+    if (bucket === this.bounds.length - 1) return [bottom, Math.max(top, longest)]; // this one has no upper bound
+    return [bottom, longest > bottom ? Math.min(top, longest) : top];
+  }
+
+  // The same of a whole frame; both ends are the exact value where the frame is all there ever was.
+  percentile(frame, stats, q) {
+    const found = this.between(frame.counts, q);
+    const exact = this.isWhole(frame, stats) ? stats[`p${q * 100}_ms`] : null;
+    if (!found || exact === null || exact === undefined) return found;
+    // Figures are up to a second newer than the last of the seconds: where the two differ, the seconds are drawn.
+    return exact >= found[0] * 0.97 && exact <= found[1] * 1.03 ? [exact, exact] : found;
+  }
+
+  isWhole(frame, stats) {
+    if (frame.low > 0 || frame.high <= frame.low || this.first() - stats.started > WHOLE_MS) return false;
+    if (stats.live === false) return frame.high === this.seconds.length;
+    return Math.abs(this.seconds[frame.high - 1].t - stats.t) < WHOLE_MS;
   }
 }
+
+// A log shows itself as a proxy that listens nowhere.
+export const isLog = (stats) => stats.live === false || (stats.listen ?? null) === null;
+
+// So far from the start or the end, a window still begins or ends with it.
+const WHOLE_MS = 2000;
 
 // The start may be worked out anew each time, from a clock that is corrected meanwhile.
 const START_MS = 3000;

@@ -3,13 +3,12 @@
 import { h, $, text } from './dom.js';
 import { colours } from './palette.js';
 import { number, compact, count, percent, latency, ms, duration, host } from './format.js';
+import { isLog } from './model.js';
+import { percentileOf } from './distribution.js';
 import { view } from './view.js';
 
 const SPARK_S = 60;
 const sum = (seconds, name) => seconds.reduce((total, second) => total + (second[name] ?? 0), 0);
-
-// Of several seconds there are only the heat's buckets, good to a quarter of the value.
-const bucketed = (app, seconds) => (seconds.length > 1 && !(seconds.length === app.model.seconds.length && app.shown.stats.live === false) ? 'from buckets; ' : '');
 
 // The seconds the numbers are about.
 function subject(app) {
@@ -19,11 +18,15 @@ function subject(app) {
   return second ? [second] : [];
 }
 
-function quantiles(app, seconds) {
-  if (seconds.length === 1) return [seconds[0].p50_ms, seconds[0].p95_ms, seconds[0].p99_ms];
-  const { stats } = app.shown;
-  if (seconds.length === app.model.seconds.length && stats.live === false) return [stats.p50_ms, stats.p95_ms, stats.p99_ms];
-  return [0.5, 0.95, 0.99].map((q) => app.model.quantile(app.frame.counts, q));
+// Of several seconds there are only the heat's buckets: what it is at most, and at least.
+function quantile(app, seconds, q) {
+  const name = `p${q * 100}_ms`;
+  const since = `${ms(app.shown.stats[name])} since start`;
+  if (seconds.length < 2) return [...latency(seconds[0]?.[name]), since];
+  const found = percentileOf(app, q);
+  if (!found || found[0] === found[1]) return [...latency(found?.[1]), since];
+  const [most, unit] = latency(found[1]);
+  return [`≤ ${most}`, unit, `${found[0] ? `over ${ms(found[0])}; ` : ''}${since}`];
 }
 
 const mean = (seconds, name) => {
@@ -34,9 +37,9 @@ const mean = (seconds, name) => {
 // id, title, value(app, seconds) -> [big, unit, below], spark(second)
 const TILES = [
   ['rate', 'Requests per second', (app, s) => [compact(sum(s, 'requests') / Math.max(1, s.length)), '/s', `${count(app.shown.stats.requests)} in all`], (second) => second.requests],
-  ['p50', 'p50', (app, s) => [...latency(quantiles(app, s)[0]), `${bucketed(app, s)}${ms(app.shown.stats.p50_ms)} since start`], (second) => second.p50_ms],
-  ['p95', 'p95', (app, s) => [...latency(quantiles(app, s)[1]), `${bucketed(app, s)}${ms(app.shown.stats.p95_ms)} since start`], (second) => second.p95_ms],
-  ['p99', 'p99', (app, s) => [...latency(quantiles(app, s)[2]), `${bucketed(app, s)}${ms(app.shown.stats.p99_ms)} since start`], (second) => second.p99_ms],
+  ['p50', 'p50', (app, s) => quantile(app, s, 0.5), (second) => second.p50_ms],
+  ['p95', 'p95', (app, s) => quantile(app, s, 0.95), (second) => second.p95_ms],
+  ['p99', 'p99', (app, s) => quantile(app, s, 0.99), (second) => second.p99_ms],
   ['recent', 'Average latency of the last 200', (app) => [...latency(app.shown.stats.recent_mean_ms), `${ms(app.shown.stats.mean_ms)} since start`], (second) => second.mean_ms],
   ['errors', 'Errors per second', (app, s) => [number(sum(s, 'errors') / Math.max(1, s.length)), '/s', `${count(app.shown.stats.responses?.[5])} answers of 5xx in all`], (second) => second.errors],
   ['inflight', 'In flight', (app, s) => (app.shown.stats.live === false ? ['–', '', 'not known'] : [s.length === 1 ? count(s[0].in_flight) : number(mean(s, 'in_flight')), '', `${count(app.shown.stats.clients_active)} client connections`]), (second) => second.in_flight],
@@ -62,8 +65,8 @@ export class Tiles {
     const seconds = subject(app);
     const whole = seconds.length > 1;
     text($('now-title'), whole ? 'This window' : view.at === null ? 'Now' : 'At that moment');
-    const busy = app.shown.stats.busy_share;
-    text($('now-note'), whole ? `means over ${duration(seconds.length)}` : busy === null || busy === undefined ? '' : `the loop is busy ${percent(busy)} of the time`);
+    const busy = app.shown.stats.uptime_s < 1 ? null : app.shown.stats.busy_share; // no share before there is a second
+    text($('now-note'), whole ? `means over ${duration(seconds.length)}` : isLog(app.shown.stats) ? '' : `the loop is busy ${percent(busy)} of the time`);
     const end = view.zoom ? app.frame.high : app.model.after((view.at ?? Infinity) + 500);
     const last = app.model.seconds.slice(Math.max(0, end - (whole ? seconds.length : SPARK_S)), end);
     for (const tile of this.tiles) {
@@ -81,7 +84,7 @@ export class Tiles {
 function inWords(app) {
   const [last] = app.shown.requests;
   const url = app.shown.stats.backends[last?.backend]?.url;
-  if (!url) return 'none yet';
+  if (!url) return app.model.seconds.length || isLog(app.shown.stats) ? 'none yet' : 'waiting for figures';
   const average = last.averages?.[last.backend];
   return `Chose ${host(url)} for ${[last.method, last.path].filter(Boolean).join(' ') || 'a request'}: ${last.status || 'no answer'} in ${ms(last.latency_ms)}${average ? `; its averages are now ${ms(average.sma_ms)} (SMA) and ${ms(average.ewma_ms)} (EWMA)` : ''}.`;
 }
