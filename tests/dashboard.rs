@@ -1,7 +1,7 @@
 //! The live page in a real browser, before a real proxy with emulated backends under load.
 //!
-//! Without a Chromium on the PATH these tests say that they are skipped; `TIDEGATE_REQUIRE_BROWSER=1` makes that a
-//! failure. `TIDEGATE_SCREENSHOTS=DIR` keeps pictures of what they saw.
+//! Without a Chromium on the PATH these tests say that they are skipped; `REQUIRE_BROWSER=1` makes that a
+//! failure. `BROWSER_SCREENSHOTS=DIR` keeps pictures of what they saw.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a panic here is a failed test
 #![allow(unreachable_pub, missing_docs)]
 

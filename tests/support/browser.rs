@@ -1,7 +1,7 @@
 //! A headless Chromium driven over the DevTools protocol: one page, told what to do and asked what it shows.
 //!
 //! The browser is found on the PATH. Where there is none, [`Browser::launch`] gives `None`, and the test says that it
-//! is skipped; with `TIDEGATE_REQUIRE_BROWSER=1` that is a failure.
+//! is skipped; with `REQUIRE_BROWSER=1` that is a failure.
 #![allow(dead_code, unreachable_pub, missing_docs)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)] // a panic here is a failed test
 
@@ -37,8 +37,8 @@ impl Browser {
     pub fn launch() -> Option<Browser> {
         let Some(program) = find() else {
             assert!(
-                std::env::var_os("TIDEGATE_REQUIRE_BROWSER").is_none_or(|value| value != "1"),
-                "TIDEGATE_REQUIRE_BROWSER=1, but none of {NAMES:?} is on the PATH"
+                std::env::var_os("REQUIRE_BROWSER").is_none_or(|value| value != "1"),
+                "REQUIRE_BROWSER=1, but none of {NAMES:?} is on the PATH"
             );
             eprintln!("skipped: none of {NAMES:?} is on the PATH");
             return None;
@@ -247,9 +247,9 @@ impl Browser {
         self.call("Emulation.setEmulatedMedia", json!({"features": features}));
     }
 
-    /// Keeps a picture of the page when `TIDEGATE_SCREENSHOTS` names a directory: for people to look at.
+    /// Keeps a picture of the page when `BROWSER_SCREENSHOTS` names a directory: for people to look at.
     pub fn screenshot(&mut self, name: &str) {
-        let Some(directory) = std::env::var_os("TIDEGATE_SCREENSHOTS") else { return };
+        let Some(directory) = std::env::var_os("BROWSER_SCREENSHOTS") else { return };
         let shot = self.call("Page.captureScreenshot", json!({"format": "png"}));
         let bytes = base64(shot["data"].as_str().unwrap());
         std::fs::write(Path::new(&directory).join(format!("{name}.png")), bytes).unwrap();
