@@ -15,7 +15,7 @@ use super::peak_ewma::PeakEwma;
 use super::random::Random;
 use super::round_robin::RoundRobin;
 use super::sma::Sma;
-use super::{Candidate, Observation, OriginalAverages, Pick, Policy, original};
+use super::{Candidate, Observation, OriginalAverages, Pick, Policy, Stage, original};
 use crate::clock::Time;
 
 /// The name of a policy.
@@ -245,6 +245,21 @@ impl AnyPolicy {
             AnyPolicy::PeakEwma(_) => Routing::PeakEwma,
             AnyPolicy::LeastTime(_) => Routing::LeastTime,
             AnyPolicy::Elastic(_) => Routing::Elastic,
+        }
+    }
+
+    /// Whether an observation at `stage` can change anything: one that cannot need not be made. `head_seen` is that of
+    /// the [`Observation`].
+    #[inline]
+    pub const fn hears(&self, stage: Stage, head_seen: bool) -> bool {
+        match self {
+            AnyPolicy::Random(_) | AnyPolicy::LeastConnections(_) | AnyPolicy::TwoChoices(_) => false,
+            AnyPolicy::RoundRobin(_)
+            | AnyPolicy::AdaptiveSma(_)
+            | AnyPolicy::AdaptiveEwma(_)
+            | AnyPolicy::LeastTime(_) => matches!(stage, Stage::End),
+            AnyPolicy::PeakEwma(_) => matches!(stage, Stage::Head),
+            AnyPolicy::Elastic(_) => !(matches!(stage, Stage::End) && head_seen),
         }
     }
 

@@ -51,6 +51,12 @@ impl<N: Net> World<N> {
     /// Tells the policy how the dispatch under way is going.
     pub fn observe(&mut self, exchange: &mut Exchange, stage: Stage, outcome: Outcome) {
         let Some(dispatch) = exchange.dispatch.as_mut() else { return };
+        let head_seen = dispatch.head_seen;
+        dispatch.head_seen |= stage == Stage::Head;
+        let is_private = self.shadows.is_empty() && self.sharing.is_none();
+        if is_private && !self.policy.hears(stage, head_seen) {
+            return;
+        }
         let backend = dispatch.pick.backend;
         let latency_ms = match stage {
             Stage::Head => {
@@ -68,9 +74,8 @@ impl<N: Net> World<N> {
             in_flight_at_pick: dispatch.entered.in_flight_before,
             in_flight_now: if stage == Stage::Head { in_flight.saturating_sub(1) } else { in_flight },
             probe: dispatch.pick.probe,
-            head_seen: dispatch.head_seen,
+            head_seen,
         };
-        dispatch.head_seen |= stage == Stage::Head;
         self.policy.observe(candidates, &seen, self.now);
         if !self.shadows.is_empty() {
             self.shadows.observe(candidates, &seen, dispatch.agreement, self.now);

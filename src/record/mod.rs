@@ -15,6 +15,7 @@ pub mod shadow_log;
 mod sink;
 pub mod snapshot;
 pub mod stats;
+mod text;
 pub mod trace;
 pub mod writer;
 

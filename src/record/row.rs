@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use jiff::Timestamp;
 
+use super::text::{STRETCH_MAX, Text, Word, three_digits};
 use crate::clock::Time;
 
 /// The header line, its newline included. The first five columns are the original system's.
@@ -73,30 +74,37 @@ pub struct RowEncoder {
     /// The second whose text `stamp` starts with.
     second: i64,
     /// `2026-01-31T12:00:00.000000Z,`; the six digits are overwritten for each row.
-    stamp: [u8; STAMP_BYTES],
+    stamp: [u8; STAMP_ROOM],
     /// The names as fields, commas included.
-    backends: Vec<Vec<u8>>,
-    routings: Vec<Vec<u8>>,
+    backends: Vec<Word>,
+    routings: Vec<Word>,
     /// The client address last written, and its text with the colon before the port.
     client: IpAddr,
-    client_text: Vec<u8>,
+    scope: u32,
+    client_text: Word,
+    /// The row as far as its parts are short.
+    text: Text,
 }
 
 const STAMP_DIGITS: usize = "2026-01-31T12:00:00.".len();
 const STAMP_BYTES: usize = STAMP_DIGITS + "000000Z,".len();
-/// Room for all of a row but its free text, so that a line grows once.
-const NUMBERS_BYTES_MAX: usize = 400;
+/// A little more, since copies are of round sizes.
+const STAMP_ROOM: usize = 32;
 
 impl RowEncoder {
     /// An encoder for rows whose indices mean `names`.
     pub fn new(names: &Names) -> RowEncoder {
+        let mut stamp = [0; STAMP_ROOM];
+        stamp[..STAMP_BYTES].copy_from_slice(b"1970-01-01T00:00:00.000000Z,");
         let mut encoder = RowEncoder {
             second: 0,
-            stamp: *b"1970-01-01T00:00:00.000000Z,",
+            stamp,
             backends: Vec::new(),
             routings: Vec::new(),
             client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            client_text: b"0.0.0.0:".to_vec(),
+            scope: 0,
+            client_text: Word::new(b"0.0.0.0:"),
+            text: Text::new(),
         };
         encoder.set_names(names);
         encoder
@@ -104,46 +112,62 @@ impl RowEncoder {
 
     /// What the indices of the rows to come mean.
     pub fn set_names(&mut self, names: &Names) {
-        let as_fields = |names: &[String]| {
-            let field = |name: &String| {
-                let mut field = Vec::new();
+        let as_words = |names: &[String]| {
+            let mut field = Vec::new();
+            let word = |name: &String| {
+                field.clear();
                 push_text(&mut field, name.as_bytes());
-                field
+                Word::new(&field)
             };
-            names.iter().map(field).collect()
+            names.iter().map(word).collect()
         };
-        self.backends = as_fields(&names.backends);
-        self.routings = as_fields(&names.routings);
+        self.backends = as_words(&names.backends);
+        self.routings = as_words(&names.routings);
     }
 
     /// Appends the line of `row`, whose exchange ended `unix_micros` after 1970-01-01T00:00:00Z. An index without a
     /// name leaves its field empty.
     pub fn encode(&mut self, row: &Row<'_>, unix_micros: i64, line: &mut Vec<u8>) {
         let facts = &row.facts;
-        line.reserve(NUMBERS_BYTES_MAX + row.path.len());
         self.set_micros(unix_micros);
-        line.extend_from_slice(&self.stamp);
-        push_name(line, &self.backends, facts.backend.map(|index| index as usize));
-        push_millis(line, facts.latency_us);
-        push_number(line, u64::from(facts.status));
-        push_name(line, &self.routings, Some(usize::from(facts.routing)));
+        self.set_client(facts.client);
+        let text = &mut self.text;
+        text.clear();
+        text.push(&self.stamp, STAMP_BYTES);
+        match facts.backend.and_then(|index| self.backends.get(index as usize)) {
+            Some(name) => text.push_word(name, line),
+            None => text.push(b",", 1),
+        }
+        text.push_millis(facts.latency_us);
+        text.push_number(u64::from(facts.status));
+        match self.routings.get(usize::from(facts.routing)) {
+            Some(name) => text.push_word(name, line),
+            None => text.push(b",", 1),
+        }
         match row.method {
-            b"GET" => line.extend_from_slice(b"GET,"), // a few moves, not two calls
-            method => push_text(line, method),
+            b"GET" => text.push(b"GET,", 4), // one store, and by far the most
+            method => push_apart(text, method, line),
         }
-        push_text(line, row.path);
-        self.push_address(line, facts.client);
-        push_if_any(line, facts.connect_us);
-        push_if_any(line, facts.ttfb_us);
-        push_number(line, facts.total_us);
-        push_number(line, facts.bytes_in);
-        push_number(line, facts.bytes_out);
-        push_number(line, u64::from(facts.attempts));
-        line.extend_from_slice(if facts.reused { b"1," } else { b"0," });
+        if row.path.len() <= STRETCH_MAX && is_plain(row.path) {
+            text.push_slice(row.path);
+            text.push(b",", 1);
+        } else {
+            push_apart(text, row.path, line);
+        }
+        text.push_word(&self.client_text, line);
+        text.push_number(u64::from(facts.client.port()));
+        text.push_if_any(facts.connect_us);
+        text.push_if_any(facts.ttfb_us);
+        text.push_number(facts.total_us);
+        text.push_number(facts.bytes_in);
+        text.push_number(facts.bytes_out);
+        text.push_number(u64::from(facts.attempts));
+        text.push(if facts.reused { b"1," } else { b"0," }, 2);
         match row.reason {
-            "ok" => line.extend_from_slice(b"ok,"),
-            reason => push_text(line, reason.as_bytes()),
+            "ok" => text.push(b"ok,", 3),
+            reason => push_apart(text, reason.as_bytes(), line),
         }
+        text.flush(line);
         if let Some(last) = line.last_mut() {
             *last = b'\n'; // every field ended in a comma
         }
@@ -170,38 +194,46 @@ impl RowEncoder {
         self.stamp[..STAMP_DIGITS - 1].copy_from_slice(&plain.as_bytes()[..STAMP_DIGITS - 1]);
     }
 
-    /// As the standard library prints it. Laying an address out costs as much as half the row, and the row before is
+    /// An address as the standard library prints it. Laying it out costs as much as half the row, and the row before is
     /// often the same client's.
-    fn push_address(&mut self, line: &mut Vec<u8>, address: SocketAddr) {
-        if let SocketAddr::V6(v6) = address
-            && v6.scope_id() != 0
-        {
-            let _ = write!(line, "{v6},"); // writing to a Vec cannot fail
+    fn set_client(&mut self, client: SocketAddr) {
+        let scope = if let SocketAddr::V6(v6) = client { v6.scope_id() } else { 0 };
+        if client.ip() == self.client && scope == self.scope {
             return;
         }
-        if address.ip() != self.client {
-            self.client = address.ip();
-            self.client_text.clear();
-            let _ = match self.client {
-                IpAddr::V4(v4) => write!(self.client_text, "{v4}:"),
-                IpAddr::V6(v6) => write!(self.client_text, "[{v6}]:"),
-            };
-        }
-        line.extend_from_slice(&self.client_text);
-        push_number(line, u64::from(address.port()));
+        (self.client, self.scope) = (client.ip(), scope);
+        let mut text = [0; 64]; // the longest takes 60
+        let mut rest = &mut text[..];
+        let _ = match client {
+            SocketAddr::V4(v4) => write!(rest, "{}:", v4.ip()),
+            SocketAddr::V6(v6) if scope == 0 => write!(rest, "[{}]:", v6.ip()),
+            SocketAddr::V6(v6) => write!(rest, "[{}%{scope}]:", v6.ip()),
+        };
+        let left = rest.len();
+        self.client_text = Word::new(&text[..text.len() - left]);
     }
+}
+
+/// What may be long or in need of quotes goes to the line by itself, behind what is in `text`.
+fn push_apart(text: &mut Text, field: &[u8], line: &mut Vec<u8>) {
+    text.flush(line);
+    push_text(line, field);
 }
 
 /// Free text and a comma. Text without a byte that CSV treats specially goes in as it is; the rest is the csv crate's.
 fn push_text(line: &mut Vec<u8>, text: &[u8]) {
-    // None of the special ones is above the comma, and few others are below it: `/`, letters and digits are not.
-    let is_plain = text.iter().fold(u8::MAX, |least, byte| least.min(*byte)) > b',';
-    if !is_plain && text.iter().any(|byte| matches!(byte, b'"' | b',' | b'\r' | b'\n')) {
-        push_quoted(line, text);
-    } else {
+    if is_plain(text) || !text.iter().any(|byte| matches!(byte, b'"' | b',' | b'\r' | b'\n')) {
         line.extend_from_slice(text);
+    } else {
+        push_quoted(line, text);
     }
     line.push(b',');
+}
+
+/// Whether there is surely nothing special in it: none of that is above the comma, and few others are below it, `/`,
+/// letters and digits are not.
+fn is_plain(text: &[u8]) -> bool {
+    text.iter().fold(u8::MAX, |least, byte| least.min(*byte)) > b','
 }
 
 #[cold]
@@ -212,82 +244,6 @@ fn push_quoted(line: &mut Vec<u8>, text: &[u8]) {
     let _ = record.flush();
     drop(record);
     line.pop(); // its line end
-}
-
-fn push_name(line: &mut Vec<u8>, names: &[Vec<u8>], index: Option<usize>) {
-    line.extend_from_slice(index.and_then(|index| names.get(index)).map_or(b",", |name| name));
-}
-
-#[inline(always)]
-fn push_if_any(line: &mut Vec<u8>, value: Option<u64>) {
-    match value {
-        Some(value) => push_number(line, value),
-        None => line.push(b','),
-    }
-}
-
-/// Every number below a thousand as its three digits, the first one lowest, and above them how many zeros are in front
-/// of its first digit that counts.
-static THOUSAND: [u32; 1000] = {
-    let mut table = [0; 1000];
-    let mut number = 0;
-    while number < 1000 {
-        let digits = [number / 100, number / 10 % 10, number % 10];
-        let zeros = if number >= 100 {
-            0
-        } else if number >= 10 {
-            1
-        } else {
-            2
-        };
-        table[number as usize] = 0x30_3030 + (digits[0] | digits[1] << 8 | digits[2] << 16) + (zeros << 24);
-        number += 1;
-    }
-    table
-};
-
-/// Three digits of `number`, which is below 1000, and the zeros in front.
-#[inline(always)]
-fn three_digits(number: u64) -> (u64, u32) {
-    let entry = THOUSAND[number as usize % 1000];
-    (u64::from(entry & 0xff_ffff), entry >> 24)
-}
-
-/// Appends the first `len` bytes of `word`, lowest first, less the `skipped` first ones.
-#[inline(always)]
-fn push_word(line: &mut Vec<u8>, word: u64, len: usize, skipped: u32) {
-    let end = line.len() + len - skipped as usize;
-    line.extend_from_slice(&(word >> (8 * skipped)).to_le_bytes());
-    line.truncate(end);
-}
-
-/// A number and a comma.
-#[inline(always)]
-fn push_number(line: &mut Vec<u8>, value: u64) {
-    const COMMA: u64 = b',' as u64;
-    if value < 1_000 {
-        let (digits, zeros) = three_digits(value);
-        push_word(line, digits | COMMA << 24, 4, zeros);
-    } else if value < 1_000_000 {
-        let ((high, zeros), (low, _)) = (three_digits(value / 1_000), three_digits(value % 1_000));
-        push_word(line, high | low << 24 | COMMA << 48, 7, zeros);
-    } else {
-        line.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
-        line.push(b',');
-    }
-}
-
-/// Microseconds as milliseconds with three decimals, and a comma.
-fn push_millis(line: &mut Vec<u8>, micros: Option<u64>) {
-    let Some(micros) = micros else { return line.push(b',') };
-    let (whole, (fraction, _)) = (micros / 1_000, three_digits(micros % 1_000));
-    if whole < 1_000 {
-        let (digits, zeros) = three_digits(whole);
-        push_word(line, digits | u64::from(b'.') << 24 | fraction << 32 | u64::from(b',') << 56, 8, zeros);
-    } else {
-        line.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
-        push_word(line, u64::from(b'.') | fraction << 8 | u64::from(b',') << 32, 5, 0);
-    }
 }
 
 #[cfg(test)]
@@ -372,6 +328,8 @@ mod tests {
             "[::1]:443",
             "[fe80::1:2]:9",
             "[fe80::1%3]:9",
+            "[fe80::1%4]:9",
+            "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff%4294967295]:65535",
         ];
         for text in texts.into_iter().flat_map(|text| [text, text, "1.2.3.4:5"]) {
             let client = text.parse().unwrap();
@@ -381,30 +339,23 @@ mod tests {
         }
     }
 
-    #[test]
-    fn numbers_read_as_the_standard_library_prints_them() {
-        let powers = (0..20).map(|exponent| 10u64.pow(exponent));
-        let near = powers.flat_map(|power| [power - 1, power, power + 1, power / 7 * 3]);
-        for value in near.chain([u64::MAX]) {
-            let mut line = Vec::new();
-            push_number(&mut line, value);
-            push_millis(&mut line, Some(value));
-            let expected = format!("{value},{}.{:03},", value / 1_000, value % 1_000);
-            assert_eq!(String::from_utf8(line).unwrap(), expected);
-        }
-    }
-
     proptest! {
         /// The quick path changes no byte of what the csv crate would write by itself.
         #[test]
         fn lines_are_those_of_the_csv_crate(
             method in "[A-Z,\"]{0,5}",
-            path in prop::collection::vec(prop_oneof![any::<u8>(), Just(b','), Just(b'"')], 0..40),
+            path in prop_oneof![
+                prop::collection::vec(prop_oneof![any::<u8>(), Just(b','), Just(b'"')], 0..40),
+                "/[a-z]{120,140}".prop_map(String::into_bytes),
+            ],
+            name in "[a-z:/,.]{0,100}",
             reason in ".{0,20}",
         ) {
             let odd = Row { method: method.as_bytes(), path: &path, reason: &reason, ..row() };
             let mut line = b"before".to_vec();
-            RowEncoder::new(&names()).encode(&odd, 0, &mut line);
+            let mut names = names();
+            names.backends[odd.facts.backend.unwrap() as usize].clone_from(&name);
+            RowEncoder::new(&names).encode(&odd, 0, &mut line);
             let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(&line[6..]);
             let record = reader.byte_records().next().unwrap().unwrap();
             let mut writer = csv::Writer::from_writer(b"before".to_vec());

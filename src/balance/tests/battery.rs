@@ -48,7 +48,12 @@ fn storm(policy: &mut AnyPolicy, backends: usize, seed: u64, steps: usize) -> Ve
                 [Outcome::Success, Outcome::Failure, Outcome::Abandoned][world.usize(..3)],
             )
         };
+        let before =
+            (!policy.hears(seen.stage, seen.head_seen) && backends < 4).then(|| format!("{policy:?}"));
         policy.observe(&pool, &seen, now);
+        if let Some(before) = before {
+            assert_eq!(before, format!("{policy:?}"), "{} said it would not hear {seen:?}", policy.routing());
+        }
     }
     picks
 }
