@@ -93,7 +93,7 @@ fn split_usual(bytes: &[u8], start: usize, max: usize, fields: &mut Vec<Field>) 
         }
         let name = Span { start: at as u16, end: line.name_end as u16 };
         let value = Span { start: line.value_start as u16, end: line.value_end as u16 };
-        let kind = classify_token(&bytes[at..line.name_end])?;
+        let kind = classify(&bytes[at..line.name_end]);
         fields.push(Field { name, value, kind });
         at = line.next;
     }
@@ -149,23 +149,8 @@ fn record(head: &[u8], headers: &[Header<'_>], fields: &mut Vec<Field>) -> Resul
     if is_crlf { Ok(Parsed::Complete(head.len())) } else { Err(Fault::Malformed("bare LF in the head")) }
 }
 
-/// What the name means, if it is a token. Of those we know no byte need be looked at again.
-#[inline(always)]
-fn classify_token(name: &[u8]) -> Option<FieldKind> {
-    use FieldKind::*;
-    if name.is_empty() {
-        return None;
-    }
-    let kind = classify(name);
-    let is_known = match kind {
-        Other => matches!(name, b"Server" | b"Content-Type" | b"User-Agent" | b"Accept"),
-        XForwardedOther | LookAlike => false,
-        _ => true,
-    };
-    (is_known || grammar::all(name, grammar::TOKEN)).then_some(kind)
-}
-
-/// Length and first letter tell all names that matter apart, so one comparison settles each field.
+/// What the name means; it is a token. Length and first letter tell all names that matter apart, so one comparison
+/// settles each field.
 fn classify(name: &[u8]) -> FieldKind {
     use FieldKind::*;
     match (name.len(), name[0] | 0x20) {

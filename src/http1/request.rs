@@ -6,7 +6,7 @@
 use super::fields::{self, ConnectionOptions, Field, FieldKind};
 use super::framing::{self, FramingFields, Message};
 use super::grammar::{self, TARGET, TOKEN, members};
-use super::{Framing, Limits, Method, Parsed, Span, Version, host, target};
+use super::{Framing, Limits, Method, Parsed, Span, Version, host, scan, target};
 
 /// A request that is answered by us, not forwarded: the status and why, in words for the log and the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -306,10 +306,14 @@ struct RequestLine {
 /// The line nearly every request has, in one look at each byte. `None` for all others, good or bad.
 fn usual_line(rest: &[u8]) -> Option<RequestLine> {
     const END: &[u8] = b" HTTP/1.1\r\n";
-    let method_len = rest.iter().position(|byte| !grammar::is(*byte, TOKEN))?;
-    let after = &rest[method_len + 1..];
-    let target_len = after.iter().position(|byte| !grammar::is(*byte, TARGET))?;
-    let is_it = method_len > 0 && rest[method_len] == b' ' && after[target_len..].starts_with(END);
+    let method_len = if rest.starts_with(b"GET ") {
+        3
+    } else {
+        rest.iter().position(|byte| !grammar::is(*byte, TOKEN))?
+    };
+    let target_len = scan::target_end(rest, method_len + 1) - method_len - 1;
+    let is_it =
+        method_len > 0 && rest[method_len] == b' ' && rest[method_len + 1 + target_len..].starts_with(END);
     let len = method_len + 1 + target_len + END.len();
     is_it.then_some(RequestLine { method_len, target_len, version: Version::Http11, is_current: true, len })
 }
