@@ -87,8 +87,8 @@ fn chunk_scan(bencher: Bencher<'_, '_>, size: usize) {
     });
 }
 
-/// One pick and both observations.
-#[divan::bench(args = Routing::ALL, consts = [3, 64])]
+/// One pick and both observations. Of 64 backends `elastic` looks at all, of more at a few.
+#[divan::bench(args = Routing::ALL, consts = [3, 64, 200])]
 fn policy<const BACKENDS: usize>(bencher: Bencher<'_, '_>, routing: Routing) {
     let up = Candidate { in_flight: 0, up: true, weight: 1.0, failure_rate: 0.0, joined: Time::ZERO };
     let (mut policy, mut pool) = (routing.build(BACKENDS, Options::default()), [up; BACKENDS]);

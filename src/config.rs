@@ -211,6 +211,21 @@ pub struct EmulatorConfig {
     pub fail_rate: f64,
 }
 
+impl EmulatorConfig {
+    /// The original's backend of this name.
+    pub fn original(id: &str, listen: SocketAddr) -> EmulatorConfig {
+        EmulatorConfig {
+            id: id.to_owned(),
+            listen,
+            latency: None,
+            concurrency: None,
+            body_bytes: None,
+            seed: None,
+            fail_rate: 0.0,
+        }
+    }
+}
+
 /// Everything `tidegate demo` can be told.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DemoConfig {

@@ -316,15 +316,7 @@ fn a_script_changes_a_backend_and_takes_it_away() {
                 [[change]]\nat = \"400ms\"\nrefuse = true\n[[change]]\nat = \"800ms\"\nrefuse = false\n\
                 [[change]]\nat = \"800ms\"\nfail-rate = 0.0\nlatency = \"constant:1ms\"\n";
     let script = Script::parse(text).unwrap();
-    let config = EmulatorConfig {
-        id: "S".to_owned(),
-        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-        latency: None,
-        concurrency: None,
-        body_bytes: None,
-        seed: Some(1),
-        fail_rate: 0.0,
-    };
+    let config = EmulatorConfig::original("S", SocketAddr::from(([127, 0, 0, 1], 0)));
     let (over, is_over) = mpsc::channel();
     let (tell, told) = mpsc::channel();
     let playing = thread::spawn(move || {

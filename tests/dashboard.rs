@@ -74,13 +74,9 @@ impl Drop for Scene {
 
 fn emulate(latency: &str) -> SocketAddr {
     let config = EmulatorConfig {
-        id: "A".to_owned(),
-        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         latency: Some(latency.parse().unwrap()),
-        concurrency: None,
-        body_bytes: None,
         seed: Some(1),
-        fail_rate: 0.0,
+        ..EmulatorConfig::original("A", SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
     };
     tidegate::emulator::start(&config).unwrap().address // goes on until the process ends
 }

@@ -236,7 +236,7 @@ impl BenchArgs {
     }
 }
 
-/// Refuses what is named twice: its files would be overwritten.
+/// Refuses what is named twice: the second would overwrite the files of the first, or find its port in use.
 pub(super) fn once<T: Value + PartialEq>(flag: &str, values: &[T]) -> Result<(), String> {
     for (index, value) in values.iter().enumerate() {
         if values[..index].contains(value) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::bench::once;
 use crate::config::address::Address;
 use crate::config::given::Given;
 use crate::config::value::{OrNone, Value};
@@ -96,22 +97,10 @@ impl DemoArgs {
             return refuse("connections", "0".to_owned(), "must be at least 1");
         }
         let backend_ports: Vec<u16> = self.backend_ports.iter().map(|port| port.0).collect();
-        let mut routings: Vec<Routing> = Vec::new();
-        for routing in &self.routing {
-            if routings.contains(&routing.0) {
-                return refuse("routing", routing.0.show(), "is named twice: its log would be overwritten");
-            }
-            routings.push(routing.0);
-        }
-        for (index, port) in backend_ports.iter().enumerate() {
-            if *port != 0 && backend_ports[..index].contains(port) {
-                return refuse(
-                    "backend-ports",
-                    port.to_string(),
-                    "is named twice: each backend needs its own",
-                );
-            }
-        }
+        let routings: Vec<Routing> = self.routing.iter().map(|routing| routing.0).collect();
+        once("routing", &routings)?;
+        let named: Vec<u16> = backend_ports.iter().copied().filter(|port| *port != 0).collect();
+        once("backend-ports", &named)?;
         let resolve = |flag: &str, address: &Address| {
             address.resolve().map_err(|why| format!("--{flag} '{}': {why}", address.show()))
         };

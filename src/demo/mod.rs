@@ -152,20 +152,12 @@ fn no_listening(flag: &str, address: SocketAddr, error: &io::Error) -> Failure {
 fn start_backends(config: &DemoConfig, stage: &mut dyn Stage) -> Result<Vec<(String, SocketAddr)>, Failure> {
     let mut backends = Vec::new();
     for (index, port) in config.backend_ports.iter().enumerate() {
-        let id = IDS[index % IDS.len()].to_owned();
+        let id = IDS[index % IDS.len()];
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, *port));
-        let emulator = EmulatorConfig {
-            id: id.clone(),
-            listen,
-            latency: None,
-            concurrency: None,
-            body_bytes: None,
-            seed: None,
-            fail_rate: 0.0,
-        };
+        let emulator = EmulatorConfig::original(id, listen);
         let address =
             stage.start_backend(&emulator).map_err(|error| no_listening("backend-ports", listen, &error))?;
-        backends.push((id, address));
+        backends.push((id.to_owned(), address));
     }
     Ok(backends)
 }

@@ -39,11 +39,7 @@ pub(crate) fn facts() -> Facts {
 }
 
 pub(crate) fn row() -> Row<'static> {
-    row_with(facts())
-}
-
-fn row_with(facts: Facts) -> Row<'static> {
-    Row { facts, method: b"GET", path: b"/a?b=c", reason: "ok" }
+    Row { facts: facts(), method: b"GET", path: b"/a?b=c", reason: "ok" }
 }
 
 /// Waits for `condition`, which is to come true long before the deadline.
@@ -288,22 +284,4 @@ fn an_unusable_path_is_an_error_at_once() {
     for path in [dir.path().to_owned(), dir.path().join("file/below.csv")] {
         assert!(LogWriter::start(&path, names(), Instant::now()).is_err(), "{}", path.display());
     }
-}
-
-/// Run under callgrind with two numbers of `ROWS`; the difference is the price of that many rows, on each thread.
-#[test]
-#[ignore = "a measurement, not a check"]
-fn price_of_a_row() {
-    let rows: usize = std::env::var("ROWS").map_or(100_000, |text| text.parse().unwrap());
-    let file = tempfile::NamedTempFile::new().unwrap();
-    let mut log = start(file.path());
-    let counters = log.counters();
-    let facts = facts();
-    for sent in 0..rows as u64 {
-        log.push(&Row { facts: Facts { at: Time::from_micros(sent * 11), ..facts }, ..row_with(facts) });
-        if sent % 20_000 == 0 {
-            until("the writer keeps up", || counters.rows_written() + 20_500 > sent);
-        }
-    }
-    assert_eq!(log.close(), clean(rows as u64));
 }

@@ -311,13 +311,8 @@ impl Client {
             if self.body.is_finished() {
                 break;
             }
-            if *budget == 0 {
-                return Step::Again;
-            }
-            match self.fill(shared) {
-                Fill::Bytes(count) => *budget = budget.saturating_sub(count),
-                Fill::Blocked => return Step::Wait,
-                Fill::Closed | Fill::Broken(_) => return Step::Gone,
+            if let Some(step) = self.read_more(shared, budget) {
+                return step;
             }
         }
         if shared.now < self.due {
@@ -329,6 +324,19 @@ impl Client {
         self.cleared = self.out.len();
         self.progress = shared.now;
         Step::Next(Phase::Send)
+    }
+
+    /// Reads more of a body, unless there is a reason to stop: a client that ends within it is not answered.
+    fn read_more<H>(&mut self, shared: &mut Shared<H>, budget: &mut usize) -> Option<Step> {
+        if *budget == 0 {
+            return Some(Step::Again);
+        }
+        match self.fill(shared) {
+            Fill::Bytes(count) => *budget = budget.saturating_sub(count),
+            Fill::Blocked => return Some(Step::Wait),
+            Fill::Closed | Fill::Broken(_) => return Some(Step::Gone),
+        }
+        None
     }
 
     /// Whether a body must be read before the answer may leave.
@@ -353,12 +361,10 @@ impl Client {
             if *budget == 0 {
                 return Step::Again;
             }
-            if let Rest::Echo = self.rest {
-                match self.fill(shared) {
-                    Fill::Bytes(count) => *budget = budget.saturating_sub(count),
-                    Fill::Blocked => return Step::Wait,
-                    Fill::Closed | Fill::Broken(_) => return Step::Gone,
-                }
+            if let Rest::Echo = self.rest
+                && let Some(step) = self.read_more(shared, budget)
+            {
+                return step;
             }
         }
         self.rest = Rest::Nothing;

@@ -25,13 +25,10 @@ impl Cast {
         let role = |plan: &BackendPlan| {
             let script = plan.script.as_deref().map_or(Ok(Script::default()), Script::read)?;
             let config = EmulatorConfig {
-                id: plan.id.clone(),
-                listen: super::nowhere(0),
                 latency: plan.latency.clone(),
                 concurrency: plan.concurrency.map(|limit| limit as usize),
-                body_bytes: None,
-                seed: Some(0),
                 fail_rate: plan.fail_rate,
+                ..EmulatorConfig::original(&plan.id, super::nowhere(0))
             };
             Emulator::new(&config).map_err(|error| format!("{}: {error}", plan.id))?; // so that none fails later
             Ok::<_, String>((config, script))

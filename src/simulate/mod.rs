@@ -15,6 +15,8 @@
 
 mod emulated;
 mod recorded;
+#[cfg(test)]
+mod tests;
 mod world;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

@@ -25,80 +25,31 @@ pub(super) struct Column {
     order: fn(&Row<'_>) -> f64,
 }
 
-/// What is shown, in this order; the name and the small chart stand before and after.
+/// What is shown, in this order; the name and the small chart stand before and after. Each: title, width, rank, cell, and
+/// what it is sorted by.
 pub(super) const COLUMNS: [Column; 11] = [
-    Column { title: "state", width: 8, rank: 1, cell: state, order: |row| rank_of_state(row.backend) },
-    Column {
-        title: "weight",
-        width: 6,
-        rank: 9,
-        cell: |row| number(row.backend.weight),
-        order: |row| or_last(row.backend.weight),
-    },
-    Column {
-        title: "flight",
-        width: 6,
-        rank: 3,
-        cell: |row| row.backend.in_flight.to_string(),
-        order: |row| -(row.backend.in_flight as f64),
-    },
-    Column {
-        title: "req/s",
-        width: 8,
-        rank: 2,
-        cell: |row| rate(row),
-        order: |row| -row.last.map_or(0.0, |last| last.rate),
-    },
-    Column {
-        title: "share",
-        width: 6,
-        rank: 0,
-        cell: |row| percent(share(row)),
-        order: |row| -share(row).unwrap_or(0.0),
-    },
-    Column {
-        title: "now ms",
-        width: 8,
-        rank: 4,
-        cell: |row| ms(now_ms(row)),
-        order: |row| or_last(now_ms(row)),
-    },
-    Column {
-        title: "p50 ms",
-        width: 8,
-        rank: 7,
-        cell: |row| ms(row.backend.p50_ms),
-        order: |row| or_last(row.backend.p50_ms),
-    },
-    Column {
-        title: "p95 ms",
-        width: 8,
-        rank: 5,
-        cell: |row| ms(row.backend.p95_ms),
-        order: |row| or_last(row.backend.p95_ms),
-    },
-    Column {
-        title: "p99 ms",
-        width: 8,
-        rank: 8,
-        cell: |row| ms(row.backend.p99_ms),
-        order: |row| or_last(row.backend.p99_ms),
-    },
-    Column {
-        title: "errors",
-        width: 7,
-        rank: 6,
-        cell: |row| row.backend.errors.to_string(),
-        order: |row| -(row.backend.errors as f64),
-    },
-    Column {
-        title: "score",
-        width: 9,
-        rank: 10,
-        cell: |row| number(row.backend.score),
-        order: |row| or_last(row.backend.score),
-    },
+    column("state", 8, 1, state, |row| rank_of_state(row.backend)),
+    column("weight", 6, 9, |row| number(row.backend.weight), |row| or_last(row.backend.weight)),
+    column("flight", 6, 3, |row| row.backend.in_flight.to_string(), |row| -(row.backend.in_flight as f64)),
+    column("req/s", 8, 2, rate, |row| -row.last.map_or(0.0, |last| last.rate)),
+    column("share", 6, 0, |row| percent(share(row)), |row| -share(row).unwrap_or(0.0)),
+    column("now ms", 8, 4, |row| ms(now_ms(row)), |row| or_last(now_ms(row))),
+    column("p50 ms", 8, 7, |row| ms(row.backend.p50_ms), |row| or_last(row.backend.p50_ms)),
+    column("p95 ms", 8, 5, |row| ms(row.backend.p95_ms), |row| or_last(row.backend.p95_ms)),
+    column("p99 ms", 8, 8, |row| ms(row.backend.p99_ms), |row| or_last(row.backend.p99_ms)),
+    column("errors", 7, 6, |row| row.backend.errors.to_string(), |row| -(row.backend.errors as f64)),
+    column("score", 9, 10, |row| number(row.backend.score), |row| or_last(row.backend.score)),
 ];
+
+const fn column(
+    title: &'static str,
+    width: u16,
+    rank: u8,
+    cell: fn(&Row<'_>) -> String,
+    order: fn(&Row<'_>) -> f64,
+) -> Column {
+    Column { title, width, rank, cell, order }
+}
 
 /// What the rows are sorted by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -146,13 +146,8 @@ fn a_demo_backend_is_delayed_and_a_reload_undoes_what_was_ordered() {
     let emulators: Vec<_> = ["A", "B"]
         .map(|id| {
             let config = EmulatorConfig {
-                id: id.to_owned(),
-                listen: loopback,
                 latency: Some("constant:0ms".parse().unwrap()),
-                concurrency: None,
-                body_bytes: None,
-                seed: Some(1),
-                fail_rate: 0.0,
+                ..EmulatorConfig::original(id, loopback)
             };
             emulator::start_delayed(&config).unwrap()
         })

@@ -210,13 +210,7 @@ fn a_client_that_vanishes_costs_the_backend_its_connection_and_no_reputation() {
 #[test]
 fn a_client_that_has_said_all_and_finished_gets_its_answer() {
     let gate = Arc::new(Gate::default());
-    let held = gate.clone();
-    let origin = Origin::start(move |conn| {
-        while conn.request().is_some() {
-            held.wait();
-            conn.answer("late");
-        }
-    });
+    let origin = Origin::held(&gate);
     let proxy = ProxyUnderTest::start(&[origin.address], |_| {});
     let mut client = proxy.client();
     client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").finish();

@@ -99,20 +99,10 @@ fn more_clients_than_may_be_here_at_once_are_all_served_in_time() {
     threads.into_iter().for_each(|thread| thread.join().unwrap());
 }
 
-fn held(gate: &Arc<Gate>) -> Origin {
-    let gate = gate.clone();
-    Origin::start(move |conn| {
-        while conn.request().is_some() {
-            gate.wait();
-            conn.answer("at last");
-        }
-    })
-}
-
 #[test]
 fn beyond_its_connections_requests_wait_in_order_and_beyond_the_queue_they_are_refused() {
     let gate = Arc::new(Gate::default());
-    let origin = held(&gate);
+    let origin = Origin::held(&gate);
     let proxy = ProxyUnderTest::start(&[origin.address], |config| {
         config.max_connections_per_backend = Some(1);
         config.queue.max = 3;
@@ -129,7 +119,7 @@ fn beyond_its_connections_requests_wait_in_order_and_beyond_the_queue_they_are_r
     assert_eq!(origin.lines().len(), 1);
     gate.open();
     for client in &mut clients {
-        assert_eq!(client.response().body, b"at last");
+        assert_eq!(client.response().body, b"late");
     }
     let expected: Vec<String> = (0..4).map(|place| format!("POST /{place} HTTP/1.1")).collect();
     assert_eq!(origin.lines(), expected);
@@ -139,7 +129,7 @@ fn beyond_its_connections_requests_wait_in_order_and_beyond_the_queue_they_are_r
 #[test]
 fn requests_that_gave_up_waiting_leave_their_place_to_others() {
     let gate = Arc::new(Gate::default());
-    let origin = held(&gate);
+    let origin = Origin::held(&gate);
     let proxy = ProxyUnderTest::start(&[origin.address], |config| {
         config.max_connections_per_backend = Some(1);
         config.queue.max = 3;

@@ -90,13 +90,7 @@ fn in_flight_requests_finish_a_second_signal_or_the_time_out_ends_them() {
         [(&[][..], 1, Some(200)), (&[], 2, None), (&["--drain-timeout", "300ms"][..], 1, None)]
     {
         let gate = Arc::new(Gate::default());
-        let held = gate.clone();
-        let origin = Origin::start(move |conn| {
-            while conn.request().is_some() {
-                held.wait();
-                conn.answer("late");
-            }
-        });
+        let origin = Origin::held(&gate);
         let backend = origin.address.to_string();
         let directory = tempfile::tempdir().unwrap();
         let log = directory.path().join("log.csv");
@@ -132,13 +126,7 @@ fn in_flight_requests_finish_a_second_signal_or_the_time_out_ends_them() {
 #[test]
 fn a_stop_ends_with_the_last_answer_not_at_the_next_time_out() {
     let gate = Arc::new(Gate::default());
-    let held = gate.clone();
-    let origin = Origin::start(move |conn| {
-        while conn.request().is_some() {
-            held.wait();
-            conn.answer("late");
-        }
-    });
+    let origin = Origin::held(&gate);
     let backend = origin.address.to_string();
     let mut proxy = Process::start(&["--backend", &backend, "--log", "none", "--admin", "none"]);
     let mut client = Client::connect(proxy.address);

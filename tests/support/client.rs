@@ -13,15 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A backend of this id on any free port.
 pub(crate) fn config(id: &str) -> EmulatorConfig {
-    EmulatorConfig {
-        id: id.to_owned(),
-        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-        latency: None,
-        concurrency: None,
-        body_bytes: None,
-        seed: Some(1),
-        fail_rate: 0.0,
-    }
+    EmulatorConfig { seed: Some(1), ..EmulatorConfig::original(id, SocketAddr::from(([127, 0, 0, 1], 0))) }
 }
 
 /// A backend that answers at once.

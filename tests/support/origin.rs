@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::{DEADLINE, is_not_yet, message};
+use super::{DEADLINE, Gate, is_not_yet, message};
 
 /// What reached the origin on one connection from one request on.
 #[derive(Clone, Debug)]
@@ -55,6 +55,17 @@ impl Origin {
             while let Some(request) = conn.request() {
                 let path = String::from_utf8_lossy(&request).split(' ').nth(1).unwrap_or("").to_owned();
                 conn.answer(&path);
+            }
+        })
+    }
+
+    /// Answers every request with 200 and `late`, once the gate is open.
+    pub fn held(gate: &Arc<Gate>) -> Origin {
+        let gate = gate.clone();
+        Origin::start(move |conn| {
+            while conn.request().is_some() {
+                gate.wait();
+                conn.answer("late");
             }
         })
     }

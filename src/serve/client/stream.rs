@@ -71,13 +71,8 @@ impl Client {
             if self.body.is_finished() {
                 return self.answer_collected(shared);
             }
-            if *budget == 0 {
-                return Step::Again;
-            }
-            match self.fill(shared) {
-                Fill::Bytes(count) => *budget = budget.saturating_sub(count),
-                Fill::Blocked => return Step::Wait,
-                Fill::Closed | Fill::Broken(_) => return Step::Gone,
+            if let Some(step) = self.read_more(shared, budget) {
+                return step;
             }
         }
     }
