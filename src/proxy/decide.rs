@@ -7,7 +7,7 @@ use super::World;
 use crate::balance::explain::words;
 use crate::balance::explain::{About, Ended};
 use crate::balance::shadow::{Agreement, ShadowFigures};
-use crate::balance::{Observation, Outcome, Pick, Policy, Stage, Variant};
+use crate::balance::{Observation, Outcome, Pick, Policy, Stage, Variant, millis_between};
 use crate::clock::Time;
 use crate::dashboard::Decisions;
 use crate::net::Net;
@@ -59,9 +59,7 @@ impl<N: Net> World<N> {
         }
         let backend = dispatch.pick.backend;
         let latency_ms = match stage {
-            Stage::Head => {
-                exchange.trace.dispatched.get().map(|sent| self.now.since(sent).as_secs_f64() * 1e3)
-            }
+            Stage::Head => exchange.trace.dispatched.get().map(|sent| millis_between(sent, self.now)),
             Stage::End => exchange.trace.latency_ms(),
         };
         let candidates = self.upstreams.candidates();
@@ -77,11 +75,17 @@ impl<N: Net> World<N> {
             head_seen,
         };
         self.policy.observe(candidates, &seen, self.now);
-        if !self.shadows.is_empty() {
-            self.shadows.observe(candidates, &seen, dispatch.agreement, self.now);
+        if !is_private {
+            self.pass_on(&seen, dispatch.agreement);
         }
+    }
+
+    /// To shadow policies and other workers.
+    #[cold]
+    fn pass_on(&mut self, seen: &Observation, agreement: Agreement) {
+        self.shadows.observe(self.upstreams.candidates(), seen, agreement, self.now);
         if self.sharing.is_some() {
-            self.share_observation(&seen);
+            self.share_observation(seen);
         }
     }
 
