@@ -1,11 +1,9 @@
-//! The field section of a head: kept as offsets, names classified once.
+//! What a field is to the proxy, and what Connection and Upgrade say of the others.
 //!
-//! The usual one is split in one look at each byte (scan.rs). Any other, good or bad, is for httparse, whose verdict is
-//! then made strict: it takes a bare LF as a line end, this does not. Which fields are allowed where is decided elsewhere.
+//! How a section is taken apart is section.rs; which fields are allowed where is decided elsewhere.
 
+use super::Span;
 use super::grammar::{self, members};
-use super::{Parsed, Span, scan};
-use httparse::{EMPTY_HEADER, Error, Header, Status};
 
 /// What a field is to the proxy. All others, and nearly all there are, are [`FieldKind::Other`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,92 +64,9 @@ pub(super) enum Fault {
     Malformed(&'static str),
 }
 
-/// Fields a head can have at most, whatever the limits say.
-const FIELDS_MAX: usize = 1000;
-
-/// Reads the field section at `start`, empty line included, into `fields` (which is emptied). `Complete` carries the
-/// offset after it. `bytes` are at most 65,535.
-pub(super) fn split(
-    bytes: &[u8],
-    start: usize,
-    max: usize,
-    fields: &mut Vec<Field>,
-) -> Result<Parsed, Fault> {
-    match split_usual(bytes, start, max.min(FIELDS_MAX), fields) {
-        Some(len) => Ok(Parsed::Complete(len)),
-        None => split_any(bytes, start, max, fields),
-    }
-}
-
-/// The offset after the section, if it is whole, well-formed and not too long.
-fn split_usual(bytes: &[u8], start: usize, max: usize, fields: &mut Vec<Field>) -> Option<usize> {
-    fields.clear();
-    let mut at = start;
-    while let Some(line) = scan::line(bytes, at) {
-        if fields.len() == max {
-            return None;
-        }
-        let name = Span { start: at as u16, end: line.name_end as u16 };
-        let value = Span { start: line.value_start as u16, end: line.value_end as u16 };
-        let kind = classify(&bytes[at..line.name_end]);
-        fields.push(Field { name, value, kind });
-        at = line.next;
-    }
-    (bytes.get(at..at + 2)? == b"\r\n").then_some(at + 2)
-}
-
-/// Any other: the same, or what is wrong with it, or that it is not all there.
-#[cold]
-fn split_any(bytes: &[u8], start: usize, max: usize, fields: &mut Vec<Field>) -> Result<Parsed, Fault> {
-    // Room on the stack costs as much as there is of it, so most heads are served with little.
-    match split_into::<16>(bytes, start, max, fields) {
-        Err(Fault::TooMany) if max > 16 => {}
-        result => return result,
-    }
-    match split_into::<128>(bytes, start, max, fields) {
-        Err(Fault::TooMany) if max > 128 => split_into::<FIELDS_MAX>(bytes, start, max, fields),
-        result => result,
-    }
-}
-
-fn split_into<const ROOM: usize>(
-    bytes: &[u8],
-    start: usize,
-    max: usize,
-    fields: &mut Vec<Field>,
-) -> Result<Parsed, Fault> {
-    let mut store = [EMPTY_HEADER; ROOM];
-    match httparse::parse_headers(&bytes[start..], &mut store[..max.min(ROOM)]) {
-        Ok(Status::Complete((len, headers))) => record(&bytes[..start + len], headers, fields),
-        Ok(Status::Partial) => Ok(Parsed::Partial),
-        Err(Error::TooManyHeaders) => Err(Fault::TooMany),
-        Err(Error::HeaderName) => Err(Fault::Malformed("bad field name, or whitespace around it")),
-        Err(Error::HeaderValue) => Err(Fault::Malformed("control character in a field value")),
-        Err(_) => Err(Fault::Malformed("CR without LF in the head")),
-    }
-}
-
-/// Keeps `headers` as offsets into `head`, which ends with them, if every line of it ends in CRLF.
-fn record(head: &[u8], headers: &[Header<'_>], fields: &mut Vec<Field>) -> Result<Parsed, Fault> {
-    let base = head.as_ptr() as usize;
-    let span = |part: &[u8]| {
-        let start = part.as_ptr() as usize - base;
-        Span { start: start as u16, end: (start + part.len()) as u16 }
-    };
-    let mut is_crlf = head.ends_with(b"\r\n\r\n");
-    fields.clear();
-    fields.extend(headers.iter().map(|header| {
-        let (name, value) = (span(header.name.as_bytes()), span(header.value));
-        // The line before ended in LF, or httparse would not have found this one.
-        is_crlf &= head.get((name.start as usize).wrapping_sub(2)) == Some(&b'\r');
-        Field { name, value, kind: classify(header.name.as_bytes()) }
-    }));
-    if is_crlf { Ok(Parsed::Complete(head.len())) } else { Err(Fault::Malformed("bare LF in the head")) }
-}
-
 /// What the name means; it is a token. Length and first letter tell all names that matter apart, so one comparison
 /// settles each field.
-fn classify(name: &[u8]) -> FieldKind {
+pub(super) fn classify(name: &[u8]) -> FieldKind {
     use FieldKind::*;
     match (name.len(), name[0] | 0x20) {
         (2, b't') => settle(name, b"TE", Te),
@@ -328,54 +243,4 @@ pub(super) fn offers_upgrade(fields: &[Field], bytes: &[u8]) -> bool {
         any = true;
         protocol.is_some()
     }) && any
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    /// Pieces that make good lines, bad ones, and lines that are nearly good.
-    fn section() -> impl Strategy<Value = Vec<u8>> {
-        let text = |text: &'static str| Just(text.as_bytes().to_vec());
-        let piece = prop_oneof![
-            4 => text("\r\n"),
-            4 => "[A-Za-z][A-Za-z0-9_-]{0,20}: ?[ -~]{0,30}\r\n".prop_map(String::into_bytes),
-            2 => text("Content-Length: 5\r\n"),
-            1 => text("\n"),
-            1 => text("\r"),
-            1 => text(": "),
-            1 => text(" "),
-            1 => text("\t"),
-            1 => text("\0"),
-            1 => text("a:"),
-            1 => prop::collection::vec(any::<u8>(), 0..12),
-        ];
-        prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(4000))]
-
-        /// What the quick scanner takes, the strict reading of httparse takes too, and alike; and the other way round.
-        #[test]
-        fn both_readings_agree(section in section(), max in prop_oneof![Just(100usize), 0..6usize]) {
-            for end in ["", "\r\n"] {
-                let bytes = &[b"GET\r\n", &section[..], end.as_bytes()].concat();
-                let (mut quick, mut slow) = (Vec::new(), Vec::new());
-                let usual = split_usual(bytes, 5, max, &mut quick);
-                match split_any(bytes, 5, max, &mut slow) {
-                    Ok(Parsed::Complete(len)) => {
-                        prop_assert_eq!(usual, Some(len));
-                        let named = |fields: &[Field]| fields
-                            .iter()
-                            .map(|field| (field.name, field.value.of(bytes).to_vec(), field.kind))
-                            .collect::<Vec<_>>();
-                        prop_assert_eq!(named(&quick), named(&slow));
-                    }
-                    _ => prop_assert_eq!(usual, None),
-                }
-            }
-        }
-    }
 }

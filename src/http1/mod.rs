@@ -18,6 +18,7 @@ mod framing;
 mod grammar;
 mod host;
 mod scan;
+mod section;
 mod target;
 mod trailers;
 

@@ -6,6 +6,7 @@
 use super::fields::{self, ConnectionOptions, Field, FieldKind};
 use super::framing::{self, FramingFields, Message};
 use super::grammar::{self, TARGET, TOKEN, members};
+use super::section::Section;
 use super::{Framing, Limits, Method, Parsed, Span, Version, host, scan, target};
 
 /// A request that is answered by us, not forwarded: the status and why, in words for the log and the body.
@@ -66,7 +67,7 @@ pub struct RequestHead {
     /// The Host field's value, if there is a Host field.
     pub(super) host: Option<Span>,
     pub(super) facts: RequestFacts,
-    pub(super) fields: Vec<Field>,
+    pub(super) section: Section,
     /// The request line can be sent on as it is.
     pub(super) line_is_final: bool,
     /// Offset of the first field line.
@@ -85,7 +86,7 @@ impl Default for RequestHead {
             form: Target::Asterisk,
             host: None,
             facts: RequestFacts::default(),
-            fields: Vec::new(),
+            section: Section::default(),
             line_is_final: false,
             fields_start: 0,
             len: 0,
@@ -106,7 +107,7 @@ impl RequestHead {
         let Some(fields_start) = self.read_line(window, limits.request_line, is_full)? else {
             return Ok(Parsed::Partial);
         };
-        match fields::split(window, fields_start, limits.fields, &mut self.fields)? {
+        match self.section.read(window, fields_start, limits.fields)? {
             Parsed::Partial if is_full => Err(Refusal { status: 431, reason: "request head too long" }),
             Parsed::Partial => Ok(Parsed::Partial),
             Parsed::Complete(len) => {
@@ -149,7 +150,7 @@ impl RequestHead {
     /// Value of the first field called `name` (in any case). For routing by a field; the proxy itself has no need of it.
     pub fn value<'b>(&self, bytes: &'b [u8], name: &str) -> Option<&'b [u8]> {
         let is_it = |field: &&Field| field.name.of(bytes).eq_ignore_ascii_case(name.as_bytes());
-        self.fields.iter().find(is_it).map(|field| field.value.of(bytes))
+        self.section.fields().iter().find(is_it).map(|field| field.value.of(bytes))
     }
 
     /// Reads the request line, and gives the offset after it if it is there.
@@ -180,7 +181,7 @@ impl RequestHead {
     /// Reads what the fields mean together.
     fn read_fields(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
         let mut seen = Seen::default();
-        for field in &self.fields {
+        for field in self.section.fields() {
             if field.kind != FieldKind::Other {
                 seen.read(field, bytes, &mut self.facts, self.form, &mut self.valid_host)?;
             }
@@ -206,9 +207,9 @@ impl RequestHead {
         self.facts.upgrade = seen.connection.upgrade
             && is_current
             && framing == Framing::Empty
-            && fields::offers_upgrade(&self.fields, bytes);
+            && fields::offers_upgrade(self.section.fields(), bytes);
         if seen.connection.nominates {
-            fields::mark_nominated(&mut self.fields, bytes);
+            self.section.mark_nominated(bytes);
         }
         Ok(())
     }

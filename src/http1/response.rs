@@ -3,8 +3,9 @@
 //! A backend is trusted no more than a client: what is malformed or ambiguous is a 502. Nothing here forwards; see
 //! [`rewrite`](super::rewrite).
 
-use super::fields::{self, ConnectionOptions, Field, FieldKind};
+use super::fields::{self, ConnectionOptions, FieldKind};
 use super::framing::{self, FramingFields, Message};
+use super::section::Section;
 use super::{Framing, Limits, Method, Parsed, Span, Version, scan};
 
 /// Why a response cannot be forwarded (the client gets 502), in words for the log.
@@ -40,7 +41,7 @@ impl ResponseFacts {
 #[derive(Debug, Default)]
 pub struct ResponseHead {
     pub(super) facts: ResponseFacts,
-    pub(super) fields: Vec<Field>,
+    pub(super) section: Section,
     /// From the status code to the end of the status line, its CRLF not included.
     pub(super) status_line: Span,
     /// Offset of the first field line.
@@ -62,7 +63,7 @@ impl ResponseHead {
         let Some(fields_start) = self.read_line(window)? else {
             return if is_full { too_long } else { Ok(Parsed::Partial) };
         };
-        match fields::split(window, fields_start, limits.fields, &mut self.fields)? {
+        match self.section.read(window, fields_start, limits.fields)? {
             Parsed::Partial if is_full => too_long,
             Parsed::Partial => Ok(Parsed::Partial),
             Parsed::Complete(len) => {
@@ -131,7 +132,7 @@ impl ResponseHead {
         let mut connection = ConnectionOptions::default();
         let mut has_upgrade = false;
         self.facts.has_date = false;
-        for field in &self.fields {
+        for field in self.section.fields() {
             match field.kind {
                 FieldKind::ContentLength => framing.content_length(field.value.of(bytes))?,
                 FieldKind::TransferEncoding => framing.transfer_encoding(field.value.of(bytes))?,
@@ -142,8 +143,8 @@ impl ResponseHead {
             }
         }
         if connection.nominates {
-            fields::mark_nominated(&mut self.fields, bytes);
-            self.facts.has_date = self.fields.iter().any(|field| field.kind == FieldKind::Date);
+            self.section.mark_nominated(bytes);
+            self.facts.has_date = self.section.fields().iter().any(|field| field.kind == FieldKind::Date);
         }
         let ResponseFacts { status, version, .. } = self.facts;
         self.facts.framing = framing.end_of_body(Message::Response { status, method }, version)?;
@@ -157,7 +158,7 @@ impl ResponseHead {
         self.facts.nominates = connection.nominates;
         self.answers_head = method == Method::Head;
         self.upgrade_offered =
-            has_upgrade && connection.upgrade && fields::offers_upgrade(&self.fields, bytes);
+            has_upgrade && connection.upgrade && fields::offers_upgrade(self.section.fields(), bytes);
         Ok(())
     }
 }

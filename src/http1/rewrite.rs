@@ -47,7 +47,7 @@ pub fn request(head: &RequestHead, bytes: &[u8], how: &RequestContext<'_>, out: 
         line(out, "Host", authority.unwrap_or(how.default_host.as_bytes()));
     }
     let mut has_request_id = false;
-    copy_runs(bytes, run_start, head.len - 2, &head.fields, out, |kind| match kind {
+    copy_runs(bytes, run_start, head.len - 2, head.section.fields(), out, |kind| match kind {
         FieldKind::Other | FieldKind::Via | FieldKind::Date | FieldKind::ContentLength => true,
         FieldKind::Host => !authority_rules,
         FieldKind::XRequestId => {
@@ -67,14 +67,14 @@ pub fn request(head: &RequestHead, bytes: &[u8], how: &RequestContext<'_>, out: 
         line(out, "Max-Forwards", digits.format(hops.saturating_sub(1)).as_bytes());
     }
     write_via(facts.version, how.pseudonym, out);
-    let earlier = how.trusted.then_some((&head.fields[..], bytes));
+    let earlier = how.trusted.then_some((head.section.fields(), bytes));
     Forwarding { client: how.client, host: authority, earlier }.write(out);
     if let (Some(id), false) = (how.request_id, has_request_id) {
         line(out, "X-Request-Id", id.as_bytes());
     }
     if facts.upgrade {
         // No `close` beside it: some servers look for nothing but the one word.
-        write_upgrade(&head.fields, bytes, facts.accepts_trailers, out);
+        write_upgrade(head.section.fields(), bytes, facts.accepts_trailers, out);
     } else if facts.accepts_trailers {
         out.extend_from_slice(if how.keep_alive {
             b"Connection: TE\r\n"
@@ -115,8 +115,8 @@ fn write_request_line(head: &RequestHead, bytes: &[u8], out: &mut Vec<u8>) {
 /// the fields that may hold credentials (RFC 9110 section 9.3.8). Its media type is `message/http`.
 pub fn trace(head: &RequestHead, bytes: &[u8], out: &mut Vec<u8>) {
     const SECRETS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
-    let mut names = head.fields.iter().map(|field| field.name.of(bytes));
-    copy_runs(bytes, head.method.start as usize, head.len - 2, &head.fields, out, |_| {
+    let mut names = head.section.fields().iter().map(|field| field.name.of(bytes));
+    copy_runs(bytes, head.method.start as usize, head.len - 2, head.section.fields(), out, |_| {
         let name = names.next().unwrap_or_default();
         !SECRETS.iter().any(|secret| name.eq_ignore_ascii_case(secret.as_bytes()))
     });
@@ -156,7 +156,7 @@ pub fn response(head: &ResponseHead, bytes: &[u8], how: &ResponseContext<'_>, ou
         && facts.status != 204
         && (has_no_body || matches!(how.framing, Framing::Length(_) | Framing::Empty));
     let mut has_length = false;
-    copy_runs(bytes, head.fields_start, head.len - 2, &head.fields, out, |kind| match kind {
+    copy_runs(bytes, head.fields_start, head.len - 2, head.section.fields(), out, |kind| match kind {
         FieldKind::ContentLength => {
             has_length |= length_may_stay;
             length_may_stay
@@ -198,7 +198,7 @@ fn write_response_connection(
 ) {
     let status = head.facts.status;
     if status == 101 && how.upgrade {
-        write_upgrade(&head.fields, bytes, false, out);
+        write_upgrade(head.section.fields(), bytes, false, out);
     } else if status >= 200 {
         if !how.keep_alive {
             out.extend_from_slice(b"Connection: close\r\n");
@@ -206,8 +206,8 @@ fn write_response_connection(
             out.extend_from_slice(b"Connection: keep-alive\r\n");
         }
         // A 426 is nothing without its Upgrade (RFC 9110 section 15.5.22), and we do tunnel what it asks for.
-        if status == 426 && protocols(&head.fields, bytes).flatten().next().is_some() {
-            write_upgrade(&head.fields, bytes, false, out);
+        if status == 426 && protocols(head.section.fields(), bytes).flatten().next().is_some() {
+            write_upgrade(head.section.fields(), bytes, false, out);
         }
     }
 }

@@ -113,6 +113,21 @@ fn find(bytes: &[u8], start: usize, stands_out: impl Fn(u8x16) -> u8x16) -> usiz
     at + rest.len().min(marks.trailing_zeros() as usize)
 }
 
+/// How many bytes both begin with.
+pub(super) fn common(one: &[u8], other: &[u8]) -> usize {
+    let (ones, others) = (one.as_chunks::<BLOCK>().0, other.as_chunks::<BLOCK>().0);
+    let mut same = 0;
+    for (one, other) in ones.iter().zip(others) {
+        let differs = !u8x16::new(*one).simd_eq(u8x16::new(*other));
+        let marks = differs.to_bitmask();
+        if marks != 0 {
+            return same + marks.trailing_zeros() as usize;
+        }
+        same += BLOCK;
+    }
+    same + one[same..].iter().zip(&other[same..]).take_while(|(one, other)| one == other).count()
+}
+
 /// Marks all but letters, digits and the dash.
 #[inline(always)]
 fn is_no_name(block: u8x16) -> u8x16 {
@@ -178,6 +193,16 @@ mod tests {
             assert_eq!(text_end(&bytes, len), len);
             assert_eq!(text_end(&bytes, len + 1), len);
             assert_eq!(name_end(&bytes, len), None);
+        }
+    }
+
+    #[test]
+    fn what_is_common_ends_where_they_differ() {
+        for (len, place) in (0..50).flat_map(|len| (0..=len).map(move |place| (len, place))) {
+            let mut other = vec![b'a'; len];
+            other[place..].fill(b'b');
+            assert_eq!(common(&vec![b'a'; 40], &other), place.min(40), "{place} of {len}");
+            assert_eq!(common(&other, &vec![b'a'; 40]), place.min(40), "{place} of {len}");
         }
     }
 

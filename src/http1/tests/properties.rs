@@ -73,7 +73,7 @@ fn request() -> impl Strategy<Value = String> {
 /// Name, value and place among its equals of every field that is for the origin and not ours.
 fn end_to_end(head: &RequestHead, bytes: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
     let kinds = [FieldKind::Other, FieldKind::Date, FieldKind::ContentLength, FieldKind::XRequestId];
-    let kept = head.fields.iter().filter(|field| kinds.contains(&field.kind));
+    let kept = head.section.fields().iter().filter(|field| kinds.contains(&field.kind));
     kept.map(|field| (field.name.of(bytes).to_vec(), field.value.of(bytes).to_vec())).collect()
 }
 

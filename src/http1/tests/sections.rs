@@ -54,13 +54,15 @@ fn agree(section: &[u8]) {
     let (mut request, mut response) = (RequestHead::default(), ResponseHead::default());
     let bytes = [REQUEST, section].concat();
     let read = match request.parse(&bytes, &limits) {
-        Ok(Parsed::Complete(len)) => Some((lines(&request.fields[1..], &bytes), len - REQUEST.len())),
+        Ok(Parsed::Complete(len)) => {
+            Some((lines(&request.section.fields()[1..], &bytes), len - REQUEST.len()))
+        }
         _ => None,
     };
     assert_eq!(read, wanted, "in a request: {shown}");
     let bytes = [RESPONSE, section].concat();
     let read = match response.parse(&bytes, Method::Get, &limits) {
-        Ok(Parsed::Complete(len)) => Some((lines(&response.fields, &bytes), len - RESPONSE.len())),
+        Ok(Parsed::Complete(len)) => Some((lines(response.section.fields(), &bytes), len - RESPONSE.len())),
         _ => None,
     };
     assert_eq!(read, wanted, "in a response: {shown}");
