@@ -31,14 +31,20 @@ impl DateCache {
     }
 
     /// IMF-fixdate of a time in whole seconds since 1970 (UTC); remade only when the second differs from the last.
+    #[inline]
     pub fn at(&mut self, unix_seconds: u64) -> &[u8; DATE_BYTES] {
         if unix_seconds != self.second {
-            self.second = unix_seconds;
-            let time = UNIX_EPOCH + Duration::from_secs(unix_seconds.min(SECONDS_MAX));
-            // Exactly 29 bytes are written; were it ever otherwise, the text would stay what it was.
-            let _ = write!(&mut self.text[..], "{}", httpdate::HttpDate::from(time));
+            self.remake(unix_seconds);
         }
         &self.text
+    }
+
+    #[cold]
+    fn remake(&mut self, unix_seconds: u64) {
+        self.second = unix_seconds;
+        let time = UNIX_EPOCH + Duration::from_secs(unix_seconds.min(SECONDS_MAX));
+        // Exactly 29 bytes are written; were it ever otherwise, the text would stay what it was.
+        let _ = write!(&mut self.text[..], "{}", httpdate::HttpDate::from(time));
     }
 }
 

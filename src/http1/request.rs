@@ -76,6 +76,8 @@ pub struct RequestHead {
     pub(super) len: usize,
     /// The last Host found valid: the next one is often the same.
     pub(super) valid_host: Vec<u8>,
+    /// What the fields mean together was settled for a head like this, and holds for the next if its fields are the same.
+    settled_for: Option<(Version, Method, std::mem::Discriminant<Target>)>,
 }
 
 impl Default for RequestHead {
@@ -91,6 +93,7 @@ impl Default for RequestHead {
             fields_start: 0,
             len: 0,
             valid_host: Vec::new(),
+            settled_for: None,
         }
     }
 }
@@ -113,7 +116,7 @@ impl RequestHead {
             Parsed::Complete(len) => {
                 self.fields_start = fields_start;
                 self.len = len;
-                self.read_fields(window)?;
+                self.settle_fields(window)?;
                 Ok(Parsed::Complete(len))
             }
         }
@@ -176,6 +179,20 @@ impl RequestHead {
         self.form = target::read(window, self.target, self.facts.method).map_err(bad)?;
         self.line_is_final = line.is_current && !matches!(self.form, Target::Absolute { .. });
         Ok(Some(start + line.len))
+    }
+
+    /// Makes out what the fields mean together, unless the same fields of a request like this one were the last.
+    fn settle_fields(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+        let key = (self.facts.version, self.facts.method, std::mem::discriminant(&self.form));
+        if self.section.is_same() && self.settled_for == Some(key) {
+            let host = self.section.fields().iter().find(|field| field.kind == FieldKind::Host);
+            self.host = host.map(|field| field.value); // all else is no matter of where the fields lie
+            return Ok(());
+        }
+        self.settled_for = None;
+        self.read_fields(bytes)?;
+        self.settled_for = (!self.facts.nominates).then_some(key);
+        Ok(())
     }
 
     /// Reads what the fields mean together.

@@ -44,6 +44,8 @@ pub struct ResponseHead {
     pub(super) section: Section,
     /// From the status code to the end of the status line, its CRLF not included.
     pub(super) status_line: Span,
+    /// The status line can be sent on as it is.
+    pub(super) line_is_final: bool,
     /// Offset of the first field line.
     pub(super) fields_start: usize,
     /// Length of the head, empty line included.
@@ -51,6 +53,8 @@ pub struct ResponseHead {
     /// The answer to a HEAD.
     pub(super) answers_head: bool,
     upgrade_offered: bool,
+    /// What the fields mean together was settled for a head like this, and holds for the next if its fields are the same.
+    settled_for: Option<(u16, Version, Method)>,
 }
 
 impl ResponseHead {
@@ -69,7 +73,12 @@ impl ResponseHead {
             Parsed::Complete(len) => {
                 self.fields_start = fields_start;
                 self.len = len;
-                self.read_fields(window, method)?;
+                let key = (self.facts.status, self.facts.version, method);
+                if !self.section.is_same() || self.settled_for != Some(key) {
+                    self.settled_for = None;
+                    self.read_fields(window, method)?;
+                    self.settled_for = (!self.facts.nominates).then_some(key);
+                }
                 Ok(Parsed::Complete(len))
             }
         }
@@ -122,6 +131,7 @@ impl ResponseHead {
         }
         self.facts.status = status;
         self.facts.version = if *minor == b'0' { Version::Http10 } else { Version::Http11 };
+        self.line_is_final = *minor == b'1' && reason_len > 0;
         self.status_line = Span { start: b"HTTP/1.1 ".len() as u16, end: end as u16 };
         Ok(Some(end + 2))
     }

@@ -144,11 +144,16 @@ pub struct ResponseContext<'a> {
 pub fn response(head: &ResponseHead, bytes: &[u8], how: &ResponseContext<'_>, out: &mut Vec<u8>) {
     let facts = head.facts();
     out.reserve(head.len + 256);
-    let status_line = head.status_line.of(bytes);
-    out.extend_from_slice(b"HTTP/1.1 ");
-    out.extend_from_slice(status_line);
-    // `200` alone: the blank before the (empty) reason is not optional (RFC 9112 section 4).
-    out.extend_from_slice(if status_line.len() == 3 { b" \r\n" } else { b"\r\n" });
+    let run_start = if head.line_is_final {
+        0
+    } else {
+        out.extend_from_slice(b"HTTP/1.1 ");
+        out.extend_from_slice(head.status_line.of(bytes));
+        // `200` alone: the blank before the (empty) reason is not optional (RFC 9112 section 4).
+        let is_bare = head.status_line.of(bytes).len() == 3;
+        out.extend_from_slice(if is_bare { b" \r\n" } else { b"\r\n" });
+        head.fields_start
+    };
 
     let is_interim = facts.status < 200;
     let has_no_body = is_interim || matches!(facts.status, 204 | 304) || head.answers_head;
@@ -156,7 +161,7 @@ pub fn response(head: &ResponseHead, bytes: &[u8], how: &ResponseContext<'_>, ou
         && facts.status != 204
         && (has_no_body || matches!(how.framing, Framing::Length(_) | Framing::Empty));
     let mut has_length = false;
-    copy_runs(bytes, head.fields_start, head.len - 2, head.section.fields(), out, |kind| match kind {
+    copy_runs(bytes, run_start, head.len - 2, head.section.fields(), out, |kind| match kind {
         FieldKind::ContentLength => {
             has_length |= length_may_stay;
             length_may_stay

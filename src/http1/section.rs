@@ -5,8 +5,8 @@
 //!
 //! Heads resemble each other: a client says the same of itself in each request, and an origin of itself in each answer. The
 //! lines that stand at the front of the section read before, byte for byte, are taken over from it: what a line means
-//! depends on nothing but its own bytes. Which fields are allowed where, and what they mean together, is decided elsewhere
-//! and for each head anew. Deliberately absent: anything that outlives a byte that differs. (How long a reading takes tells
+//! depends on nothing but its own bytes. Which fields are allowed where, and what they mean together, is decided
+//! elsewhere. Deliberately absent: anything that outlives a byte that differs. (How long a reading takes tells
 //! how many whole lines were those of the head before, some 50 ns each; who could guess a line knows it.)
 
 use super::fields::{self, Fault, Field, classify};
@@ -26,6 +26,7 @@ pub(super) struct Section {
     bytes: Vec<u8>,
     /// Where it began: the offsets in `fields` count from there on.
     start: usize,
+    is_same: bool,
 }
 
 impl Section {
@@ -34,9 +35,15 @@ impl Section {
         &self.fields
     }
 
+    /// Whether the section read last is, byte for byte, the one before it.
+    pub(super) fn is_same(&self) -> bool {
+        self.is_same
+    }
+
     /// Reads the section at `start`, empty line included. `Complete` carries the offset after it. `bytes` are at most
     /// 65,535.
     pub(super) fn read(&mut self, bytes: &[u8], start: usize, max: usize) -> Result<Parsed, Fault> {
+        self.is_same = false;
         match self.read_usual(bytes, start, max.min(FIELDS_MAX)) {
             Some(len) => Ok(Parsed::Complete(len)),
             None => {
@@ -65,6 +72,7 @@ impl Section {
         }
         let kept = self.bytes.len();
         if is_same {
+            self.is_same = true;
             return Some(start + kept);
         }
         let mut at = start + kept;

@@ -1,5 +1,6 @@
 //! Tables and properties of the parsers: every row is read whole, from every prefix, and with bytes behind it.
 
+mod again;
 mod chunked;
 mod properties;
 mod request;

@@ -6,7 +6,7 @@ use crate::http1::{Framing, Limits, Method, Parsed, Version};
 
 const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 
-const HOW: ResponseContext<'static> = ResponseContext {
+pub(super) const HOW: ResponseContext<'static> = ResponseContext {
     client: Version::Http11,
     keep_alive: true,
     framing: Framing::Length(5),
