@@ -29,9 +29,21 @@ const BROWSER: &[u8] = b"GET /index.html?query=value HTTP/1.1\r\nHost: www.examp
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
     Content-Type: text/plain\r\nContent-Length: 200\r\nConnection: keep-alive\r\n\r\n";
 
-#[divan::bench(args = ["small", "browser"])]
-fn request_head(bencher: Bencher<'_, '_>, whose: &str) {
-    let bytes = if whose == "small" { SMALL } else { BROWSER };
+/// The head and another that differs from it in its first field line, so that nothing can be taken over from the last.
+fn pair(bytes: &[u8], line: &str, other: &str) -> [Vec<u8>; 2] {
+    let text = String::from_utf8(bytes.to_vec()).unwrap();
+    assert!(text.contains(line));
+    [bytes.to_vec(), text.replacen(line, other, 1).into_bytes()]
+}
+
+/// The same head again and again, or one whose field lines are all to be read anew.
+#[divan::bench(args = ["small again", "small another", "browser again", "browser another"])]
+fn request_head(bencher: Bencher<'_, '_>, which: &str) {
+    let bytes = if which.starts_with("small") { SMALL } else { BROWSER };
+    let mut heads = pair(bytes, "\r\nHost: ", "\r\nHost: x");
+    if which.ends_with("again") {
+        heads[1] = heads[0].clone();
+    }
     let how = RequestContext {
         client: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 33)),
         trusted: false,
@@ -43,14 +55,20 @@ fn request_head(bencher: Bencher<'_, '_>, whose: &str) {
     let (mut head, mut out) = (RequestHead::default(), Vec::new());
     bencher.counter(BytesCount::of_slice(bytes)).bench_local(|| {
         out.clear();
+        heads.swap(0, 1);
+        let bytes = &heads[0];
         head.parse(black_box(bytes), &Limits::default()).unwrap();
         rewrite::request(&head, bytes, &how, &mut out);
         out.len()
     });
 }
 
-#[divan::bench]
-fn response_head(bencher: Bencher<'_, '_>) {
+#[divan::bench(args = ["again", "another"])]
+fn response_head(bencher: Bencher<'_, '_>, which: &str) {
+    let mut heads = pair(ANSWER, "\r\nServer: nginx", "\r\nServer: other");
+    if which == "again" {
+        heads[1] = heads[0].clone();
+    }
     let how = ResponseContext {
         client: Version::Http11,
         keep_alive: true,
@@ -62,8 +80,10 @@ fn response_head(bencher: Bencher<'_, '_>) {
     let (mut head, mut out) = (ResponseHead::default(), Vec::new());
     bencher.counter(BytesCount::of_slice(ANSWER)).bench_local(|| {
         out.clear();
-        head.parse(black_box(ANSWER), Method::Get, &Limits::default()).unwrap();
-        rewrite::response(&head, ANSWER, &how, &mut out);
+        heads.swap(0, 1);
+        let bytes = &heads[0];
+        head.parse(black_box(bytes), Method::Get, &Limits::default()).unwrap();
+        rewrite::response(&head, bytes, &how, &mut out);
         out.len()
     });
 }

@@ -201,8 +201,8 @@ mod tests {
         for (len, place) in (0..50).flat_map(|len| (0..=len).map(move |place| (len, place))) {
             let mut other = vec![b'a'; len];
             other[place..].fill(b'b');
-            assert_eq!(common(&vec![b'a'; 40], &other), place.min(40), "{place} of {len}");
-            assert_eq!(common(&other, &vec![b'a'; 40]), place.min(40), "{place} of {len}");
+            assert_eq!(common(&[b'a'; 40], &other), place.min(40), "{place} of {len}");
+            assert_eq!(common(&other, &[b'a'; 40]), place.min(40), "{place} of {len}");
         }
     }
 
