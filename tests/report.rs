@@ -265,7 +265,10 @@ fn what_cannot_be_read_is_named_with_its_line() {
     let torn = file(&dir, "torn.csv", &good[..good.len() - 20]);
     assert!(reported(&[&torn]).contains("its last row has no line end"));
     assert!(refused(&[&file(&dir, "empty.csv", "")]).contains("empty.csv:1: no column 'timestamp'"));
-    assert!(refused(&["/nonexistent.csv"]).contains("/nonexistent.csv: "));
+    assert!(
+        refused(&["/nonexistent.csv"])
+            .contains("'/nonexistent.csv': cannot be read (No such file or directory): give a run")
+    );
     let run = dir.path().join("run");
     fs::create_dir(&run).unwrap();
     assert!(refused(&[run.to_str().unwrap()]).contains("neither run.json nor a log"));
