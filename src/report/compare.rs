@@ -15,19 +15,7 @@ use crate::cli::Failure;
 
 /// The table to print; [`Failure::Worse`] names what is worse, having the table with it.
 pub(super) fn compare(before: &Summary, after: &Summary, threshold: f64) -> Result<String, Failure> {
-    if before.source != after.source {
-        let whose = |summary: &Summary| match summary.source {
-            Source::Clients => "the clients'",
-            Source::ProxyLog => "the proxy's",
-        };
-        return Err(Failure::Usage(format!(
-            "--compare: latencies of {} are {}, of {} {}, which begin at different times: name a log (*.csv) of each",
-            before.title,
-            whose(before),
-            after.title,
-            whose(after)
-        )));
-    }
+    same_source(before, after)?;
     let pairs = pairs(before, after);
     if pairs.is_empty() {
         return Err(Failure::Usage(format!(
@@ -84,6 +72,24 @@ pub(super) fn compare(before: &Summary, after: &Summary, threshold: f64) -> Resu
     }
     let line = format!("worse by more than {} %: {}", threshold * 100.0, worse.join("; "));
     Err(Failure::Worse { line, table })
+}
+
+/// Refuses latencies that begin at different times: no interval tells those apart from a change.
+fn same_source(before: &Summary, after: &Summary) -> Result<(), Failure> {
+    if before.source != after.source {
+        let whose = |summary: &Summary| match summary.source {
+            Source::Clients => "the clients'",
+            Source::ProxyLog => "the proxy's",
+        };
+        return Err(Failure::Usage(format!(
+            "--compare: latencies of {} are {}, of {} {}, which begin at different times: name a log (*.csv) of each",
+            before.title,
+            whose(before),
+            after.title,
+            whose(after)
+        )));
+    }
+    Ok(())
 }
 
 /// A line with the scenarios that have no counterpart in the other run.
