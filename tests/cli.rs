@@ -144,7 +144,17 @@ fn each_bad_flag_gets_one_line_naming_it_its_value_and_what_is_right() {
         (&["backend", "--latency", "constnt:1ms"], &["--latency", "'constnt:1ms'", "constant:"]),
         (&["backend", "--concurrency", "0"], &["--concurrency", "'0'", "at least 1"]),
         (&["demo", "--duration", "0s"], &["--duration", "'0s'", "20s"]),
-        (&["demo", "--connections", "0"], &["--connections", "'0'", "at least 1"]),
+        (&["demo", "--connections", "0"], &["--connections", "'0'", "from 1 to 60000"]),
+        (&["demo", "--connections", "1000000"], &["--connections", "'1000000'", "from 1 to 60000"]),
+        (
+            &["demo", "--routing", "elastic:tail"],
+            &["--routing 'elastic:tail': ", "bench and simulate take elastic:tail"],
+        ),
+        (&["demo", "--log-dir", "/dev/null/x"], &["--log-dir '/dev/null/x': ", "can be written to"]),
+        (
+            &["demo", "--listen", "127.0.0.1:1234", "--admin", "127.0.0.1:1234"],
+            &["--admin '127.0.0.1:1234': is where clients connect"],
+        ),
         (&["demo", "--routing", "p2c,p2c"], &["--routing", "'p2c'", "twice"]),
         (&["demo", "--backend-ports", "1,1"], &["--backend-ports", "'1'", "twice"]),
         (&["check"], &["FILE", "missing"]),
