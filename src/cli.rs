@@ -188,7 +188,7 @@ fn asked(command: Command, origins: Origins) -> Result<Asked, String> {
         Command::Dashboard(args) => Ok(Asked::Dashboard(args.config())),
         Command::Top(args) => args.config().map(Asked::Top),
         Command::Check(check) => {
-            let file_named = "FILE".to_owned();
+            let file_named = String::new(); // a check has but one file
             let settings = Settings { flags: check.settings, origins, file: Some(check.file), file_named };
             let loaded = settings.load()?;
             if let Some(path) = &loaded.config.admin_token_file {

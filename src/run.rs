@@ -326,7 +326,7 @@ impl demo::Stage for InProcess {
     }
 
     fn start_proxy(&mut self, config: ProxyConfig) -> Result<SocketAddr, Failure> {
-        let running = start_demo_proxy(config, Some(self.delays.clone()), || {})?;
+        let running = start_demo_proxy(config, Some(self.delays.clone()), || {}).map_err(by_log_dir)?;
         let address = running.address;
         self.proxy = Some(running);
         Ok(address)
@@ -341,6 +341,19 @@ impl demo::Stage for InProcess {
             // Nothing is lost with an emulated backend that ended badly.
             let _ = backend.stop();
         }
+    }
+}
+
+/// A demo has no `--log` to change.
+fn by_log_dir(failure: Failure) -> Failure {
+    match failure {
+        Failure::Usage(line) => Failure::Usage(match line.strip_prefix("--log ") {
+            Some(rest) => {
+                format!("--log-dir: {}", rest.replace(LOG_HINT, "name a directory that can be written to"))
+            }
+            None => line,
+        }),
+        other => other,
     }
 }
 
@@ -388,8 +401,10 @@ fn open_logs(
     LogWriter::start_for(workers, path, names, origin).map_err(|error| cannot_log("--log", path, &error))
 }
 
+const LOG_HINT: &str = "name a file that can be written, or none";
+
 fn cannot_log(flag: &str, path: &Path, error: &std::io::Error) -> Failure {
-    Failure::Usage(format!("{flag} {}: {error}; name a file that can be written, or none", path.display()))
+    Failure::Usage(format!("{flag} {}: {error}; {LOG_HINT}", path.display()))
 }
 
 /// Every client may need a backend connection too; raising the soft limit to the hard one is what it is for.

@@ -265,7 +265,10 @@ fn what_cannot_be_read_is_named_with_its_line() {
     let torn = file(&dir, "torn.csv", &good[..good.len() - 20]);
     assert!(reported(&[&torn]).contains("its last row has no line end"));
     assert!(refused(&[&file(&dir, "empty.csv", "")]).contains("empty.csv:1: no column 'timestamp'"));
-    assert!(refused(&["/nonexistent.csv"]).contains("/nonexistent.csv: "));
+    assert!(
+        refused(&["/nonexistent.csv"])
+            .contains("'/nonexistent.csv': cannot be read (No such file or directory): give a run")
+    );
     let run = dir.path().join("run");
     fs::create_dir(&run).unwrap();
     assert!(refused(&[run.to_str().unwrap()]).contains("neither run.json nor a log"));
@@ -363,4 +366,40 @@ fn scenarios_that_only_one_run_has_are_listed() {
     let table = reported(&["--compare", before.to_str().unwrap(), after.to_str().unwrap()]);
     assert!(table.contains("Only in before, so not compared: old\n"), "{table}");
     assert!(table.contains("Only in after, so not compared: ewma <&\">\n"), "{table}");
+}
+
+#[test]
+fn what_a_latency_is_does_not_hang_on_the_number_of_rounds() {
+    let dir = TempDir::new().unwrap();
+    for rounds in [1, 2, 4, 5] {
+        let run = dir.path().join(rounds.to_string());
+        run_dir(&run, 1, 1.0, rounds);
+        let printed = reported(&[run.to_str().unwrap()]);
+        let summary = summary(&run);
+        assert_eq!((&summary["source"], &summary["basis"]), (&"clients".into(), &"rounds".into()));
+        let mean = &summary["groups"][0]["scenarios"][0]["figures"]["mean"];
+        // The clients' 200 ms, of which the proxy's log has 20.
+        assert!((mean["value"].as_f64().unwrap() / 200.0 - 1.0).abs() < 0.02, "{rounds}: {mean}");
+        assert_eq!(mean["interval"].is_null(), rounds < 5, "{rounds}: {mean}");
+        let note = format!("note: With {rounds} of the 5 rounds that intervals take there are none");
+        assert_eq!(printed.contains(&note), rounds < 5, "{printed}");
+        assert!(!printed.contains("Latencies are the proxy's"), "{printed}");
+    }
+}
+
+#[test]
+fn the_clients_latencies_are_not_compared_with_the_logs() {
+    let dir = TempDir::new().unwrap();
+    let (ours, others) = (dir.path().join("ours"), dir.path().join("others"));
+    run_dir(&ours, 1, 1.0, 5);
+    run_dir(&others, 1, 1.0, 5);
+    change(&others, |run| {
+        run.scenarios.iter_mut().for_each(|scenario| scenario.load.driver = "wrk".to_owned());
+    });
+    let printed = reported(&[others.to_str().unwrap()]);
+    assert!(printed.contains("note: Latencies are the proxy's: "), "{printed}");
+    let (ours, others) = (ours.to_str().unwrap(), others.to_str().unwrap());
+    let line = refused(&["--compare", ours, others]);
+    assert!(line.contains("of ours are the clients', of others the proxy's"), "{line}");
+    reported(&["--compare", &format!("{ours}/rr.csv"), &format!("{others}/rr.csv")]);
 }

@@ -30,7 +30,7 @@ use toml::Spanned;
 
 use super::plan::{BackendPlan, ORIGINAL, Plan, ROUTINGS, keepalive_default, original_backends};
 use crate::cli::LoadArgs;
-use crate::config::file::{key_of_line, of_key, place};
+use crate::config::file::{key_of_line, of_key, place, unreadable};
 use crate::config::given::Given;
 use crate::config::value::{Fraction, Value};
 use crate::config::workers::Workers;
@@ -86,7 +86,8 @@ struct BackendTable {
 
 /// Reads `path`, `over` it what the flags say. The error is one line.
 pub(crate) fn read(path: &Path, over: &Over) -> Result<Read, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| unreadable("scenario", path, &error, "a TOML file with [[scenario]] tables"))?;
     parse(&text, path.parent().unwrap_or(Path::new("")), over).map_err(|(at, why)| {
         let (line, column) = place(&text, at);
         format!("{}:{line}:{column}: {}", path.display(), why.replace('\n', ", "))
@@ -181,7 +182,7 @@ fn backend(table: BackendTable, beside: &Path) -> Result<BackendPlan, Wrong> {
         Some(script) => {
             let path = beside.join(script.get_ref());
             // Now rather than when the backend cannot start.
-            Script::read(&path).map_err(|why| (script.span().start, format!("script: {why}")))?;
+            Script::read(&path, "").map_err(|why| (script.span().start, format!("script: {why}")))?;
             Some(path)
         }
         None => None,

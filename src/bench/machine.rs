@@ -46,8 +46,18 @@ fn wrk_version() -> Option<String> {
     Some(text.lines().next()?.split_ascii_whitespace().nth(1)?.to_owned())
 }
 
-/// Of the sources this executable lies among, if it does: the commit, with a plus sign when files differ from it.
+/// Of the sources this executable lies among, if it does: the commit, with a plus sign when files differ from it. Else
+/// the one that it was built from.
 pub(super) fn git_revision() -> Option<String> {
+    of_sources().or_else(|| of_version(crate::VERSION))
+}
+
+/// What the build was told: `0.1.0 (abc1234)`.
+fn of_version(version: &str) -> Option<String> {
+    Some(version.split_once('(')?.1.strip_suffix(')')?.to_owned())
+}
+
+fn of_sources() -> Option<String> {
     let executable = std::env::current_exe().ok()?;
     let top = git(executable.parent()?, &["rev-parse", "--show-toplevel"])?;
     let top = Path::new(top.trim());
@@ -85,6 +95,12 @@ mod tests {
     fn a_command_line_can_be_pasted() {
         let words = ["tidegate", "bench", "--out", "a b", "it's", ""].map(str::to_owned);
         assert_eq!(command_line(words), r"tidegate bench --out 'a b' 'it'\''s' ''");
+    }
+
+    #[test]
+    fn a_build_knows_its_revision_without_its_sources() {
+        assert_eq!(of_version("0.1.0 (abc1234)"), Some("abc1234".to_owned()));
+        assert_eq!(of_version("0.1.0"), None);
     }
 
     #[test]

@@ -210,7 +210,7 @@ fn too_short(config: &BenchConfig) -> Vec<String> {
     let life = config.load.warmup + config.load.duration;
     let mut lines = Vec::new();
     for path in config.plans.iter().flat_map(|plan| &plan.backends).filter_map(|one| one.script.as_deref()) {
-        let Ok(script) = Script::read(path) else { continue }; // read before, so it is there
+        let Ok(script) = Script::read(path, "script") else { continue }; // read before, so it is there
         let (late, all) = script.too_late(life);
         if late > 0 {
             let line = format!(

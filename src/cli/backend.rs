@@ -63,7 +63,7 @@ impl BackendArgs {
         if concurrency == Some(0) {
             return Err("--concurrency '0': must be at least 1, or none".to_owned());
         }
-        let script = self.script.map(|path| Script::read(&path)).transpose()?.unwrap_or_default();
+        let script = self.script.map(|path| Script::read(&path, "--script")).transpose()?.unwrap_or_default();
         let config = EmulatorConfig {
             id: self.id,
             listen: SocketAddr::new(self.listen_ip.0, self.port.0),

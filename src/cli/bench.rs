@@ -67,7 +67,7 @@ pub struct LoadArgs {
     #[arg(long, value_name = "poisson|constant", help_heading = "Load")]
     pub arrivals: Option<Given<Spacing>>,
 
-    /// How often each scenario runs, in turns; intervals want 5 [default: 5]
+    /// How often each scenario runs, in turns; fewer than 5 give no intervals and no winners [default: 5]
     #[arg(long, value_name = "N", help_heading = "Load")]
     pub rounds: Option<Given<u32>>,
 
@@ -138,7 +138,7 @@ impl Value for Driver {
 }
 
 const RATE_MAX: f64 = 1e7; // past what one core can send
-const CONNECTIONS_MAX: u32 = 60_000; // past what one address has ports for
+pub(super) const CONNECTIONS_MAX: u32 = 60_000; // past what one address has ports for
 const ROUNDS_MAX: u32 = 10_000;
 const SPAN_MAX: Duration = Duration::from_secs(86_400);
 

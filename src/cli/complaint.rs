@@ -32,7 +32,10 @@ pub(super) fn one_line(error: &clap::Error, argv: &[OsString]) -> String {
         }
         ErrorKind::UnknownArgument => {
             let unknown = text(ContextKind::InvalidArg).unwrap_or_default();
-            format!("unknown argument '{unknown}': {}", hint(ContextKind::SuggestedArg))
+            let meant = value_apart(&unknown, argv);
+            meant.unwrap_or_else(|| {
+                format!("unknown argument '{unknown}': {}", hint(ContextKind::SuggestedArg))
+            })
         }
         ErrorKind::InvalidSubcommand => {
             let unknown = text(ContextKind::InvalidSubcommand).unwrap_or_default();
@@ -74,6 +77,32 @@ fn said(arg: &str, argv: &[OsString]) -> String {
         .and_then(|command| command.get_arguments().find(|arg| arg.get_long() == Some(name))?.get_env());
     let original = own.map_or_else(|| variable(name), |own| own.to_string_lossy().into_owned());
     if !typed && env::var_os(&original).is_some() { original } else { flag.to_owned() }
+}
+
+/// The line for a word that clap calls an unknown argument, but which was meant as the value of the flag before it: `-5s`
+/// looks like flags, and `on` stands apart from a flag that may stand alone.
+fn value_apart(unknown: &str, argv: &[OsString]) -> Option<String> {
+    let words: Vec<&str> = argv.iter().map(|word| word.to_str()).collect::<Option<_>>()?;
+    let is_number = |word: &str| {
+        word.strip_prefix('-').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    let is_it = |word: &str| word == unknown || (is_number(word) && word.starts_with(unknown));
+    let at = (1..words.len()).find(|at| is_it(words[*at]) && words[at - 1].starts_with("--"))?;
+    let (flag, value) = (words[at - 1], words[at]);
+    let whole = super::command();
+    let command = words.iter().skip(1).find_map(|word| whole.find_subcommand(word))?;
+    let arg = command.get_arguments().find(|arg| arg.get_long() == flag.strip_prefix("--"))?;
+    if arg.is_require_equals_set() {
+        let alone = if value == "on" { format!(", or {flag} alone") } else { String::new() };
+        return Some(format!("{flag} '{value}': write {flag}={value}{alone}"));
+    }
+    if !is_number(value) || !arg.get_action().takes_values() {
+        return None;
+    }
+    let mut joined = argv.to_vec();
+    joined[at - 1] = OsString::from(format!("{flag}={value}"));
+    joined.remove(at);
+    Some(one_line(&whole.try_get_matches_from(&joined).err()?, &joined))
 }
 
 fn first_paragraph(rendered: &str) -> String {

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::bench::once;
+use super::bench::{CONNECTIONS_MAX, once};
 use crate::config::address::Address;
 use crate::config::given::Given;
+use crate::config::settings::{ADMIN_TAKEN, same_place};
 use crate::config::value::{OrNone, Value};
 use crate::config::workers::Workers;
-use crate::config::{DemoConfig, Routing, UpstreamMode};
+use crate::config::{DemoConfig, Routing, UpstreamMode, Variant};
 
 /// As typed.
 #[derive(Args, Clone, Debug)]
@@ -41,10 +42,10 @@ pub(super) struct DemoArgs {
         long,
         value_name = "NAME",
         value_delimiter = ',',
-        default_value = "round-robin,adaptive_sma,adaptive_ewma",
+        default_value = "round-robin,adaptive_sma,adaptive_ewma,elastic",
         help_heading = "Proxy"
     )]
-    pub routing: Vec<Given<Routing>>,
+    pub routing: Vec<Given<Driven>>,
 
     /// Keep connections to backends for reuse, or dial one per request
     #[arg(long, value_name = "MODE", default_value = "persistent", help_heading = "Proxy")]
@@ -86,6 +87,30 @@ pub(super) struct DemoArgs {
     pub log_dir: PathBuf,
 }
 
+/// A policy as it is by default: a demo has no flags for what policies are told.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Driven(Routing);
+
+impl Value for Driven {
+    fn parse(text: &str) -> Result<Driven, String> {
+        Routing::parse(text).map(Driven).map_err(|why| match text.parse::<Variant>() {
+            Ok(variant) => format!(
+                "a demo drives {} as it is by default: tidegate bench and simulate take {variant}",
+                variant.routing
+            ),
+            Err(_) => why,
+        })
+    }
+
+    fn show(&self) -> String {
+        self.0.show()
+    }
+
+    fn names() -> &'static [&'static str] {
+        Routing::names()
+    }
+}
+
 impl DemoArgs {
     /// What is meant by them.
     pub(crate) fn config(self) -> Result<DemoConfig, String> {
@@ -93,11 +118,14 @@ impl DemoArgs {
         if self.duration.0.is_zero() {
             return refuse("duration", self.duration.0.show(), "must be longer than 0s, like 20s");
         }
-        if self.connections.0 == 0 {
-            return refuse("connections", "0".to_owned(), "must be at least 1");
+        if !(1..=CONNECTIONS_MAX).contains(&self.connections.0) {
+            return Err(format!(
+                "--connections '{}': must be from 1 to {CONNECTIONS_MAX}",
+                self.connections.0
+            ));
         }
         let backend_ports: Vec<u16> = self.backend_ports.iter().map(|port| port.0).collect();
-        let routings: Vec<Routing> = self.routing.iter().map(|routing| routing.0).collect();
+        let routings: Vec<Routing> = self.routing.iter().map(|routing| routing.0.0).collect();
         once("routing", &routings)?;
         let named: Vec<u16> = backend_ports.iter().copied().filter(|port| *port != 0).collect();
         once("backend-ports", &named)?;
@@ -110,6 +138,10 @@ impl DemoArgs {
             let why = "is open to others: name a --admin-token-file, or an address on loopback";
             return refuse("admin", open.to_string(), why);
         }
+        let listen = resolve("listen", &self.listen.0)?;
+        if let Some(taken) = admin.filter(|admin| same_place(*admin, listen)) {
+            return refuse("admin", taken.to_string(), ADMIN_TAKEN);
+        }
         Ok(DemoConfig {
             duration: self.duration.0,
             connections: self.connections.0 as usize,
@@ -118,7 +150,7 @@ impl DemoArgs {
             client_keepalive: self.client_keepalive.0,
             workers: self.workers.0.resolve(None),
             serve: self.serve.0,
-            listen: resolve("listen", &self.listen.0)?,
+            listen,
             admin,
             admin_token_file: self.admin_token_file,
             backend_ports,

@@ -5,14 +5,12 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::bench::once;
+use super::bench::{CONNECTIONS_MAX, once};
 use super::simulate::checked_seeds;
 use crate::config::Variant;
 use crate::config::given::Given;
 use crate::config::value::Value;
 use crate::simulate::{Arrivals, ReplayConfig};
-
-const CONNECTIONS_MAX: u32 = 60_000; // as of bench
 
 impl Value for Arrivals {
     fn parse(text: &str) -> Result<Arrivals, String> {
@@ -70,7 +68,7 @@ pub(super) struct ReplayArgs {
     #[arg(long, value_name = "DURATION", help_heading = "Replay")]
     pub warmup: Option<Given<Duration>>,
 
-    /// Rounds, each a seed of its own; the same for all routings
+    /// Rounds, each a seed of its own; the same for all routings. Fewer than 5 give no intervals and no winners
     #[arg(long, value_name = "N", default_value = "10", help_heading = "Replay")]
     pub seeds: Given<u32>,
 

@@ -55,7 +55,7 @@ pub(super) struct SimulateArgs {
     #[arg(long, value_name = "DURATION", help_heading = "Load")]
     pub warmup: Option<Given<Duration>>,
 
-    /// Rounds, each a seed of its own; the same for all routings
+    /// Rounds, each a seed of its own; the same for all routings. Fewer than 5 give no intervals and no winners
     #[arg(long, value_name = "N", default_value = "20", help_heading = "Load")]
     pub seeds: Given<u32>,
 

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::config::address::Address;
 use crate::config::given::Given;
-use crate::config::value::{OrNone, Value};
+use crate::config::value::Value;
 use crate::top::TopConfig;
 
 /// As typed.
@@ -15,7 +15,7 @@ use crate::top::TopConfig;
 pub(super) struct TopArgs {
     /// Where a proxy serves its figures, its --admin: host:port or http://host:port
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:5002", help_heading = "Source")]
-    pub admin: Given<OrNone<Admin>>,
+    pub admin: Given<Admin>,
 
     /// File with the token that an admin address other than loopback wants [default: none is shown]
     #[arg(long, value_name = "FILE", help_heading = "Source")]
@@ -34,12 +34,16 @@ pub(super) struct TopArgs {
     pub once: Given<bool>,
 }
 
-/// An address that may be written as a URL: the environment variable is the one that tells the proxy where to serve.
+/// An address that may be written as a URL. `None` is the proxy's `none`, which the environment variable, being the
+/// proxy's too, may hold; it is not offered, as there is nothing to watch then.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Admin(Address);
+pub(super) struct Admin(Option<Address>);
 
 impl Value for Admin {
     fn parse(text: &str) -> Result<Admin, String> {
+        if text == "none" {
+            return Ok(Admin(None));
+        }
         let rest = match text.split_once("://") {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
             Some(_) => return Err("is asked in plain HTTP: write http://host:port".to_owned()),
@@ -47,24 +51,25 @@ impl Value for Admin {
         };
         match rest.strip_suffix('/').unwrap_or(rest) {
             path if path.contains('/') => Err("has no path: write http://host:port".to_owned()),
-            address => Address::parse(address).map(Admin),
+            address => Address::parse(address).map(|address| Admin(Some(address))),
         }
     }
 
     fn show(&self) -> String {
-        format!("http://{}", self.0.show())
+        self.0.as_ref().map_or_else(|| "none".to_owned(), |address| format!("http://{}", address.show()))
     }
 }
 
 impl TopArgs {
     /// What is meant by them.
     pub(crate) fn config(self) -> Result<TopConfig, String> {
-        let Some(admin) = self.admin.0.0 else {
+        let admin = self.admin.0;
+        let Some(address) = &admin.0 else {
             return Err(
                 "--admin 'none': a proxy without an admin address has nothing to show: name one".to_owned()
             );
         };
-        let resolved = admin.0.resolve().map_err(|why| format!("--admin '{}': {why}", admin.show()))?;
+        let resolved = address.resolve().map_err(|why| format!("--admin '{}': {why}", admin.show()))?;
         let token = self.admin_token_file.as_deref().map(token).transpose()?;
         Ok(TopConfig { address: resolved, url: admin.show(), token, once: self.once.0 })
     }

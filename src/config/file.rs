@@ -32,12 +32,17 @@ pub(crate) fn read(path: &Path, named: &str) -> Result<File, String> {
         Ok(text) => parse(&text).map_err(|(line, column, why)| {
             format!("{}:{line}:{column}: {}", path.display(), why.replace('\n', ", "))
         }),
-        Err(error) => {
-            let full = error.to_string();
-            let reason = full.split(" (os error").next().unwrap_or(&full);
-            Err(format!("{named} '{}': cannot be read ({reason}): give a TOML file", path.display()))
-        }
+        Err(error) => Err(unreadable(named, path, &error, "a TOML file")),
     }
+}
+
+/// The line for a file that cannot be read: what the user named it with (nothing where only the file was asked for), and
+/// what should have been there.
+pub(crate) fn unreadable(named: &str, path: &Path, error: &std::io::Error, wanted: &str) -> String {
+    let full = error.to_string();
+    let reason = full.split(" (os error").next().unwrap_or(&full);
+    let blank = if named.is_empty() { "" } else { " " };
+    format!("{named}{blank}'{}': cannot be read ({reason}): give {wanted}", path.display())
 }
 
 /// Reads `text`; the error has line, column and reason.
@@ -86,7 +91,8 @@ fn backend(one: &Spanned<DeValue<'_>>) -> Result<usize, (Range<usize>, String)> 
     let Some(table) = one.get_ref().as_table() else { return Ok(one.span().start) };
     for key in table.keys() {
         if !matches!(&**key.get_ref(), "address" | "weight") {
-            return wrong(&key.span(), unknown_key(key.get_ref(), ["address", "weight"].into_iter()));
+            let why = unknown_key(key.get_ref(), ["address", "weight"].into_iter());
+            return Err((key.span(), format!("backend: {why}")));
         }
     }
     let Some(address) = table.get("address") else {

@@ -201,8 +201,11 @@ fn meant(args: &ProxyArgs, origins: &Origins) -> Result<ProxyConfig, String> {
     })
 }
 
+/// Why an admin address cannot be the one listened on.
+pub(crate) const ADMIN_TAKEN: &str = "is where clients connect: give it a port of its own, or none";
+
 /// Whether connecting to one reaches who listens on the other: a listener on every interface is on loopback too.
-fn same_place(one: SocketAddr, other: SocketAddr) -> bool {
+pub(crate) fn same_place(one: SocketAddr, other: SocketAddr) -> bool {
     let covers = |wide: SocketAddr, narrow: SocketAddr| {
         wide.ip().is_unspecified() && (narrow.ip().is_loopback() || narrow.ip().is_unspecified())
     };
@@ -259,8 +262,7 @@ impl Check<'_> {
             return Err(self.origins.refuse("listen", typed, why));
         }
         if same_place(resolved, listen) {
-            let why = "is where clients connect: give it a port of its own, or none";
-            return Err(self.origins.refuse("admin", address.show(), why));
+            return Err(self.origins.refuse("admin", address.show(), ADMIN_TAKEN));
         }
         if !resolved.ip().is_loopback() && or(&args.admin_token_file, OrNone(None)).0.is_none() {
             let why = "is open to others: name a --admin-token-file, or an address on loopback";

@@ -86,6 +86,9 @@ const ROUTINGS: [&str; Routing::ALL.len()] = {
 
 impl Value for Duration {
     fn parse(text: &str) -> Result<Duration, String> {
+        if text.starts_with('-') {
+            return Err("a duration is never below 0s: write 10s, 500ms, 1m or 1h".to_owned());
+        }
         let split = text.find(|c: char| c != '.' && !c.is_ascii_digit()).unwrap_or(text.len());
         let (number, unit) = text.split_at(split);
         let Ok(count) = number.parse::<f64>() else {

@@ -3,15 +3,17 @@
 //! What it starts comes in through [`Stage`], so that the order of things, the words and the figures can be tested
 //! without a network. Absent: statistics. One short run of each routing shows a shape; `bench` is for claims.
 
+use std::fs;
 use std::io::{self, IsTerminal};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
+use rustix::fs::Access;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
@@ -62,6 +64,8 @@ pub trait Stage {
 /// # Errors
 /// A port in use, a log that cannot be written, or a stdout that is gone.
 pub fn run(config: &DemoConfig, stage: &mut dyn Stage) -> Result<(), Failure> {
+    // A demo that ends at its first log has told of backends for nothing.
+    must_be_writable(&config.log_dir)?;
     let stop = on_signals().map_err(|error| Failure::Runtime(format!("signals: {error}")))?;
     let stdout = io::stdout();
     let live = stdout.is_terminal();
@@ -132,6 +136,16 @@ fn on_stage(
         true => Ok(()),
         false => Err(Failure::Runtime("demo: not one request was answered".to_owned())),
     }
+}
+
+fn must_be_writable(dir: &Path) -> Result<(), Failure> {
+    let allowed = || rustix::fs::access(dir, Access::WRITE_OK | Access::EXEC_OK).map_err(io::Error::from);
+    fs::create_dir_all(dir).and_then(|()| allowed()).map_err(|error| {
+        Failure::Usage(format!(
+            "--log-dir '{}': {error}; name a directory that can be written to",
+            dir.display()
+        ))
+    })
 }
 
 fn must_be_free(flag: &str, address: SocketAddr) -> Result<(), Failure> {

@@ -32,7 +32,7 @@ use toml::Spanned;
 use super::profile::Profile;
 use crate::clock::Time;
 use crate::config::EmulatorConfig;
-use crate::config::file::{key_of_line, of_key, place};
+use crate::config::file::{key_of_line, of_key, place, unreadable};
 use crate::config::given::Given;
 use crate::config::value::Fraction;
 
@@ -80,9 +80,10 @@ struct Table {
 }
 
 impl Script {
-    /// Reads a file. The error is one line with file, line and column.
-    pub fn read(path: &Path) -> Result<Script, String> {
-        let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    /// Reads a file, which the user named with `named`. The error is one line with file, line and column.
+    pub fn read(path: &Path, named: &str) -> Result<Script, String> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| unreadable(named, path, &error, "a TOML file with [[change]] tables"))?;
         Script::parse(&text).map_err(|(at, why)| {
             let (line, column) = place(&text, at);
             format!("{}:{line}:{column}: {}", path.display(), why.replace('\n', ", "))

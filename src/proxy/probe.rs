@@ -252,7 +252,7 @@ impl<N: Net> World<N> {
             let (url, path) = (self.upstreams.url(backend), &check.path);
             match good {
                 true => tracing::info!(backend = url, path, "backend passes its checks again"),
-                false => tracing::warn!(backend = url, path, "backend fails its checks"),
+                false => tracing::warn!(backend = url, path, reason = text, "backend fails its checks"),
             }
             let kind = if good { Kind::Up } else { Kind::Down };
             self.tell(kind, Some(backend), || format!("active checks: {text}"));

@@ -257,7 +257,15 @@ impl<N: Net> World<N> {
         match change {
             Some(Change::Ejected { until, reason }) => {
                 let seconds = until.since(self.now).as_secs_f64();
-                tracing::warn!(backend = self.upstreams.url(backend), %reason, seconds, "backend ejected");
+                let (why, tenths) = (reason.to_string(), (seconds * 10.0).round() / 10.0);
+                // A &str, so that it is quoted.
+                let backend_url = self.upstreams.url(backend);
+                tracing::warn!(
+                    backend = backend_url,
+                    reason = why.as_str(),
+                    seconds = tenths,
+                    "backend ejected"
+                );
                 self.stats.counters.ejections += 1;
                 self.tell(Kind::Ejected, Some(backend), || format!("{reason}; out for {seconds:.1} s"));
                 self.upstreams.set_unreachable(backend, unreachable);

@@ -3,17 +3,19 @@
 //! Worse is what both is beyond the threshold and has an interval that shares no value with the other's; without
 //! intervals nothing is called worse. The same is what is within the threshold; beyond it, with intervals that share
 //! a value, two are not told apart. Failures have no threshold: a tenth of a percent more of them is worse. Scenarios
-//! are matched by group and name; two single scenarios match each other.
+//! are matched by group and name; two single scenarios match each other. Latencies of the clients are not compared with
+//! those of the proxy's log, which begin later.
 
 use std::fmt::Write as _;
 
 use super::stats::{Figure, Metric};
-use super::summary::{Row, Summary};
+use super::summary::{Row, Source, Summary};
 use super::verdict::ERROR_SHARE_MARGIN;
 use crate::cli::Failure;
 
 /// The table to print; [`Failure::Worse`] names what is worse, having the table with it.
 pub(super) fn compare(before: &Summary, after: &Summary, threshold: f64) -> Result<String, Failure> {
+    same_source(before, after)?;
     let pairs = pairs(before, after);
     if pairs.is_empty() {
         return Err(Failure::Usage(format!(
@@ -70,6 +72,24 @@ pub(super) fn compare(before: &Summary, after: &Summary, threshold: f64) -> Resu
     }
     let line = format!("worse by more than {} %: {}", threshold * 100.0, worse.join("; "));
     Err(Failure::Worse { line, table })
+}
+
+/// Refuses latencies that begin at different times: no interval tells those apart from a change.
+fn same_source(before: &Summary, after: &Summary) -> Result<(), Failure> {
+    if before.source != after.source {
+        let whose = |summary: &Summary| match summary.source {
+            Source::Clients => "the clients'",
+            Source::ProxyLog => "the proxy's",
+        };
+        return Err(Failure::Usage(format!(
+            "--compare: latencies of {} are {}, of {} {}, which begin at different times: name a log (*.csv) of each",
+            before.title,
+            whose(before),
+            after.title,
+            whose(after)
+        )));
+    }
+    Ok(())
 }
 
 /// A line with the scenarios that have no counterpart in the other run.

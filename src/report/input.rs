@@ -13,6 +13,7 @@ use super::rows;
 use super::run::{FILE_NAME, LoadFigures, RunFile, Scenario};
 use super::stats::{ROUNDS_MIN, SLICES, Values};
 use crate::balance::Variant;
+use crate::config::file::unreadable;
 
 /// Points of a time series.
 const POINTS: usize = 120;
@@ -75,6 +76,11 @@ pub(super) fn load(paths: &[PathBuf], skip_us: i64) -> Result<Input, String> {
             Ok(input)
         }
         files => {
+            let unread = |path: &PathBuf| Some((path.clone(), fs::metadata(path).err()?));
+            if let Some((path, error)) = files.iter().find_map(unread) {
+                let wanted = "a run directory, a directory of logs, or request logs (CSV)";
+                return Err(unreadable("", &path, &error, wanted));
+            }
             if let Some(dir) = files.iter().find(|path| path.is_dir()) {
                 return Err(format!(
                     "{}: only one directory at a time, or two with --compare",

@@ -12,6 +12,7 @@ use std::path::Path;
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
 use super::stamp::Stamps;
+use crate::config::file::unreadable;
 
 /// What is wrong with a log that has only its header, or nothing.
 pub(super) const NO_ROWS: &str = "no request is logged here";
@@ -59,7 +60,8 @@ pub(super) struct Log {
 /// # Errors
 /// One line naming file and line.
 pub(super) fn read(path: &Path, mut take: impl FnMut(&Log, Sample)) -> Result<Log, String> {
-    let file = File::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let file = File::open(path)
+        .map_err(|error| unreadable("log", path, &error, "a request log of the proxy (CSV)"))?;
     let source = LastByte { inner: file, last: b'\n' };
     let mut reader = ReaderBuilder::new()
         .has_headers(false)

@@ -27,6 +27,21 @@ pub struct Summary {
     pub groups: Vec<Group>,
 }
 
+impl Summary {
+    /// Those of `notes` that figures must not be read without. The first two say what intervals are over and whose the
+    /// latencies are; there is nothing to warn of where they are as one would think.
+    pub(super) fn warnings(&self) -> impl Iterator<Item = &str> {
+        let few = self.basis == Basis::Rounds && self.rows().any(|row| row.samples < ROUNDS_MIN);
+        let warned = [few, self.source == Source::ProxyLog];
+        let notes = self.notes.iter().enumerate();
+        notes.filter(move |(index, _)| *warned.get(*index).unwrap_or(&true)).map(|(_, note)| note.as_str())
+    }
+
+    fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.groups.iter().flat_map(|group| &group.scenarios)
+    }
+}
+
 /// What is resampled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -159,11 +174,13 @@ pub(super) struct Judged {
 pub(super) fn summarize(input: Input) -> Summary {
     let Input { title, run, scenarios, backends, mut notes } = input;
     let rounds = scenarios.iter().map(|loaded| loaded.scenario.rounds.len()).min().unwrap_or(0);
-    let basis = if rounds >= ROUNDS_MIN { Basis::Rounds } else { Basis::Slices };
     let driven = |loaded: &Loaded| loaded.clients.is_some() && loaded.scenario.load.driver != "wrk";
-    let source = match basis {
-        Basis::Rounds if scenarios.iter().all(driven) => Source::Clients,
-        _ => Source::ProxyLog,
+    // Not by how many rounds there are: the log does not know what a request waited before it was sent, so that in an
+    // open loop one round more would change what a latency is. What the clients have no slices of gets no interval.
+    let source = if scenarios.iter().all(driven) { Source::Clients } else { Source::ProxyLog };
+    let basis = match source {
+        Source::ProxyLog if rounds < ROUNDS_MIN => Basis::Slices,
+        _ => Basis::Rounds,
     };
     notes.splice(0..0, explain(basis, source, rounds));
     let mut groups: Vec<(String, Vec<Judged>)> = Vec::new();
@@ -182,6 +199,10 @@ pub(super) fn summarize(input: Input) -> Summary {
 
 fn explain(basis: Basis, source: Source, rounds: usize) -> Vec<String> {
     let over = match (basis, rounds) {
+        (Basis::Rounds, rounds) if rounds < ROUNDS_MIN => format!(
+            "With {rounds} of the {ROUNDS_MIN} rounds that intervals take there are none, and no winners; figures are \
+             medians over the rounds."
+        ),
         (Basis::Rounds, _) => "Figures are medians over the rounds, with 95 % bootstrap intervals over the rounds; \
                                ratios are drawn round by round."
             .to_owned(),
@@ -199,7 +220,10 @@ fn explain(basis: Basis, source: Source, rounds: usize) -> Vec<String> {
         Source::Clients => {
             "Throughput and latencies are the clients', by the load driver; shares are from the proxy's log."
         }
-        Source::ProxyLog => "Latencies are the proxy's: from sending upstream to the answer's last byte.",
+        Source::ProxyLog => {
+            "Latencies are the proxy's: from sending upstream to the answer's last byte. What requests waited before \
+             that, as the clients felt it, is not in them."
+        }
     };
     vec![over, by.to_owned()]
 }
@@ -226,7 +250,7 @@ fn group_title(loaded: &Loaded) -> String {
 
 fn judge(loaded: Loaded, names: &[String], basis: Basis, source: Source, stream: u64) -> Judged {
     let samples = match (basis, source, &loaded.clients) {
-        (Basis::Rounds, Source::Clients, Some(clients)) => Samples::Rounds(
+        (_, Source::Clients, Some(clients)) => Samples::Rounds(
             clients
                 .iter()
                 .map(|seen| {

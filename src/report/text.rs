@@ -228,7 +228,7 @@ const fn key(metric: Metric) -> &'static str {
 /// For the terminal: a table per group in aligned columns, the control and the winners.
 pub(super) fn brief(summary: &Summary) -> String {
     let mut text = String::new();
-    for note in summary.notes.iter().skip(2) {
+    for note in summary.warnings() {
         let _ = writeln!(text, "note: {note}");
     }
     for group in &summary.groups {

@@ -6,9 +6,10 @@ use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::RunningProxy;
+use crate::config::address::Address;
 use crate::config::messages::{Format, Messages};
-use crate::config::value::Value as _;
-use crate::config::{Average, ProxyConfig, Routing, Settings};
+use crate::config::value::{OrNone, Value as _};
+use crate::config::{Average, ProxyConfig, Routing, Settings, log_default};
 
 /// Starts them. They leave from a thread of their own, because a reader of standard error that stops reading must not
 /// stop the proxy; those that do not fit are dropped. What is under way is written when the guard is dropped.
@@ -80,20 +81,70 @@ pub(super) fn warn_of_unheeded(config: &ProxyConfig) {
 
 /// Says which settings a reload cannot change: what was opened at start stays open.
 pub(super) fn tell_what_stays(started: &ProxyConfig, wanted: &ProxyConfig) {
-    let stays = [
-        ("listen", started.listen != wanted.listen),
-        ("workers", started.workers != wanted.workers),
-        ("admin", started.admin != wanted.admin),
-        ("admin-host", started.admin_hosts != wanted.admin_hosts),
-        ("log", started.log != wanted.log),
-        ("shadow-log", started.shadow_log != wanted.shadow_log),
-        ("log-decisions", started.log_decisions != wanted.log_decisions),
-        ("defer-accept", started.defer_accept != wanted.defer_accept),
-        ("max-clients", started.max_clients != wanted.max_clients),
-        ("drain-delay", started.drain_delay != wanted.drain_delay),
-        ("drain-timeout", started.drain_timeout != wanted.drain_timeout),
-    ];
-    for (key, _) in stays.iter().filter(|(_, differs)| *differs) {
-        tracing::warn!("{key} stays as it was at the start: a reload cannot change it, a restart does");
+    warnings(started, wanted).iter().for_each(|line| tracing::warn!("{line}"));
+    if let Some(log) = started.log.as_ref().filter(|_| is_renamed(started, wanted)) {
+        tracing::info!("the log stays {}: rows of {} go there too", log.display(), wanted.variant());
+    }
+}
+
+/// Whether all that changes of the log's name is the routing or mode in it, as nobody gave it one.
+fn is_renamed(started: &ProxyConfig, wanted: &ProxyConfig) -> bool {
+    let unnamed = |config: &ProxyConfig| config.log == Some(log_default(config.variant(), config.upstream));
+    started.log != wanted.log && unnamed(started) && unnamed(wanted)
+}
+
+/// One for each that was to change.
+fn warnings(started: &ProxyConfig, wanted: &ProxyConfig) -> Vec<String> {
+    let stays = |((key, was), (_, is)): (Setting, Setting)| {
+        let line = || format!("{key} stays {was}: a reload cannot make it {is}, a restart does");
+        (was != is && !(key == "log" && is_renamed(started, wanted))).then(line)
+    };
+    fixed(started).into_iter().zip(fixed(wanted)).filter_map(stays).collect()
+}
+
+type Setting = (&'static str, String);
+
+/// What stays as it was opened, by key and as it is written.
+fn fixed(config: &ProxyConfig) -> [Setting; 11] {
+    let on = |is: bool| is.show();
+    let hosts = match config.admin_hosts.join(",") {
+        none if none.is_empty() => "empty".to_owned(),
+        some => some,
+    };
+    [
+        ("listen", config.listen.to_string()),
+        ("workers", config.workers.to_string()),
+        ("admin", OrNone(config.admin.map(Address::from)).show()),
+        ("admin-host", hosts),
+        ("log", OrNone(config.log.clone()).show()),
+        ("shadow-log", OrNone(config.shadow_log.clone()).show()),
+        ("log-decisions", on(config.log_decisions)),
+        ("defer-accept", on(config.defer_accept)),
+        ("max-clients", config.max_clients.map_or_else(|| "none".to_owned(), |max| max.to_string())),
+        ("drain-delay", config.drain_delay.show()),
+        ("drain-timeout", config.drain_timeout.show()),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reload_says_what_it_cannot_change_and_nothing_of_a_log_that_nobody_named() {
+        let started = ProxyConfig::default();
+        let other = if started.routing == Routing::LeastTime { Routing::Elastic } else { Routing::LeastTime };
+        let mut wanted = ProxyConfig { routing: other, ..ProxyConfig::default() };
+        wanted.log = Some(log_default(wanted.variant(), wanted.upstream));
+        assert!(started.log != wanted.log && is_renamed(&started, &wanted));
+        assert_eq!(warnings(&started, &wanted), [""; 0]);
+        wanted.log = None;
+        wanted.workers = 7;
+        wanted.listen = "127.0.0.1:1234".parse().unwrap();
+        let lines = warnings(&started, &wanted);
+        let begin = "listen stays 127.0.0.1:9090: a reload cannot make it 127.0.0.1:1234, a restart does";
+        assert_eq!((lines.len(), lines[0].as_str()), (3, begin));
+        assert_eq!(lines[1], "workers stays 1: a reload cannot make it 7, a restart does");
+        assert!(lines[2].starts_with("log stays logs/") && lines[2].contains("make it none"), "{lines:?}");
     }
 }

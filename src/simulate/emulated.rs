@@ -23,7 +23,8 @@ impl Cast {
     /// Reads their scripts. The error is one line.
     pub(super) fn new(plans: &[BackendPlan]) -> Result<Cast, String> {
         let role = |plan: &BackendPlan| {
-            let script = plan.script.as_deref().map_or(Ok(Script::default()), Script::read)?;
+            let script =
+                plan.script.as_deref().map_or(Ok(Script::default()), |path| Script::read(path, "script"))?;
             let config = EmulatorConfig {
                 latency: plan.latency.clone(),
                 concurrency: plan.concurrency.map(|limit| limit as usize),
