@@ -401,6 +401,9 @@ fn open_logs(
     LogWriter::start_for(workers, path, names, origin).map_err(|error| cannot_log("--log", path, &error))
 }
 
+/// Room for fewer than these is worth a word when nobody has said how many there are to be.
+const CLIENTS_WANTED: usize = 400;
+
 const LOG_HINT: &str = "name a file that can be written, or none";
 
 fn cannot_log(flag: &str, path: &Path, error: &std::io::Error) -> Failure {
@@ -416,6 +419,14 @@ fn clients_max(config: &ProxyConfig) -> usize {
     let reserved = DESCRIPTORS_RESERVED + DESCRIPTORS_PER_WORKER * (config.workers as u64 - 1);
     let descriptors = current.unwrap_or(u64::MAX).saturating_sub(reserved) / 2;
     let possible = usize::try_from(descriptors).unwrap_or(usize::MAX).max(1);
+    let wanted = config.max_clients.unwrap_or(CLIENTS_WANTED);
+    if possible < wanted {
+        tracing::warn!(
+            clients_max = possible,
+            wanted,
+            "open files are limited (ulimit -n): two for each client"
+        );
+    }
     config.max_clients.unwrap_or(possible).min(possible)
 }
 
