@@ -140,6 +140,8 @@ pub struct Reactor {
     listener: Option<TcpListener>,
     accept_ready: bool,
     accept_paused_until: Time,
+    /// The pause is for want of room, and ends when there is some.
+    wants_room: bool,
     clock: Clock,
     orders: Arc<AtomicU8>,
     waker: Arc<Waker>,
@@ -166,6 +168,7 @@ impl Reactor {
             listener: Some(listener),
             accept_ready: true,
             accept_paused_until: Time::ZERO,
+            wants_room: false,
             clock: Clock::start(),
             orders: Arc::new(AtomicU8::new(0)),
             waker,
@@ -320,6 +323,9 @@ impl Reactor {
     /// Accepts a batch; returns how many.
     fn accept<S: Service>(&mut self, service: &mut S, now: Time) -> usize {
         let Some(listener) = &self.listener else { return 0 };
+        if self.wants_room && service.has_room() {
+            (self.wants_room, self.accept_paused_until) = (false, Time::ZERO);
+        }
         let mut accepted = 0;
         while self.accept_ready && accepted < ACCEPTS_MAX && self.accept_paused_until <= now {
             if !service.has_room() {
@@ -330,6 +336,7 @@ impl Reactor {
                 }
                 service.make_room();
                 if !service.has_room() {
+                    self.wants_room = true;
                     self.accept_paused_until = now.plus(ACCEPT_PAUSE);
                     break;
                 }

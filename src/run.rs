@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use mio::net::TcpListener;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use crate::bench::child::announce;
@@ -245,6 +245,7 @@ pub fn proxy(settings: &Settings) -> Result<(), Failure> {
     for signal in &mut signals {
         match signal {
             SIGUSR1 => running.control.reopen_log(),
+            SIGXFSZ => {}
             SIGHUP if settings.file.is_none() => {
                 running.reload_token(&config);
                 tracing::warn!("nothing to reload but a token: there is no --config");
@@ -369,7 +370,9 @@ pub fn print(text: &str) -> Result<(), Failure> {
 }
 
 fn signals() -> Result<Signals, Failure> {
-    Signals::new([SIGHUP, SIGTERM, SIGINT, SIGUSR1]).map_err(|error| runtime("signal handlers", &error))
+    // A log that reaches the limit of file sizes costs rows, like a full disk: the signal's own way is to end the process.
+    Signals::new([SIGHUP, SIGTERM, SIGINT, SIGUSR1, SIGXFSZ])
+        .map_err(|error| runtime("signal handlers", &error))
 }
 
 fn open_logs(

@@ -82,9 +82,9 @@ impl FramingFields {
             // Rule 1.
             Message::Response { method: Method::Head, .. }
             | Message::Response { status: 100..=199 | 204 | 304, .. } => Ok(Framing::Empty),
+            Message::Response { status: 205, .. } => self.reset_content(),
             // Rules 3 and 4: a coding is there, and chunked is its last (and only) member.
             _ if self.has_coding => Ok(Framing::Chunked),
-            Message::Response { status: 205, .. } => self.reset_content(),
             // Rules 5 and 6.
             _ if self.length.is_some() => Ok(Framing::Length(self.length.unwrap_or(0))),
             // Rule 7.
@@ -95,7 +95,8 @@ impl FramingFields {
     }
 
     /// A 205 has no content (RFC 9110 section 15.3.6). By rule 8 one without a length runs until close; taking it as
-    /// empty, on a connection that is then not used again, saves the client the wait.
+    /// empty, on a connection that is then not used again, saves the client the wait. One in chunks is taken so, too: that
+    /// they bring none is seen too late.
     fn reset_content(self) -> Result<Framing, Fault> {
         match self.length {
             Some(0) => Ok(Framing::Length(0)),
@@ -104,9 +105,9 @@ impl FramingFields {
         }
     }
 
-    /// Whether the message delimits itself: after one that does not, surplus bytes cannot be told from the next message.
-    pub(super) fn is_explicit(self) -> bool {
-        self.has_coding || self.length.is_some()
+    /// Whether there is a Content-Length.
+    pub(super) fn has_length(self) -> bool {
+        self.length.is_some()
     }
 
     /// Whether the fields announce content, as none may in a 1xx or 204 (RFC 9110 section 8.6, RFC 9112 section 6.1).

@@ -125,6 +125,12 @@ pub struct Limits {
     pub fields: usize,
 }
 
+impl Limits {
+    /// The widest there are, for a head that was measured before.
+    pub const MOST: Limits =
+        Limits { request_line: 65_535, request_head: 65_535, response_head: 65_535, fields: 1000 };
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Limits { request_line: 8 * 1024, request_head: 32 * 1024, response_head: 65_535, fields: 100 }

@@ -223,7 +223,7 @@ impl RequestHead {
         self.facts.nominates = seen.connection.nominates;
         self.facts.upgrade = seen.connection.upgrade
             && is_current
-            && framing == Framing::Empty
+            && !has_body
             && fields::offers_upgrade(self.section.fields(), bytes);
         if seen.connection.nominates {
             self.section.mark_nominated(bytes);
@@ -284,8 +284,12 @@ impl Seen {
                 }
             }
             FieldKind::MaxForwards if matches!(facts.method, Method::Trace | Method::Options) => {
-                let hops = grammar::decimal(value).ok_or(bad("bad Max-Forwards"))?;
-                if self.max_forwards.replace(u32::try_from(hops).unwrap_or(u32::MAX)).is_some() {
+                if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+                    return Err(bad("bad Max-Forwards"));
+                }
+                // What is more than we can count is sent on as the most we can (RFC 9110 section 7.6.2).
+                let hops = grammar::decimal(value).and_then(|hops| u32::try_from(hops).ok());
+                if self.max_forwards.replace(hops.unwrap_or(u32::MAX)).is_some() {
                     return Err(bad("several Max-Forwards fields"));
                 }
             }
@@ -293,6 +297,11 @@ impl Seen {
         }
         Ok(())
     }
+}
+
+/// Whether these bytes, refused as they are, begin like a HEAD, whose answer has no content (RFC 9110 section 9.3.2).
+pub fn is_like_head(bytes: &[u8]) -> bool {
+    bytes.trim_ascii_start().starts_with(b"HEAD ")
 }
 
 /// Offset after the empty lines to be skipped; `None` if that cannot be told yet. Further ones, and any that end in a

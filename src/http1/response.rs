@@ -5,6 +5,7 @@
 
 use super::fields::{self, ConnectionOptions, FieldKind};
 use super::framing::{self, FramingFields, Message};
+use super::request::RequestHead;
 use super::section::Section;
 use super::{Framing, Limits, Method, Parsed, Span, Version, scan};
 
@@ -94,6 +95,18 @@ impl ResponseHead {
         self.upgrade_offered
     }
 
+    /// Whether a 101 is a switch to protocols that `request` named, and nothing else (RFC 9110 section 7.8). Each comes with
+    /// the bytes it was parsed from.
+    pub fn switches_within(&self, bytes: &[u8], request: &RequestHead, asked: &[u8]) -> bool {
+        let is_asked = |protocol: &[u8]| {
+            fields::protocols(request.section.fields(), asked)
+                .flatten()
+                .any(|named| named.eq_ignore_ascii_case(protocol))
+        };
+        self.upgrade_offered
+            && fields::protocols(self.section.fields(), bytes).all(|named| named.is_some_and(is_asked))
+    }
+
     /// Reason phrase as received, which may be empty (for the log).
     pub fn reason(&self) -> Span {
         Span { start: (self.status_line.start + 4).min(self.status_line.end), end: self.status_line.end }
@@ -161,7 +174,7 @@ impl ResponseHead {
         // After a message that does not say where it ends, or says it where it must not, what follows cannot be trusted.
         let ends_plainly = match status {
             100..=199 | 204 => !framing.announces_content(),
-            205 => framing.is_explicit(),
+            205 => framing.has_length(),
             _ => self.facts.framing != Framing::UntilClose,
         };
         self.facts.keep_alive = ends_plainly && connection.persists(version);

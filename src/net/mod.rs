@@ -45,6 +45,10 @@ pub trait Net {
     /// Tells the peer that no more bytes will follow; reading goes on.
     fn finish_writing(&mut self, stream: &mut Self::Stream) -> io::Result<()>;
 
+    /// Bytes written that the peer has not acknowledged, if the system tells. A sender who is not let write for long can
+    /// see by it whether the peer takes anything: the kernel lets write again only when much of its buffer is free.
+    fn unacknowledged(&self, stream: &Self::Stream) -> Option<u64>;
+
     /// Makes the coming close a reset: what is unsent is forgotten and no TIME_WAIT is left. For an upstream whose
     /// answer is complete, and for a client whose answer was cut where a clean end would look complete.
     fn reset_on_close(&mut self, stream: &mut Self::Stream);

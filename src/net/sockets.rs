@@ -76,6 +76,27 @@ impl Net for Sockets {
         stream.shutdown(std::net::Shutdown::Write)
     }
 
+    #[cfg(target_os = "linux")]
+    #[allow(
+        unsafe_code,
+        reason = "no crate has SIOCOUTQ as a safe call; an integer comes back, and nothing else"
+    )]
+    fn unacknowledged(&self, stream: &TcpStream) -> Option<u64> {
+        // SIOCOUTQ is TIOCOUTQ by another name (tcp(7)).
+        const SIOCOUTQ: rustix::ioctl::Opcode = libc::TIOCOUTQ as rustix::ioctl::Opcode;
+        // SAFETY: the kernel writes one int for this request, which is what the getter holds.
+        let bytes = unsafe {
+            let getter = rustix::ioctl::Getter::<SIOCOUTQ, libc::c_int>::new();
+            rustix::ioctl::ioctl(stream, getter)
+        };
+        bytes.ok().and_then(|bytes| u64::try_from(bytes).ok())
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn unacknowledged(&self, _: &TcpStream) -> Option<u64> {
+        None
+    }
+
     fn reset_on_close(&mut self, stream: &mut TcpStream) {
         // A failure here only means an ordinary close.
         let _ = SockRef::from(&*stream).set_linger(Some(Duration::ZERO));

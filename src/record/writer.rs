@@ -287,7 +287,7 @@ impl Writer {
         let (fault, lost) = (written.fault, batch.len() - written.rows);
         self.counters.written.fetch_add(written.rows as u64, Ordering::Relaxed);
         self.counters.dropped.fetch_add(lost as u64, Ordering::Relaxed);
-        if fault.is_none() && self.reports.recovered() {
+        if fault.is_none() && self.reports.recovered(self.counters.rows_dropped()) {
             tracing::info!(
                 path = self.path,
                 lost = self.counters.rows_dropped(),
@@ -349,8 +349,11 @@ impl Reports {
         Some(lost)
     }
 
-    /// Whether this good write is the first after a fault that was reported.
-    fn recovered(&mut self) -> bool {
+    /// Whether this good write is the first after a fault that was reported. All that was lost is spoken of then.
+    fn recovered(&mut self, dropped: u64) -> bool {
+        if self.broken {
+            self.reported = dropped;
+        }
         std::mem::take(&mut self.broken)
     }
 }
@@ -368,7 +371,7 @@ mod tests {
         assert_eq!(reports.due(25, true, seconds(31)), None);
         assert_eq!(reports.due(30, true, seconds(32)), Some(20));
         assert_eq!(reports.due(30, false, seconds(90)), None);
-        assert!(reports.recovered() && !reports.recovered());
+        assert!(reports.recovered(30) && !reports.recovered(30));
         assert_eq!(reports.due(31, false, seconds(91)), Some(1));
         assert_eq!(reports.due(33, false, Duration::MAX), Some(2));
     }

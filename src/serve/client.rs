@@ -18,6 +18,7 @@ use crate::http1::Parsed;
 use crate::http1::body::{BadBody, Body};
 use crate::http1::date::DATE_BYTES;
 use crate::http1::head::HeadScan;
+use crate::http1::request::is_like_head;
 use crate::net::{Conn, Fill, Net, Ready, Role, SessionKey};
 use crate::slab::Key;
 use crate::timer::Armed;
@@ -254,7 +255,7 @@ impl Client {
                         phase => return Step::Next(phase),
                     },
                     Err(refusal) => {
-                        self.headless = false; // the method is not known
+                        self.headless = is_like_head(self.input.raw());
                         return Step::Next(self.refuse(shared, refusal.status, refusal.reason));
                     }
                 }

@@ -45,6 +45,8 @@ pub struct Flow {
     pub piece: u8,
     /// The last read filled all the room it was given.
     pub brim: bool,
+    /// Bytes the sink had not acknowledged when it last took no more, or when that was last looked at.
+    pub backlog: Option<u64>,
 }
 
 impl Flow {
@@ -62,6 +64,7 @@ impl Flow {
             source_failed: false,
             piece: PIECE_FIRST,
             brim: false,
+            backlog: None,
         }
     }
 
@@ -76,6 +79,7 @@ impl Flow {
         self.source_failed = false;
         self.piece = PIECE_FIRST;
         self.brim = false;
+        self.backlog = None;
     }
 
     /// Whether nothing of a body was passed on yet.

@@ -5,7 +5,7 @@ use super::pump;
 use super::{Phase, Session, Step};
 use crate::fault::Fault;
 use crate::http1::body::Body;
-use crate::http1::request::RequestFacts;
+use crate::http1::request::{RequestFacts, is_like_head};
 use crate::http1::rewrite::{self, EXPLAIN_FIELD, RequestContext};
 use crate::http1::{Framing, Method, Parsed, Span};
 use crate::net::{Fill, Net, Ready};
@@ -82,6 +82,9 @@ impl Session {
             Ok(Parsed::Complete(len)) => Some(self.accept(exchange, len, world)),
             Err(refusal) => {
                 note_line(exchange, world);
+                if is_like_head(exchange.request.buffer.raw()) {
+                    exchange.facts.method = Method::Head;
+                }
                 Some(Err(Stop { fault: Fault::Refused(refusal), head_len: 0 }))
             }
         }

@@ -103,6 +103,7 @@ pub(super) fn drain<N: Net>(world: &mut World<N>, flow: &mut Flow, sink: ConnKey
                 flow.progress = world.now;
             }
             Drain::Blocked => {
+                flow.backlog = world.net.unacknowledged(&conn.stream);
                 note_blocked(flow);
                 return Some(Pumped::SinkBlocked);
             }

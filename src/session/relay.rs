@@ -10,10 +10,10 @@ use super::{Phase, Session, Step};
 use crate::balance::{Outcome, Stage};
 use crate::clock::Time;
 use crate::fault::Fault;
-use crate::http1::body::Body;
+use crate::http1::body::{BadBody, Body};
 use crate::http1::response::ResponseFacts;
 use crate::http1::rewrite::{self, EXPLAIN_FIELD, ResponseContext};
-use crate::http1::{Framing, Parsed, Version};
+use crate::http1::{Framing, Limits, Parsed, Version};
 use crate::net::{ConnKey, Fill, Net};
 use crate::proxy::{PSEUDONYM, World};
 use crate::record::trace::Stamp;
@@ -21,6 +21,9 @@ use crate::upstream::health::Verdict;
 
 /// Interim responses one exchange may bring. More would let a backend hold a client for ever without answering.
 const INTERIMS_MAX: u32 = 32;
+
+/// Of a message that the kernel took without a pause, so much must have been written for the time to be looked at twice.
+const BACKLOG_MIN: u64 = 256 * 1024;
 
 /// What came of looking for a response head.
 enum Answer {
@@ -213,7 +216,7 @@ impl Session {
         facts: ResponseFacts,
         world: &mut World<N>,
     ) -> Answer {
-        if !exchange.facts.upgrade || !world.response_head.upgrade_offered() {
+        if !exchange.facts.upgrade || !is_as_asked(exchange, world) {
             return Answer::Failed(Fault::BadResponse("101 without being asked"));
         }
         write_head(exchange, len, Framing::Empty, true, true, world);
@@ -231,12 +234,45 @@ impl Session {
     /// Which wait it was that the deadline ended.
     #[cold]
     pub(super) fn relay_expired<N: Net>(&mut self, world: &mut World<N>) -> Step {
-        let fault = match self.exchange.as_ref() {
-            Some(exchange) => waiting_for(exchange),
-            None => return Step::Gone,
-        };
+        let Some(exchange) = self.exchange.as_mut() else { return Step::Gone };
+        let fault = waiting_for(exchange);
+        if is_taken_slowly(exchange, fault, self.client, world) {
+            self.deadline = deadline(exchange, world);
+            return Step::Wait;
+        }
         self.fail(world, fault)
     }
+}
+
+/// Whether the kernel still gets rid of what it was given, though it has no room for more: a slow reader is not a stalled
+/// one. Looked at only when the time is over, so that one who stalls later has up to twice the time.
+#[cold]
+fn is_taken_slowly<N: Net>(exchange: &mut Exchange, fault: Fault, client: ConnKey, world: &World<N>) -> bool {
+    let (flow, sink) = match (fault, exchange.upstream) {
+        (Fault::ClientStalled, _) => (&mut exchange.response, client),
+        (Fault::UpstreamTimeout, Upstream::Connected(upstream)) => (&mut exchange.request, upstream),
+        _ => return false,
+    };
+    let Some(left) = world.conns.get(sink.0).and_then(|conn| world.net.unacknowledged(&conn.stream)) else {
+        return false;
+    };
+    let is_less = match flow.backlog {
+        Some(before) => left < before,
+        // The kernel took all of it at once. A message of ordinary size gets no more time on that account.
+        None => left > 0 && flow.written >= BACKLOG_MIN,
+    };
+    if is_less {
+        flow.backlog = Some(left);
+        flow.progress = world.now;
+    }
+    is_less
+}
+
+/// Whether the switch is to nothing but what the request, as we sent it, named.
+fn is_as_asked<N: Net>(exchange: &Exchange, world: &mut World<N>) -> bool {
+    let sent = &exchange.request.out[..exchange.request.head_len];
+    let whole = matches!(world.request_head.parse(sent, &Limits::MOST), Ok(Parsed::Complete(_)));
+    whole && world.response_head.switches_within(exchange.response.buffer.raw(), &world.request_head, sent)
 }
 
 #[cold]
@@ -306,7 +342,7 @@ fn check_surplus(exchange: &mut Exchange, framing: Framing) -> Result<(), Fault>
             Err(Fault::BadResponse("bytes after the end of the response"))
         }
         Ok(()) => Ok(()),
-        Err(crate::http1::body::BadBody::Malformed(what)) => Err(Fault::BadResponse(what)),
+        Err(BadBody::Malformed(what)) => Err(Fault::BadResponse(what)),
         Err(_) => Err(Fault::ResponseTruncated),
     }
 }
@@ -356,8 +392,7 @@ fn deadline<N: Net>(exchange: &Exchange, world: &World<N>) -> Time {
             average.min(exchange.request.progress.plus(limits.request_body))
         }
         _ => {
-            let sent = exchange.trace.sent.get().unwrap_or(exchange.request.progress);
-            sent.plus(limits.upstream)
+            exchange.trace.sent.get().unwrap_or_default().max(exchange.request.progress).plus(limits.upstream)
         }
     }
 }

@@ -158,3 +158,59 @@ fn a_slow_reader_that_does_read_gets_everything() {
     }
     assert!(client.response().body == body.as_bytes());
 }
+
+/// So slow that the kernel, which lets write again when a good part of megabytes is free, tells nothing for longer than the
+/// time-out.
+#[test]
+fn a_slow_reader_is_not_taken_for_a_stalled_one() {
+    let body = "0123456789abcdef".repeat(384 * 1024);
+    let sent = body.clone();
+    let origin = Origin::start(move |conn| {
+        while conn.request().is_some() {
+            conn.answer(&sent);
+        }
+    });
+    let proxy = ProxyUnderTest::logged(&[origin.address], |config| {
+        config.timeouts.client_write = Duration::from_secs(1);
+    });
+    let mut client = proxy.client();
+    client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    let mut wanted = 0;
+    while wanted < body.len() {
+        wanted += 64 * 1024;
+        assert!(client.read_until(|seen| seen.len() >= wanted), "cut after {wanted}");
+        std::thread::sleep(Duration::from_millis(70)); // the slowness itself
+    }
+    assert!(client.response().body == body.as_bytes());
+    drop(client);
+    assert_eq!(proxy.stop().1[0].get("reason"), "ok");
+}
+
+/// The same of a backend that takes its time with an upload: its time to answer begins when it has all of it.
+#[test]
+fn a_backend_that_reads_slowly_is_waited_for() {
+    const BYTES: usize = 6 * 1024 * 1024;
+    let origin = Origin::start(|conn| {
+        conn.head();
+        for _ in 0..BYTES / (64 * 1024) {
+            assert!(conn.take(64 * 1024).is_some());
+            std::thread::sleep(Duration::from_millis(70)); // the slowness itself
+        }
+        conn.answer("all");
+    });
+    let proxy = ProxyUnderTest::logged(&[origin.address], |config| {
+        config.timeouts.upstream = Duration::from_secs(1);
+    });
+    let mut client = proxy.client();
+    let stream = client.stream.try_clone().unwrap();
+    let sending = std::thread::spawn(move || {
+        let mut stream = stream;
+        let head = format!("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: {BYTES}\r\n\r\n");
+        std::io::Write::write_all(&mut stream, head.as_bytes()).unwrap();
+        std::io::Write::write_all(&mut stream, &vec![b'x'; BYTES])
+    });
+    assert_eq!(client.response().body, b"all");
+    sending.join().unwrap().unwrap();
+    drop(client);
+    assert_eq!(proxy.stop().1[0].get("reason"), "ok");
+}

@@ -226,6 +226,14 @@ fn upgrades() -> Vec<Row> {
             .answers(&["HTTP/1.1 101 S|Connection: upgrade|Upgrade: chat/2||{take 1}y{close}"])
             .sees("HTTP/1.1 101 S|Via: 1.1 tidegate|Connection: upgrade|Upgrade: chat/2||y")
             .tunnelled(),
+        row("an upgrade with an empty body")
+            .sends("POST / HTTP/1.1|Host: h|Content-Length: 0|Connection: Upgrade|Upgrade: SPDY/3.1||{read}x")
+            .reaches(&[
+                "POST / HTTP/1.1|Host: h|Content-Length: 0|{fwd}Connection: upgrade|Upgrade: SPDY/3.1||x",
+            ])
+            .answers(&["HTTP/1.1 101 S|Connection: upgrade|Upgrade: spdy/3.1||{take 1}y{close}"])
+            .sees("HTTP/1.1 101 S|Via: 1.1 tidegate|Connection: upgrade|Upgrade: spdy/3.1||y")
+            .tunnelled(),
         row("an upgrade the origin declines").sends(ASK).reaches(&[ASKED]),
         row("an upgrade the origin refuses")
             .sends(ASK)
@@ -279,6 +287,15 @@ fn upgrades_that_are_none() -> Vec<Row> {
         bad_answer("101 to h2c", "HTTP/1.1 101 S|Connection: upgrade|Upgrade: h2c||")
             .sends(ASK)
             .reaches(&[ASKED]),
+        bad_answer("101 to another protocol", "HTTP/1.1 101 S|Connection: upgrade|Upgrade: evil||")
+            .sends(ASK)
+            .reaches(&[ASKED]),
+        bad_answer(
+            "101 to more than was asked",
+            "HTTP/1.1 101 S|Connection: upgrade|Upgrade: websocket, evil||",
+        )
+        .sends(ASK)
+        .reaches(&[ASKED]),
         bad_answer("101 without its fields", "HTTP/1.1 101 S||").sends(ASK).reaches(&[ASKED]),
         bad_answer("101 to an upgrade without Connection", SWITCH)
             .sends("GET / HTTP/1.1|Host: h|Upgrade: websocket||"),
@@ -297,6 +314,11 @@ fn max_forwards() -> Vec<Row> {
             "OPTIONS with Max-Forwards counts down",
             "OPTIONS / HTTP/1.1|Host: h|Max-Forwards: 7||",
             "OPTIONS / HTTP/1.1|Host: h|Max-Forwards: 6|{fwd}|",
+        ),
+        passes(
+            "Max-Forwards beyond counting",
+            "OPTIONS / HTTP/1.1|Host: h|Max-Forwards: 99999999999999999999999||",
+            "OPTIONS / HTTP/1.1|Host: h|Max-Forwards: 4294967294|{fwd}|",
         ),
         passes(
             "TRACE with Max-Forwards counts down",

@@ -31,13 +31,23 @@ fn methods() -> Vec<Row> {
         "!#$%&'*+-.^_`{pipe}~09azAZ / HTTP/1.1|Host: h||",
         "!#$%&'*+-.^_`{pipe}~09azAZ / HTTP/1.1|Host: h|{fwd}|",
     ));
-    rows.push(
+    rows.extend([
+        row("a HEAD without Host")
+            .sends("HEAD / HTTP/1.1||")
+            .reaches(&[])
+            .sees("HTTP/1.1 400 Bad Request|Date: *|Content-Type: text/plain|Content-Length: 25|Connection: close||")
+            .closed(),
+        row("a HEAD of another version")
+            .sends("HEAD / HTTP/3.1|Host: h||")
+            .reaches(&[])
+            .sees("HTTP/1.1 505 HTTP Version Not Supported|Date: *|Content-Type: text/plain|Content-Length: 61|Connection: close||")
+            .closed(),
         row("HEAD")
             .sends("HEAD / HTTP/1.1|Host: h||")
             .reaches(&["HEAD / HTTP/1.1|Host: h|{fwd}|"])
             .answers(&["HTTP/1.1 200 OK|Date: X|Content-Length: 2||"])
             .sees("HTTP/1.1 200 OK|Date: X|Content-Length: 2|Via: 1.1 tidegate||"),
-    );
+    ]);
     rows.push(refused("CONNECT to an authority", 405, "CONNECT h:443 HTTP/1.1|Host: h:443||"));
     rows.push(refused("CONNECT to a path", 405, "CONNECT / HTTP/1.1|Host: h||"));
     for (name, method) in [

@@ -338,8 +338,15 @@ fn bodiless() -> Vec<Row> {
         answered(
             "205 in chunks",
             "HTTP/1.1 205 Reset|Date: X|Transfer-Encoding: chunked||0||",
-            format!("HTTP/1.1 205 Reset|Date: X|Transfer-Encoding: chunked|{VIA}|0||"),
-        ),
+            format!("HTTP/1.1 205 Reset|Date: X|Content-Length: 0|{VIA}|"),
+        )
+        .drops(),
+        answered(
+            "205 in chunks with content",
+            "HTTP/1.1 205 Reset|Date: X|Transfer-Encoding: chunked||5|hello|0||",
+            format!("HTTP/1.1 205 Reset|Date: X|Content-Length: 0|{VIA}|"),
+        )
+        .drops(),
         bad_answer("205 with content", "HTTP/1.1 205 Reset|Date: X|Content-Length: 2||ok"),
     ]
 }

@@ -193,6 +193,17 @@ fn a_get_that_got_no_byte_is_tried_elsewhere() {
 }
 
 #[test]
+fn a_put_with_its_body_that_got_no_byte_is_tried_elsewhere() {
+    let (origins, proxy) = first_does(|_| {});
+    let mut client = proxy.client();
+    client.send("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello");
+    assert_eq!(client.response().body, b"elsewhere");
+    let seen: Vec<_> = origins.iter().flat_map(Origin::seen).collect();
+    assert_eq!(seen.len(), 2);
+    assert!(seen.iter().all(|arrival| arrival.bytes.ends_with(b"\r\n\r\nhello")));
+}
+
+#[test]
 fn a_post_that_got_no_byte_is_not() {
     let (origins, proxy) = first_does(|_| {});
     let mut client = proxy.client();

@@ -473,6 +473,10 @@ impl Net for FakeNet {
         Ok(())
     }
 
+    fn unacknowledged(&self, _stream: &FakeStream) -> Option<u64> {
+        None
+    }
+
     fn reset_on_close(&mut self, stream: &mut FakeStream) {
         self.call();
         self.0.borrow_mut().links[stream.link].reset_on_close = true;
