@@ -4,7 +4,7 @@
 #   docker run --rm -p 8081:8080 -e PORT=8080 -e SERVER_ID=A tidegate           the original's backend-server
 #   docker run --rm -p 9090:9090 tidegate proxy --backend 10.0.0.1:8080,10.0.0.2:8080
 
-FROM rust:1.88-alpine AS build
+FROM rust:1.89-alpine AS build
 WORKDIR /src
 # There is no repository in here to ask.
 ARG TIDEGATE_REVISION=""

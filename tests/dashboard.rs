@@ -439,6 +439,27 @@ fn control_asks_first_and_wants_a_token() {
     let fill = |token: &str| format!("document.getElementById('token').value = '{token}'");
     browser.wait("document.querySelectorAll('#backend-table tbody tr').length === 2");
 
+    // The buttons are seen without scrolling the table, and the switch of routings is in the table's card.
+    for (width, height) in [(320, 640), (1366, 768)] {
+        browser.resize(width, height);
+        for theme in ["light", "dark"] {
+            browser.prefer("prefers-color-scheme", theme);
+            seconds(&mut browser, 1);
+            let left = browser.eval(
+                "(b => b.closest('.scroll').getBoundingClientRect().right - b.getBoundingClientRect().right)\
+                 (document.querySelector('#backend-table tbody .quiet'))",
+            );
+            assert!(left.as_f64().unwrap() > 0.0, "{width} wide: {left}");
+            assert_accessible(&mut browser, &format!("control, {theme}, {width} wide"));
+            browser.eval("document.getElementById('backends-h').scrollIntoView()");
+            browser.screenshot(&format!("control-{theme}-{width}"));
+        }
+    }
+    browser.wait("document.querySelector('#backends.card #routing').checkVisibility()");
+    browser.prefer("prefers-color-scheme", "light");
+    browser.key("b");
+    browser.wait("document.activeElement.closest('#backends')");
+
     browser.eval("document.querySelector('#backend-table tbody tr .quiet').click()");
     browser.wait("document.getElementById('control-dialog').open");
     assert_accessible(&mut browser, "a question");

@@ -202,9 +202,13 @@ impl Builder {
             Ok(Routing::AdaptiveEwma) => "EWMAs",
             _ => "SMAs",
         };
-        let averages: Vec<String> = snapshot
-            .backends
-            .iter()
+        // In the order in which the page has them.
+        let place =
+            |url: &str| url.rsplit_once(':').map(|(host, port)| (host.to_owned(), port.parse::<u16>().ok()));
+        let mut backends: Vec<_> = snapshot.backends.iter().collect();
+        backends.sort_by_cached_key(|backend| place(&backend.url));
+        let averages: Vec<String> = backends
+            .into_iter()
             .filter_map(|backend| {
                 let live = &backend.live;
                 let average = if name == "EWMAs" { live.ewma_ms } else { live.sma_ms }?;

@@ -11,6 +11,7 @@
 
 use std::io::{self, IsTerminal as _};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::cli::Failure;
 
@@ -29,6 +30,9 @@ mod view;
 #[cfg(test)]
 mod tests;
 
+/// Between two looks at the proxy: rates are those of this time.
+const EVERY: Duration = Duration::from_secs(1);
+
 /// Everything `tidegate top` can be told.
 #[derive(Clone, PartialEq)]
 pub struct TopConfig {
@@ -38,7 +42,7 @@ pub struct TopConfig {
     pub url: String,
     /// What an admin address that is not loopback wants to see first.
     pub token: Option<String>,
-    /// One plain table, then the end.
+    /// One plain table of two looks a second apart, then the end.
     pub once: bool,
 }
 
@@ -59,6 +63,11 @@ pub fn run(config: &TopConfig) -> Result<(), Failure> {
     if config.once || !io::stdout().is_terminal() {
         let mut watched = model::Watched::default();
         watched.take(first);
+        std::thread::sleep(EVERY);
+        // A proxy that has gone meanwhile leaves what was seen, said to be of the time since its start.
+        if let Ok(second) = feed.look() {
+            watched.take(second);
+        }
         return crate::run::print(&text::page(&watched));
     }
     watch(feed, first)

@@ -80,6 +80,8 @@ pub(super) struct Event {
     /// Milliseconds since 1970.
     pub(super) t: f64,
     pub(super) kind: String,
+    /// URL of the backend it happened to, if to one.
+    pub(super) backend: Option<String>,
     pub(super) text: String,
 }
 
@@ -107,6 +109,8 @@ pub(super) struct Watched {
     pub(super) look: Look,
     /// Requests a second: of the last interval, or since the start when there was only one look.
     pub(super) rate: f64,
+    /// The rates are means of the last interval, not of the time since the start.
+    pub(super) is_recent: bool,
     /// Answers of 5xx and requests without one, a second.
     pub(super) error_rate: f64,
     /// By URL, oldest first; empty after only one look.
@@ -120,6 +124,7 @@ impl Watched {
         let (old, new) = (&self.look.stats, &look.stats);
         let is_same_run = self.looks > 0 && new.uptime_s > old.uptime_s && new.requests >= old.requests;
         if is_same_run {
+            self.is_recent = true;
             let seconds = new.uptime_s - old.uptime_s;
             let requests = new.requests - old.requests;
             self.rate = requests as f64 / seconds;
@@ -136,6 +141,7 @@ impl Watched {
             // The first one, or a proxy that was started again.
             let seconds = new.uptime_s.max(1e-3);
             (self.rate, self.error_rate) = (new.requests as f64 / seconds, errors(new) as f64 / seconds);
+            self.is_recent = false;
             self.history.clear();
         }
         self.looks += 1;

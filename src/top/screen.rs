@@ -9,13 +9,12 @@ use std::time::Duration;
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
+use super::EVERY;
 use super::feed::Feed;
 use super::model::Look;
 use super::view::{Chart, View, draw};
 use crate::demo::on_signals;
 
-/// How often the proxy is asked.
-const EVERY: Duration = Duration::from_secs(1);
 /// How long a key, a signal or a new look may wait to be seen.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 

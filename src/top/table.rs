@@ -10,6 +10,8 @@ pub(super) struct Row<'a> {
     pub(super) last: Option<Change>,
     /// Its place in the configuration.
     place: usize,
+    /// Nobody had a request in the last interval: there is nothing to have a share of.
+    is_idle: bool,
 }
 
 /// One column.
@@ -77,10 +79,16 @@ impl Sort {
 }
 
 /// Every backend, sorted.
-pub(super) fn rows(watched: &Watched, sort: Sort) -> Vec<Row<'_>> {
+pub(super) fn rows<'w>(watched: &'w Watched, sort: Sort) -> Vec<Row<'w>> {
     let backends = watched.look.stats.backends.iter().enumerate();
-    let mut rows: Vec<Row<'_>> =
-        backends.map(|(place, backend)| Row { backend, last: watched.last(&backend.url), place }).collect();
+    let is_idle = watched.is_recent && watched.rate == 0.0;
+    let row = |(place, backend): (usize, &'w Backend)| Row {
+        backend,
+        last: watched.last(&backend.url),
+        place,
+        is_idle,
+    };
+    let mut rows: Vec<Row<'_>> = backends.map(row).collect();
     if let Some(column) = sort.column.and_then(|column| COLUMNS.get(column)) {
         rows.sort_by(|a, b| (column.order)(a).total_cmp(&(column.order)(b)).then(a.place.cmp(&b.place)));
     }
@@ -140,7 +148,11 @@ fn rate(row: &Row<'_>) -> String {
 }
 
 fn share(row: &Row<'_>) -> Option<f64> {
-    row.last.map(|last| last.share).or(row.backend.share)
+    match row.last {
+        Some(_) if row.is_idle => None,
+        Some(last) => Some(last.share),
+        None => row.backend.share,
+    }
 }
 
 fn now_ms(row: &Row<'_>) -> Option<f64> {

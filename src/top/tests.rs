@@ -1,6 +1,6 @@
 //! What is shown, by a terminal that is only remembered.
 
-use super::model::{Event, Look, Stats, Watched};
+use super::model::{Log, Look, Stats, Watched};
 use super::table::{COLUMNS, Sort, rows};
 use super::text;
 
@@ -25,7 +25,12 @@ fn watched() -> Watched {
                         {"url":"http://10.0.0.2:8082","requests":60,"mean_ms":20.0,"p99_ms":1234.5,"in_flight":3,
                          "state":"ejected","why":"5 failures in a row","score":null}]}"#,
     );
-    second.events.push(Event { t: 3_723_000.0, kind: "ejected".to_owned(), text: "8082 failed".to_owned() });
+    second.events = serde_json::from_str::<Log>(
+        r#"{"events":[{"seq":1,"t":3722000,"kind":"start","backend":null,"text":"began"},
+                      {"seq":2,"t":3723000,"kind":"ejected","backend":"http://10.0.0.2:8082","text":"5 failures in a row"}]}"#,
+    )
+    .unwrap()
+    .events;
     watched.take(second);
     watched
 }
@@ -45,6 +50,7 @@ fn a_proxy_that_starts_again_starts_the_history_again() {
     watched.take(look(r#"{"uptime_s":2.0,"requests":10,"backends":[{"url":"a","requests":10}]}"#));
     assert_eq!((watched.rate, watched.history.len()), (5.0, 0));
     watched.take(look(r#"{"uptime_s":2.0,"requests":10,"backends":[{"url":"a","requests":10}]}"#));
+    assert!(!watched.is_recent && text::page(&watched).contains("req/s since the start 5.0"));
     assert_eq!((watched.rate, watched.history.len()), (5.0, 0), "the same look again says nothing");
     watched.take(look(r#"{"uptime_s":3.0,"requests":10,"backends":[]}"#));
     assert_eq!((watched.rate, watched.history.len()), (0.0, 0));
@@ -82,12 +88,13 @@ fn the_plain_table_has_it_all() {
         "10.0.0.2:8082   ejected",
         "5 failures in a row",
         "Chose 10.0.0.1:8081.",
-        "01:02:03Z  ejected       8082 failed",
+        "01:02:02Z  start         -              began",
+        "01:02:03Z  ejected       10.0.0.2:8082  5 failures in a row",
     ] {
         assert!(page.contains(part), "no {part:?} in\n{page}");
     }
     let empty = text::page(&Watched::default());
-    assert!(empty.starts_with("tidegate") && empty.contains("req/s 0.0"), "{empty}");
+    assert!(empty.starts_with("tidegate") && empty.contains("req/s since the start 0.0"), "{empty}");
 }
 
 #[cfg(feature = "tui")]
@@ -124,7 +131,7 @@ mod terminal {
             "ejected",
             "share, 0 to 100%",
             "█",
-            "01:02:03Z  ejected",
+            "01:02:03Z  ejected       10.0.0.2:8082  5 failures",
             "q quit",
             "by the configuration's order",
         ] {

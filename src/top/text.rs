@@ -1,6 +1,6 @@
 //! The figures as plain lines.
 
-use super::model::{Watched, errors};
+use super::model::{Event, Watched, errors};
 use super::table::{COLUMNS, Sort, ms, name, percent, rows};
 
 /// What there is to say of the whole proxy: who it is, and its figures by name.
@@ -23,9 +23,14 @@ pub(super) fn head(watched: &Watched) -> Head {
     let is_ready = stats.ready.unwrap_or(true);
     who += if is_ready { " · ready" } else { " · draining" };
     let count = |value: Option<u64>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
+    let [rate, error_rate] = if watched.is_recent {
+        ["req/s", "errors/s"]
+    } else {
+        ["req/s since the start", "errors/s since the start"]
+    };
     let mut figures = vec![
-        ("req/s", format!("{:.1}", watched.rate)),
-        ("errors/s", format!("{:.1}", watched.error_rate)),
+        (rate, format!("{:.1}", watched.rate)),
+        (error_rate, format!("{:.1}", watched.error_rate)),
         ("in flight", count(stats.in_flight)),
         ("clients", stats.clients_active.to_string()),
         ("p50 ms", ms(stats.p50_ms)),
@@ -70,18 +75,32 @@ pub(super) fn page(watched: &Watched) -> String {
     if let Some(sentence) = &watched.look.stats.sentence {
         text += &format!("\n{sentence}\n");
     }
-    let events = &watched.look.events;
+    let events = latest(&watched.look.events, EVENTS);
     if !events.is_empty() {
         text += "\n";
     }
-    for event in events.iter().skip(events.len().saturating_sub(EVENTS)) {
-        text += &format!("{}  {:<12}  {}\n", clock(event.t), event.kind, event.text);
+    for line in events {
+        text += &line;
+        text += "\n";
     }
     text
 }
 
+/// The last `count` events, a line each: when, what kind, which backend (or a dash), in words.
+pub(super) fn latest(events: &[Event], count: usize) -> Vec<String> {
+    let events = &events[events.len().saturating_sub(count)..];
+    let whose = |event: &Event| event.backend.as_deref().map_or("-", name).to_owned();
+    let widest = events.iter().map(|event| whose(event).chars().count()).max().unwrap_or(0).min(WHOSE_MAX);
+    let line = |event: &Event| {
+        format!("{}  {:<12}  {:<widest$}  {}", clock(event.t), event.kind, whose(event), event.text)
+    };
+    events.iter().map(line).collect()
+}
+
 /// Events worth a line in a plain table.
 const EVENTS: usize = 10;
+/// A backend with a longer name moves the words beside it.
+const WHOSE_MAX: usize = 32;
 
 /// A length of time as people say it.
 fn span(seconds: f64) -> String {
@@ -95,7 +114,7 @@ fn span(seconds: f64) -> String {
 }
 
 /// Time of day, UTC, of milliseconds since 1970.
-pub(super) fn clock(unix_ms: f64) -> String {
+fn clock(unix_ms: f64) -> String {
     let stamp = jiff::Timestamp::from_millisecond(unix_ms as i64);
     stamp.map_or_else(|_| "--:--:--".to_owned(), |stamp| stamp.strftime("%H:%M:%SZ").to_string())
 }

@@ -11,7 +11,7 @@ use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Table, Wrap};
 
 use super::model::{Change, Watched};
 use super::table::{COLUMNS, Column, Sort, ms, name, rows};
-use super::text::{clock, head};
+use super::text::{head, latest};
 
 /// What the small charts show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,7 +66,7 @@ fn figures(view: &View) -> Line<'static> {
     let mut spans = Vec::new();
     for (name, value) in head(&view.watched).figures {
         spans.push(Span::styled(format!("{name} "), Style::new().add_modifier(Modifier::DIM)));
-        let is_bad = matches!(name, "errors/s") && value != "0.0";
+        let is_bad = name.starts_with("errors/s") && value != "0.0";
         let style = Style::new().add_modifier(Modifier::BOLD);
         spans.push(Span::styled(value, if is_bad { style.fg(Color::Red) } else { style }));
         spans.push(Span::raw("   "));
@@ -149,10 +149,7 @@ fn draw_table(frame: &mut Frame<'_>, view: &View, area: Rect) {
 fn draw_events(frame: &mut Frame<'_>, view: &View, area: Rect) {
     let events = &view.watched.look.events;
     let room = usize::from(area.height.saturating_sub(1));
-    let latest = events.iter().skip(events.len().saturating_sub(room));
-    let lines: Vec<Line<'_>> = latest
-        .map(|event| Line::raw(format!("{}  {:<12}  {}", clock(event.t), event.kind, event.text)))
-        .collect();
+    let lines: Vec<Line<'_>> = latest(events, room).into_iter().map(Line::raw).collect();
     let block = Block::new().borders(Borders::TOP).title("events");
     frame.render_widget(Paragraph::new(lines).block(block), area);
 }

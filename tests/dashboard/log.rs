@@ -11,7 +11,7 @@ use super::{assert_accessible, assert_quiet, child};
 fn original_log() -> String {
     let mut text = String::from("timestamp,backend_url,latency_ms,status_code,routing_mode\n");
     for at in 0..1200_u32 {
-        let (port, latency) = [(8081, 15.25), (8082, 200.5), (8083, 250.0)][at as usize % 3];
+        let (port, latency) = [(10_082, 200.5), (8081, 15.25), (8083, 250.0)][at as usize % 3];
         let status = if at % 400 == 399 { 502 } else { 200 };
         let (minute, second, micro) = (at / 600, at / 10 % 60, at % 10 * 100_000);
         text += &format!(
@@ -60,10 +60,14 @@ fn a_log_of_the_original_is_shown_whole() {
         ("#mode", "adaptive_ewma"),
         ("#tile-rate", "1,200 in all"),
         ("#tile-errors", "3 answers of 5xx"),
+        ("#trouble", "3 errors, 0 retries, 0 ejections in 1,200 requests."),
         ("#tile-recent", "155 ms"), // (15.25 + 200.5 + 250) / 3
         ("#bars", "33.3 %"),
         ("#backend-table", "localhost:8083"),
-        ("#sentence", "localhost:8083"),
+        (
+            "#sentence",
+            "localhost:8083, which took 250.0 ms. EWMAs since: 8081=15.0ms, 8083=250.0ms, 10082=200.0ms.",
+        ),
         // The whole run: exact where figures are, between a band's bounds elsewhere, never above the longest.
         ("#percentiles", "p50 201 ms, p90 between 197 and 250 ms"),
         ("#heat", "Most requests"),
@@ -72,8 +76,19 @@ fn a_log_of_the_original_is_shown_whole() {
     for (place, words) in figures {
         browser.wait(&format!("document.querySelector('{place}').innerText.includes('{words}')"));
     }
+    // By the numbers of the ports, in whatever order the log names them.
+    for rows in ["#backend-table tbody tr > th", "#bars tbody th", "#legend .chip"] {
+        let all = browser.text(&format!("[...document.querySelectorAll('{rows}')].map((e) => e.textContent.slice(-5).replace(/.*:/, '')).join()"));
+        assert_eq!(all, "8081,8083,10082", "{rows}");
+    }
     browser.eval("document.getElementById('requests').scrollIntoView()");
     browser.wait("document.querySelectorAll('#request-table tbody tr').length === 200");
+    let heads =
+        browser.text("document.querySelector('#request-table thead').innerText.replace(/\\s+/g, ' ')");
+    assert!(heads.contains("8081 SMA / EWMA 8083 SMA / EWMA 10082 SMA / EWMA"), "{heads}");
+    // The last row is of 8083, and its own averages stand out.
+    let row = "document.querySelector('#request-table tbody tr')";
+    assert_eq!(browser.eval(&format!("[...{row}.cells].indexOf({row}.querySelector('.mine'))")), 8);
     assert_accessible(&mut browser, "a log");
     browser.eval("scrollTo(0, 0)");
     browser.screenshot("log");

@@ -29,6 +29,9 @@ const COLUMNS = [
   ['last_check', 'Last check', (b) => b.last_check?.t, (b) => (b.last_check ? `${b.last_check.ok ? '✓' : '✕'} ${b.last_check.text}, ${clock(b.last_check.t)}` : '–'), true],
 ];
 
+// Heading 0 is the name: the buttons stand behind the state, where they are seen without scrolling.
+const CONTROL_AFTER = 1;
+
 function state(b) {
   const [glyph, look, word] = STATES[b.state] ?? ['●', 'soft', b.state ?? '–'];
   const left = b.until ? Math.max(0, Math.round((b.until - b.now) / 1000)) : 0;
@@ -57,7 +60,7 @@ export class Backends {
       return { name, cell, arrow };
     });
     this.actionsHead = h('th', { scope: 'col', class: 'l', hidden: true }, 'Control');
-    this.head.append(this.actionsHead);
+    this.headings[CONTROL_AFTER].cell.after(this.actionsHead);
   }
 
   // A second press turns the order round, the third returns to the configured one.
@@ -73,11 +76,12 @@ export class Backends {
     const { stats } = app.shown;
     const { frame, model } = app;
     const latest = frame.high > frame.low ? model.seconds[frame.high - 1] : null;
-    return stats.backends.map((backend) => {
+    return model.order(stats).map((place) => {
+      const backend = stats.backends[place];
       const at = model.series.indexOf(backend.url);
       const one = frame.series[at];
-      const place = latest?.ids.indexOf(at) ?? -1;
-      return { ...backend, at, now: stats.t, shown: one && frame.total.requests ? one.total / frame.total.requests : backend.share, rate: place >= 0 ? latest.backends[place]?.requests : null };
+      const heard = latest?.ids.indexOf(at) ?? -1;
+      return { ...backend, at, now: stats.t, shown: one && frame.total.requests ? one.total / frame.total.requests : backend.share, rate: heard >= 0 ? latest.backends[heard]?.requests : null };
     });
   }
 
@@ -125,7 +129,7 @@ export class Backends {
       const row = { element, cells };
       if (control) {
         const tools = actions(this.app, backend.url);
-        element.append(h('td', { class: 'l' }, tools.element));
+        cells[CONTROL_AFTER - 1].after(h('td', { class: 'l' }, tools.element));
         row.controls = tools.update;
       }
       this.rows.set(key, row);
@@ -150,7 +154,8 @@ export class Bars {
     const { stats } = this.app.shown;
     const total = stats.backends.reduce((sum, backend) => sum + backend.requests, 0);
     const most = Math.max(1, ...stats.backends.map((backend) => backend.requests));
-    const rows = stats.backends.map((backend) => {
+    const rows = this.app.model.order(stats).map((place) => {
+      const backend = stats.backends[place];
       if (!this.rows.has(backend.url)) {
         const at = this.app.model.series.indexOf(backend.url);
         const [bar, many, part] = [h('span', { class: 'hbar', 'aria-hidden': 'true' }), h('td'), h('td')];

@@ -3,7 +3,7 @@
 import { h } from './dom.js';
 import { colours, texture } from './palette.js';
 import { linear, logarithmic, yAxis, timeAxis, binEdges, seriesLine, eventMarks, nothing, timeX, line } from './axes.js';
-import { number, compact, count, percent, ms, axisMs, clock } from './format.js';
+import { number, compact, count, many, percent, ms, axisMs, clock } from './format.js';
 import { isLog } from './model.js';
 import { view, set } from './view.js';
 import { TimeFigure } from './figure.js';
@@ -71,7 +71,7 @@ function shareChart(app) {
       const sum = shown.reduce((total, [, one]) => total + one.total, 0);
       if (!sum) return 'No requests in this window.';
       const [first, last] = [shown[0], shown.at(-1)];
-      return `${count(sum)} requests; ${app.names[first[0]]} took ${percent(first[1].total / sum)}${shown.length > 1 ? `, ${app.names[last[0]]} the fewest with ${percent(last[1].total / sum)}` : ''}.`;
+      return `${many(sum, 'request')}; ${app.names[first[0]]} took ${percent(first[1].total / sum)}${shown.length > 1 ? `, ${app.names[last[0]]} the fewest with ${percent(last[1].total / sum)}` : ''}.`;
     },
     table: () => seriesTable(app, ' req', (one, bin) => count(one.requests[bin])),
     tip(_, bin) {
@@ -187,7 +187,7 @@ function scoreChart(app) {
   });
 }
 
-const TROUBLES = [['errors', 'errors', 3], ['retries', 'retries', 1], ['ejections', 'ejections', 4]];
+const TROUBLES = [['errors', 'errors', 3, 'error'], ['retries', 'retries', 1, 'retry'], ['ejections', 'ejections', 4, 'ejection']];
 function troubleChart(app) {
   return new TimeFigure(app, {
     id: 'trouble', title: 'Errors, retries, ejections', note: 'per bin', height: 110,
@@ -214,7 +214,7 @@ function troubleChart(app) {
       eventMarks(ctx, area, frame);
       timeAxis(ctx, area, frame);
     },
-    summary: () => `${TROUBLES.map(([name, word]) => `${count(app.frame.total[name])} ${word}`).join(', ')} in ${count(app.frame.total.requests)} requests.`,
+    summary: () => `${TROUBLES.map(([name, word, , one]) => many(app.frame.total[name], one, word)).join(', ')} in ${many(app.frame.total.requests, 'request')}.`,
     table() {
       const rows = [];
       for (let bin = app.frame.n - 1; bin >= 0 && rows.length < ROWS_MAX; bin--) {

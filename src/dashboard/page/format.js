@@ -14,6 +14,9 @@ export function number(value) {
 
 export const count = (value) => (known(value) ? Math.round(value).toLocaleString('en-US') : DASH);
 
+// `1 error`, `2 errors`; what does not just take an s is named.
+export const many = (value, one, more = `${one}s`) => `${count(value)} ${Math.round(value) === 1 ? one : more}`;
+
 export function compact(value) {
   if (!known(value)) return DASH;
   for (const [unit, size] of [['G', 1e9], ['M', 1e6], ['k', 1e4]]) if (Math.abs(value) >= size) return number(value / (unit === 'k' ? 1e3 : size)) + unit;

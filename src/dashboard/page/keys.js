@@ -16,6 +16,7 @@ export function openHelp() {
   dialog.replaceChildren(h('div', { class: 'stack' }, h('h2', { id: 'help-h' }, 'Keys'),
     h('dl', { class: 'keys' }, ...KEYS.flatMap(([key, what]) => [h('dt', {}, h('kbd', {}, key)), h('dd', {}, what)])),
     h('p', { class: 'soft' }, 'Drag on any chart to zoom, double-click to return. A backend in the legend can be switched off; with Alt or Shift held, all others. The address of this page holds the whole view: pass it on.'),
+    h('p', { class: 'soft' }, 'The state of the proxy: ready, it takes requests (/readyz says 200), whatever its backends do; draining, it was told to stop, refuses new ones and ends those under way.'),
     h('label', { class: 'check', for: 'single-keys' }, keys, 'Single-letter keys'),
     h('div', { class: 'ends' }, h('button', { type: 'button', onclick: () => dialog.close() }, 'Close'))));
   dialog.setAttribute('aria-labelledby', 'help-h');
@@ -23,7 +24,7 @@ export function openHelp() {
 }
 
 export function listen(app) {
-  const focusOn = (id) => { const target = $(id); target.scrollIntoView({ block: 'start' }); target.querySelector('[tabindex="0"], button, summary, input')?.focus({ preventScroll: true }); };
+  const focusOn = (id) => { const target = $(id); target.scrollIntoView({ block: 'start' }); target.querySelector(':is([tabindex="0"], button, summary, input):not([hidden] *)')?.focus({ preventScroll: true }); };
   const single = {
     p: () => app.pause(), l: () => set({ log: !view.log }), r: () => set({ rate: !view.rate }), t: () => app.nextTheme(), '?': openHelp, g: () => focusOn('charts'), b: () => focusOn('backends'), d: () => focusOn('decisions'), q: () => focusOn('requests'),
     e: () => { $('export').open = true; $('export').querySelector('button').focus(); }, '/': () => { const filter = $('filter'); filter.scrollIntoView({ block: 'center' }); filter.focus({ preventScroll: true }); },

@@ -26,19 +26,20 @@ export class Requests {
     text($('requests-note'), `newest first, at most ${ROWS}; averages in ms right after the request, SMA / EWMA`);
     const urls = shown.stats.backends.map((backend) => backend.url);
     const each = urls.length <= AVERAGES_MAX;
-    const key = `${urls.join()}`;
+    const order = this.app.model.order(shown.stats);
+    const key = `${order.map((at) => urls[at]).join()}`;
     if (key !== this.key) {
       this.key = key;
       this.rows.clear();
       this.names = shortNames(urls);
-      const averages = each ? this.names.map((name) => [`${name} SMA / EWMA`]) : [["Chosen one's SMA / EWMA"]];
+      const averages = each ? order.map((at) => [`${this.names[at]} SMA / EWMA`]) : [["Chosen one's SMA / EWMA"]];
       const headings = [['Time', true], ['Port', true], ['Latency ms'], ['Status'], ['Request', true], ['Attempts'], ['Outcome', true], ...averages];
       this.head.replaceChildren(...headings.map(([name, left]) => h('th', { scope: 'col', class: left ? 'l' : null }, name)));
     }
     if (!isNear($('requests'))) return;
     const seen = new Map();
     const elements = shown.requests.map((row) => {
-      const element = this.rows.get(row.seq) ?? this.row(row, urls, each);
+      const element = this.rows.get(row.seq) ?? this.row(row, urls, each ? order : [row.backend]);
       seen.set(row.seq, element);
       return element;
     });
@@ -47,10 +48,10 @@ export class Requests {
     else if (this.body.firstChild !== elements[0] || this.body.children.length !== elements.length) this.body.replaceChildren(...elements);
   }
 
-  row(row, urls, each) {
+  row(row, urls, places) {
     const url = urls[row.backend];
     const pair = (average) => (average ? `${number(average.sma_ms)} / ${number(average.ewma_ms)}` : '–');
-    const averages = each ? urls.map((_, at) => [row.averages?.[at], at]) : [[row.averages?.[row.backend], row.backend]];
+    const averages = places.map((at) => [row.averages?.[at], at]);
     const port = url === undefined ? '–' : host(url).split(':').at(-1);
     return h('tr', row.status >= 500 || !row.status ? { class: 'failed' } : {},
       h('td', { class: 'l' }, clock(row.t, true)),

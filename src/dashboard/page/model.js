@@ -14,7 +14,7 @@ export class Model {
     this.loaded = false; // what is not known before is not nothing
     this.bounds = []; // upper bounds of the heat buckets, ms
     this.seconds = [];
-    this.series = []; // URLs of every backend seen, in order of first sight: the identity of a line
+    this.series = []; // URLs of every backend seen, in order of first sight (over a log, by URL): the identity of a line
     this.ids = []; // of the backends of the second heard last, in its order
     this.requests = []; // newest first
     this.decisions = []; // newest first
@@ -33,8 +33,16 @@ export class Model {
     const other = this.stats && isAnother(this.stats, stats);
     if (other) this.reset();
     this.stats = stats;
-    for (const backend of stats.backends) this.seriesOf(backend.url);
+    // A log names them as they come; by URL they have the same colours and places on every page.
+    const urls = stats.backends.map((backend) => backend.url);
+    for (const url of isLog(stats) ? urls.toSorted(byUrl) : urls) this.seriesOf(url);
     return Boolean(other);
+  }
+
+  // The backends' places in the figures, in the order in which they are shown: the configured one, over a log the lines'.
+  order(stats) {
+    const places = [...stats.backends.keys()];
+    return isLog(stats) ? places.sort((a, b) => this.seriesOf(stats.backends[a].url) - this.seriesOf(stats.backends[b].url)) : places;
   }
 
   addHistory(history) {
@@ -167,6 +175,9 @@ export class Model {
 
 // A log shows itself as a proxy that listens nowhere.
 export const isLog = (stats) => stats.live === false || (stats.listen ?? null) === null;
+
+// Ports and addresses by their numbers.
+const byUrl = (a, b) => a.localeCompare(b, 'en', { numeric: true });
 
 // So far from the start or the end, a window still begins or ends with it.
 const WHOLE_MS = 2000;

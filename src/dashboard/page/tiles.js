@@ -2,7 +2,7 @@
 
 import { h, $, text } from './dom.js';
 import { colours } from './palette.js';
-import { number, compact, count, percent, latency, ms, duration, host } from './format.js';
+import { number, compact, count, many, percent, latency, ms, duration, host } from './format.js';
 import { isLog } from './model.js';
 import { percentileOf } from './distribution.js';
 import { view } from './view.js';
@@ -41,10 +41,10 @@ const TILES = [
   ['p95', 'p95', (app, s) => quantile(app, s, 0.95), (second) => second.p95_ms],
   ['p99', 'p99', (app, s) => quantile(app, s, 0.99), (second) => second.p99_ms],
   ['recent', 'Average latency of the last 200', (app) => [...latency(app.shown.stats.recent_mean_ms), `${ms(app.shown.stats.mean_ms)} since start`], (second) => second.mean_ms],
-  ['errors', 'Errors per second', (app, s) => [number(sum(s, 'errors') / Math.max(1, s.length)), '/s', `${count(app.shown.stats.responses?.[5])} answers of 5xx in all`], (second) => second.errors],
-  ['inflight', 'In flight', (app, s) => (app.shown.stats.live === false ? ['–', '', 'not known'] : [s.length === 1 ? count(s[0].in_flight) : number(mean(s, 'in_flight')), '', `${count(app.shown.stats.clients_active)} client connections`]), (second) => second.in_flight],
+  ['errors', 'Errors per second', (app, s) => [number(sum(s, 'errors') / Math.max(1, s.length)), '/s', `${many(app.shown.stats.responses?.[5], 'answer')} of 5xx in all`], (second) => second.errors],
+  ['inflight', 'In flight', (app, s) => (app.shown.stats.live === false ? ['–', '', 'not known'] : [s.length === 1 ? count(s[0].in_flight) : number(mean(s, 'in_flight')), '', many(app.shown.stats.clients_active, 'client connection')]), (second) => second.in_flight],
   ['reuse', 'Connection reuse', (app) => { const { reused, dispatched } = app.shown.stats; return [dispatched ? percent(reused / dispatched).replace(' %', '') : '–', dispatched ? '%' : '', dispatched ? `${count(dispatched - reused)} dialled` : 'not known']; }, null],
-  ['retries', 'Retries', (app) => [count(app.shown.stats.retries), '', `${count(app.shown.stats.ejections)} ejections`], (second) => second.retries],
+  ['retries', 'Retries', (app) => [count(app.shown.stats.retries), '', many(app.shown.stats.ejections, 'ejection')], (second) => second.retries],
   ['overhead', "Proxy's own time", (app, s) => { const own = app.shown.stats.overhead_us; const now = mean(s, 'overhead_us') ?? own?.mean; return [number(now), now === null || now === undefined ? '' : 'µs', own ? `p50 ${number(own.p50)}, p99 ${number(own.p99)} µs` : 'not known']; }, (second) => second.overhead_us],
 ];
 
