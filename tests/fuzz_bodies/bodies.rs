@@ -30,12 +30,24 @@ const CONTEXT: RequestContext<'_> = RequestContext {
     default_host: "default.example",
 };
 
+thread_local! {
+    /// Heads that have read all the bytes before: what they take over from them must not show.
+    static USED: RefCell<(RequestHead, ResponseHead)> = RefCell::default();
+}
+
 /// A head that parses is forwarded as one that parses to the same meaning; one that is whole does not depend on what
 /// follows; one that is refused stays so with more bytes.
 pub(crate) fn request_head(bytes: &[u8]) {
     let limits = Limits::default();
     let mut head = RequestHead::default();
-    let Ok(Parsed::Complete(len)) = head.parse(bytes, &limits) else { return };
+    let parsed = head.parse(bytes, &limits);
+    USED.with_borrow_mut(|(used, _)| {
+        assert_eq!(used.parse(bytes, &limits), parsed);
+        if let Ok(Parsed::Complete(_)) = parsed {
+            assert_eq!((used.facts(), used.authority()), (head.facts(), head.authority()));
+        }
+    });
+    let Ok(Parsed::Complete(len)) = parsed else { return };
     let facts = head.facts();
     let mut out = Vec::new();
     rewrite::request(&head, bytes, &CONTEXT, &mut out);
@@ -62,7 +74,14 @@ pub(crate) fn response_head(bytes: &[u8]) {
     let limits = Limits::default();
     for method in [Method::Get, Method::Head] {
         let mut head = ResponseHead::default();
-        let Ok(Parsed::Complete(len)) = head.parse(bytes, method, &limits) else { continue };
+        let parsed = head.parse(bytes, method, &limits);
+        USED.with_borrow_mut(|(_, used)| {
+            assert_eq!(used.parse(bytes, method, &limits), parsed);
+            if let Ok(Parsed::Complete(_)) = parsed {
+                assert_eq!(used.facts(), head.facts());
+            }
+        });
+        let Ok(Parsed::Complete(len)) = parsed else { continue };
         let facts = head.facts();
         let context = ResponseContext {
             client: facts.version,
