@@ -7,7 +7,7 @@
 //! lines that stand at the front of the section read before, byte for byte, are taken over from it: what a line means
 //! depends on nothing but its own bytes. Which fields are allowed where, and what they mean together, is decided
 //! elsewhere. Deliberately absent: anything that outlives a byte that differs. (How long a reading takes tells
-//! how many whole lines were those of the head before, some 50 ns each; who could guess a line knows it.)
+//! how many whole lines were those of the head before, some 15 ns each; who could guess a line knows it.)
 
 use super::fields::{self, Fault, Field, classify};
 use super::{Parsed, Span, scan};
