@@ -3,6 +3,7 @@
 //! What an untrusted client says about itself is dropped. Whether the peer is trusted is decided elsewhere.
 
 use super::fields::{Field, FieldKind};
+use crate::digits::three_digits;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -112,38 +113,15 @@ const IPV4_BYTES_MAX: usize = 16;
 /// An address in text, and how long that is.
 #[inline(always)]
 fn ipv4_text(address: Ipv4Addr) -> ([u8; IPV4_BYTES_MAX], usize) {
+    const DOT: u64 = b'.' as u64;
     let (mut text, mut len) = (0u128, 0);
     for octet in address.octets() {
-        text |= u128::from(OCTETS[usize::from(octet)]) << (8 * len);
-        len += 2 + u32::from(octet >= 10) + u32::from(octet >= 100);
+        let (digits, zeros) = three_digits(u64::from(octet));
+        text |= u128::from((digits | DOT << 24) >> (8 * zeros)) << (8 * len);
+        len += 4 - zeros;
     }
     (text.to_le_bytes(), len as usize - 1)
 }
-
-/// Every octet in digits, the first one lowest, with a dot behind.
-static OCTETS: [u32; 256] = {
-    let mut table = [0; 256];
-    let mut octet = 0;
-    while octet < 256 {
-        let digits = [octet / 100, octet / 10 % 10, octet % 10];
-        let (mut text, mut len) = (0, 0);
-        let mut place = if octet >= 100 {
-            0
-        } else if octet >= 10 {
-            1
-        } else {
-            2
-        };
-        while place < 3 {
-            text |= (b'0' as u32 + digits[place]) << (8 * len);
-            len += 1;
-            place += 1;
-        }
-        table[octet as usize] = text | (b'.' as u32) << (8 * len);
-        octet += 1;
-    }
-    table
-};
 
 #[cfg(test)]
 mod tests {

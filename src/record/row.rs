@@ -8,8 +8,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use jiff::Timestamp;
 
-use super::text::{STRETCH_MAX, Text, Word, three_digits};
+use super::text::{STRETCH_MAX, Text, Word};
 use crate::clock::Time;
+use crate::digits::three_digits;
 
 /// The header line, its newline included. The first five columns are the original system's.
 pub const HEADER: &str = "timestamp,backend_url,latency_ms,status_code,routing_mode,method,path,client,connect_us,\
@@ -134,16 +135,10 @@ impl RowEncoder {
         let text = &mut self.text;
         text.clear();
         text.push(&self.stamp, STAMP_BYTES);
-        match facts.backend.and_then(|index| self.backends.get(index as usize)) {
-            Some(name) => text.push_word(name, line),
-            None => text.push(b",", 1),
-        }
+        push_name(text, &self.backends, facts.backend.map(|index| index as usize), line);
         text.push_millis(facts.latency_us);
         text.push_number(u64::from(facts.status));
-        match self.routings.get(usize::from(facts.routing)) {
-            Some(name) => text.push_word(name, line),
-            None => text.push(b",", 1),
-        }
+        push_name(text, &self.routings, Some(usize::from(facts.routing)), line);
         match row.method {
             b"GET" => text.push(b"GET,", 4), // one store, and by far the most
             method => push_apart(text, method, line),
@@ -211,6 +206,14 @@ impl RowEncoder {
         };
         let left = rest.len();
         self.client_text = Word::new(&text[..text.len() - left]);
+    }
+}
+
+#[inline(always)]
+fn push_name(text: &mut Text, names: &[Word], index: Option<usize>, line: &mut Vec<u8>) {
+    match index.and_then(|index| names.get(index)) {
+        Some(name) => text.push_word(name, line),
+        None => text.push(b",", 1),
     }
 }
 

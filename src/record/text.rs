@@ -3,6 +3,8 @@
 //! Everything is copied in stretches of a fixed size, longer than what is meant, and the next one overwrites the surplus:
 //! a store or two for each instead of a call that first asks whether there is room. Absent: quoting, and what a row is.
 
+use crate::digits::three_digits;
+
 /// What may be laid down before it must be flushed. A power of two, so that the place is in range without a test.
 const ROOM: usize = 1024;
 /// The longest stretch copied at once.
@@ -129,32 +131,6 @@ impl Word {
     }
 }
 
-/// Every number below a thousand as its three digits, the first one lowest, and above them how many zeros are in front
-/// of its first digit that counts.
-static THOUSAND: [u32; 1000] = {
-    let mut table = [0; 1000];
-    let mut number = 0;
-    while number < 1000 {
-        let digits = [number / 100, number / 10 % 10, number % 10];
-        let zeros = if number >= 100 {
-            0
-        } else if number >= 10 {
-            1
-        } else {
-            2
-        };
-        table[number as usize] = 0x30_3030 + (digits[0] | digits[1] << 8 | digits[2] << 16) + (zeros << 24);
-        number += 1;
-    }
-    table
-};
-
-/// Three digits of `number`, which is below 1000, and the zeros in front.
-#[inline(always)]
-pub(super) fn three_digits(number: u64) -> (u64, u32) {
-    let entry = THOUSAND[number as usize % 1000];
-    (u64::from(entry & 0xff_ffff), entry >> 24)
-}
 #[cfg(test)]
 mod tests {
     use super::*;
