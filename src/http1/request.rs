@@ -67,7 +67,8 @@ pub struct RequestHead {
     /// The Host field's value, if there is a Host field.
     pub(super) host: Option<Span>,
     pub(super) facts: RequestFacts,
-    pub(super) section: Section,
+    /// With the version, the method and whether the target is `*`.
+    pub(super) section: Section<(Version, Method, bool)>,
     /// The request line can be sent on as it is.
     pub(super) line_is_final: bool,
     /// Offset of the first field line.
@@ -76,8 +77,6 @@ pub struct RequestHead {
     pub(super) len: usize,
     /// The last Host found valid: the next one is often the same.
     pub(super) valid_host: Vec<u8>,
-    /// What the fields mean together was settled for a head like this, and holds for the next if its fields are the same.
-    settled_for: Option<(Version, Method, std::mem::Discriminant<Target>)>,
 }
 
 impl Default for RequestHead {
@@ -93,7 +92,6 @@ impl Default for RequestHead {
             fields_start: 0,
             len: 0,
             valid_host: Vec::new(),
-            settled_for: None,
         }
     }
 }
@@ -183,15 +181,14 @@ impl RequestHead {
 
     /// Makes out what the fields mean together, unless the same fields of a request like this one were the last.
     fn settle_fields(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
-        let key = (self.facts.version, self.facts.method, std::mem::discriminant(&self.form));
-        if self.section.is_same() && self.settled_for == Some(key) {
+        let key = (self.facts.version, self.facts.method, self.form == Target::Asterisk);
+        if self.section.take_settled(&key) {
             let host = self.section.fields().iter().find(|field| field.kind == FieldKind::Host);
             self.host = host.map(|field| field.value); // all else is no matter of where the fields lie
-            return Ok(());
+        } else {
+            self.read_fields(bytes)?;
         }
-        self.settled_for = None;
-        self.read_fields(bytes)?;
-        self.settled_for = (!self.facts.nominates).then_some(key);
+        self.section.settle(key);
         Ok(())
     }
 

@@ -42,7 +42,7 @@ impl ResponseFacts {
 #[derive(Debug, Default)]
 pub struct ResponseHead {
     pub(super) facts: ResponseFacts,
-    pub(super) section: Section,
+    pub(super) section: Section<(u16, Version, Method)>,
     /// From the status code to the end of the status line, its CRLF not included.
     pub(super) status_line: Span,
     /// The status line can be sent on as it is.
@@ -54,8 +54,6 @@ pub struct ResponseHead {
     /// The answer to a HEAD.
     pub(super) answers_head: bool,
     upgrade_offered: bool,
-    /// What the fields mean together was settled for a head like this, and holds for the next if its fields are the same.
-    settled_for: Option<(u16, Version, Method)>,
 }
 
 impl ResponseHead {
@@ -75,11 +73,10 @@ impl ResponseHead {
                 self.fields_start = fields_start;
                 self.len = len;
                 let key = (self.facts.status, self.facts.version, method);
-                if !self.section.is_same() || self.settled_for != Some(key) {
-                    self.settled_for = None;
+                if !self.section.take_settled(&key) {
                     self.read_fields(window, method)?;
-                    self.settled_for = (!self.facts.nominates).then_some(key);
                 }
+                self.section.settle(key);
                 Ok(Parsed::Complete(len))
             }
         }

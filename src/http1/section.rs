@@ -18,36 +18,44 @@ const FIELDS_MAX: usize = 1000;
 /// A longer section is not kept for the next one: few come again, and comparing costs, too.
 const KEPT_MAX: usize = 2048;
 
-/// The fields of the section read last, and its bytes. Reused.
+/// The fields of the section read last, and its bytes. Reused. `Key` is all that decides, besides the fields, what they
+/// mean together.
 #[derive(Debug, Default)]
-pub(super) struct Section {
+pub(super) struct Section<Key> {
     fields: Vec<Field>,
     /// The section as it was read; empty when nothing may be taken over from it.
     bytes: Vec<u8>,
     /// Where it began: the offsets in `fields` count from there on.
     start: usize,
-    is_same: bool,
+    /// For what the meaning of these fields was made out.
+    settled: Option<Key>,
 }
 
-impl Section {
+impl<Key: PartialEq> Section<Key> {
     /// The fields in order, as offsets into the bytes they were read from.
     pub(super) fn fields(&self) -> &[Field] {
         &self.fields
     }
 
-    /// Whether the section read last is, byte for byte, the one before it.
-    pub(super) fn is_same(&self) -> bool {
-        self.is_same
+    /// Whether the meaning of these very fields, byte for byte, was made out for the same `key` last. Forgets it, so that
+    /// a reading that fails leaves none behind.
+    pub(super) fn take_settled(&mut self, key: &Key) -> bool {
+        self.settled.take().as_ref() == Some(key)
+    }
+
+    /// It is made out now, and holds until other fields are read.
+    pub(super) fn settle(&mut self, key: Key) {
+        self.settled = Some(key);
     }
 
     /// Reads the section at `start`, empty line included. `Complete` carries the offset after it. `bytes` are at most
     /// 65,535.
     pub(super) fn read(&mut self, bytes: &[u8], start: usize, max: usize) -> Result<Parsed, Fault> {
-        self.is_same = false;
         match self.read_usual(bytes, start, max.min(FIELDS_MAX)) {
             Some(len) => Ok(Parsed::Complete(len)),
             None => {
                 self.bytes.clear();
+                self.settled = None;
                 split_any(bytes, start, max, &mut self.fields)
             }
         }
@@ -72,9 +80,9 @@ impl Section {
         }
         let kept = self.bytes.len();
         if is_same {
-            self.is_same = true;
             return Some(start + kept);
         }
+        self.settled = None;
         let mut at = start + kept;
         while let Some(line) = scan::line(bytes, at) {
             if self.fields.len() == max {
@@ -210,7 +218,7 @@ mod tests {
         fn both_readings_agree(section in section(), max in prop_oneof![Just(100usize), 0..6usize]) {
             for end in ["", "\r\n"] {
                 let bytes = &[b"GET\r\n", &section[..], end.as_bytes()].concat();
-                let (mut quick, mut slow) = (Section::default(), Vec::new());
+                let (mut quick, mut slow) = (Section::<()>::default(), Vec::new());
                 let usual = quick.read_usual(bytes, 5, max);
                 match split_any(bytes, 5, max, &mut slow) {
                     Ok(Parsed::Complete(len)) => {
@@ -232,11 +240,11 @@ mod tests {
             pieces in prop::collection::vec(section(), 1..4),
             order in prop::collection::vec((0..4usize, 0..4usize, 5..30usize, prop_oneof![9 => Just(100usize), 1 => 0..6usize]), 1..12),
         ) {
-            let mut again = Section::default();
+            let mut again = Section::<()>::default();
             for (front, back, start, max) in order {
                 let piece = |index: usize| pieces[index % pieces.len()].as_slice();
                 let bytes = &[&b"-".repeat(start), piece(front), piece(back), b"\r\nbody"].concat();
-                let mut fresh = Section::default();
+                let mut fresh = Section::<()>::default();
                 let wanted = fresh.read(bytes, start, max);
                 prop_assert_eq!(again.read(bytes, start, max), wanted);
                 if matches!(wanted, Ok(Parsed::Complete(_))) {
@@ -261,7 +269,7 @@ mod tests {
             ("Host: b\r\n\r\n", 0),
             ("", 0),
         ] {
-            let mut section = Section::default();
+            let mut section = Section::<()>::default();
             assert_eq!(section.read(first.as_bytes(), 0, 100), Ok(Parsed::Complete(first.len())));
             section.keep_common(next.as_bytes());
             assert_eq!(section.fields().len(), kept, "{next:?}");
@@ -271,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_lower_limit_holds_for_what_was_read_before() {
-        let mut section = Section::default();
+        let mut section = Section::<()>::default();
         assert_eq!(section.read(b"Host: a\r\nA: b\r\n\r\n", 0, 100), Ok(Parsed::Complete(17)));
         assert_eq!(section.read(b"Host: a\r\nA: b\r\n\r\n", 0, 1), Err(Fault::TooMany));
         assert_eq!(section.read(b"Host: a\r\nA: b\r\n\r\n", 0, 2), Ok(Parsed::Complete(17)));
