@@ -5,9 +5,9 @@
 
 use super::exchange::Upstream;
 use super::pump::{self, Pumped};
+use super::relay::request_fault;
 use super::{Phase, Session, Step};
 use crate::fault::Fault;
-use crate::http1::body::BadBody;
 use crate::net::{Net, Ready};
 use crate::proxy::World;
 use crate::record::trace::Stamp;
@@ -36,11 +36,8 @@ impl Session {
             }
         }
         // What is here of the body goes with the head: one write, and a request that may be sent again.
-        match exchange.request.body.advance(&mut exchange.request.buffer) {
-            Ok(()) => {}
-            Err(BadBody::Malformed(what)) => return self.fail(world, Fault::RequestBody(what)),
-            Err(BadBody::TooLarge) => return self.fail(world, Fault::RequestTooLarge),
-            Err(BadBody::Truncated) => return self.fail(world, Fault::ClientGone),
+        if let Some(fault) = pump::clear(&mut exchange.request).and_then(request_fault) {
+            return self.fail(world, fault);
         }
         let sent = pump::drain(world, &mut exchange.request, key);
         if !registered && world.register(key).is_err() {

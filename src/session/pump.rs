@@ -54,11 +54,8 @@ pub(super) fn pump<N: Net>(
     budget: &mut usize,
 ) -> Pumped {
     loop {
-        match flow.body.advance(&mut flow.buffer) {
-            Ok(()) => {}
-            Err(BadBody::Malformed(what)) => return Pumped::Malformed(what),
-            Err(BadBody::Truncated) => return Pumped::SourceGone,
-            Err(BadBody::TooLarge) => return Pumped::TooLarge,
+        if let Some(stopped) = clear(flow) {
+            return stopped;
         }
         if let Some(stopped) = drain(world, flow, sink) {
             return stopped;
@@ -80,6 +77,17 @@ pub(super) fn pump<N: Net>(
                 Err(_) => return Pumped::SourceGone,
             },
         }
+    }
+}
+
+/// Clears to send what is here of the body; `None` when nothing is wrong with it.
+#[inline(always)]
+pub(super) fn clear(flow: &mut Flow) -> Option<Pumped> {
+    match flow.body.advance(&mut flow.buffer) {
+        Ok(()) => None,
+        Err(BadBody::Malformed(what)) => Some(Pumped::Malformed(what)),
+        Err(BadBody::Truncated) => Some(Pumped::SourceGone),
+        Err(BadBody::TooLarge) => Some(Pumped::TooLarge),
     }
 }
 

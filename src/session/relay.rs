@@ -119,23 +119,20 @@ impl Session {
             return Ok(());
         }
         let pumped = pump::pump(world, &mut exchange.request, self.client, upstream, budget);
-        let is_fault = matches!(pumped, Pumped::SourceGone | Pumped::Malformed(_) | Pumped::TooLarge);
-        if is_fault && exchange.answer.is_some() {
-            exchange.request_cut = true; // the answer to what came before is on its way, and stays good
-            return Ok(());
-        }
         match pumped {
             Pumped::Complete => exchange.trace.sent = Stamp::at(world.now),
-            Pumped::SourceBlocked | Pumped::SinkBlocked | Pumped::Budget => {}
-            Pumped::SourceGone => return Err(Fault::ClientGone),
-            Pumped::Malformed(what) => return Err(Fault::RequestBody(what)),
-            Pumped::TooLarge => return Err(Fault::RequestTooLarge),
             // The backend may have answered before it stopped listening (an early 413): its answer, if there is
             // one, is still there to be read.
             Pumped::SinkGone => {
                 exchange.request_cut = true;
                 exchange.response.source_failed = true;
             }
+            stopped => match request_fault(stopped) {
+                // The answer to what came before is on its way, and stays good.
+                Some(_) if exchange.answer.is_some() => exchange.request_cut = true,
+                Some(fault) => return Err(fault),
+                None => {}
+            },
         }
         Ok(())
     }
@@ -241,6 +238,20 @@ impl Session {
             return Step::Wait;
         }
         self.fail(world, fault)
+    }
+}
+
+/// What is wrong with the request, if that is why its body stopped.
+pub(super) fn request_fault(stopped: Pumped) -> Option<Fault> {
+    match stopped {
+        Pumped::SourceGone => Some(Fault::ClientGone),
+        Pumped::Malformed(what) => Some(Fault::RequestBody(what)),
+        Pumped::TooLarge => Some(Fault::RequestTooLarge),
+        Pumped::Complete
+        | Pumped::SourceBlocked
+        | Pumped::SinkBlocked
+        | Pumped::SinkGone
+        | Pumped::Budget => None,
     }
 }
 
