@@ -172,13 +172,7 @@ impl Pool {
 
     fn put_back(&mut self, buffer: &mut Buffer) {
         let bytes = std::mem::take(buffer).bytes;
-        // The ordinary one first: it is nearly always that.
-        let class = if bytes.len() == SIZES[2] {
-            Some(2)
-        } else {
-            SIZES.iter().position(|size| *size == bytes.len())
-        };
-        if let Some(class) = class {
+        if let Some(class) = SIZES.iter().position(|size| *size == bytes.len()) {
             self.lent -= bytes.len();
             if self.free[class].len() < KEPT[class] {
                 self.free[class].push(bytes);

@@ -258,14 +258,8 @@ impl<N: Net> World<N> {
             Some(Change::Ejected { until, reason }) => {
                 let seconds = until.since(self.now).as_secs_f64();
                 let (why, tenths) = (reason.to_string(), (seconds * 10.0).round() / 10.0);
-                // A &str, so that it is quoted.
-                let backend_url = self.upstreams.url(backend);
-                tracing::warn!(
-                    backend = backend_url,
-                    reason = why.as_str(),
-                    seconds = tenths,
-                    "backend ejected"
-                );
+                let (url, why) = (self.upstreams.url(backend), why.as_str()); // a &str, so that it is quoted
+                tracing::warn!(backend = url, reason = why, seconds = tenths, "backend ejected");
                 self.stats.counters.ejections += 1;
                 self.tell(Kind::Ejected, Some(backend), || format!("{reason}; out for {seconds:.1} s"));
                 self.upstreams.set_unreachable(backend, unreachable);

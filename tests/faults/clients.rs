@@ -138,48 +138,35 @@ fn readers_that_do_not_read_are_cut_with_bounded_memory() {
 
 #[test]
 fn a_slow_reader_that_does_read_gets_everything() {
-    let body: String = "0123456789abcdef".repeat(64 * 1024);
-    let sent = body.clone();
-    let origin = Origin::start(move |conn| {
-        while conn.request().is_some() {
-            conn.answer(&sent);
-        }
-    });
-    let proxy = ProxyUnderTest::start(&[origin.address], |config| {
-        config.timeouts.client_write = Duration::from_millis(500);
-    });
-    let mut client = proxy.client();
-    client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
-    let mut wanted = 0;
-    while wanted < body.len() {
-        wanted += 64 * 1024;
-        assert!(client.read_until(|seen| seen.len() >= wanted));
-        std::thread::sleep(Duration::from_millis(30)); // slower than the origin, faster than the time-out
-    }
-    assert!(client.response().body == body.as_bytes());
+    // Slower than the origin, faster than the time-out.
+    read_slowly(64 * 1024, Duration::from_millis(30), Duration::from_millis(500));
 }
 
 /// So slow that the kernel, which lets write again when a good part of megabytes is free, tells nothing for longer than the
 /// time-out.
 #[test]
 fn a_slow_reader_is_not_taken_for_a_stalled_one() {
-    let body = "0123456789abcdef".repeat(384 * 1024);
+    read_slowly(384 * 1024, Duration::from_millis(70), Duration::from_secs(1));
+}
+
+/// A body of so many times sixteen bytes, 64 KiB at a time with a pause after each, arrives whole.
+fn read_slowly(sixteens: usize, pause: Duration, client_write: Duration) {
+    let body = "0123456789abcdef".repeat(sixteens);
     let sent = body.clone();
     let origin = Origin::start(move |conn| {
         while conn.request().is_some() {
             conn.answer(&sent);
         }
     });
-    let proxy = ProxyUnderTest::logged(&[origin.address], |config| {
-        config.timeouts.client_write = Duration::from_secs(1);
-    });
+    let proxy =
+        ProxyUnderTest::logged(&[origin.address], |config| config.timeouts.client_write = client_write);
     let mut client = proxy.client();
     client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
     let mut wanted = 0;
     while wanted < body.len() {
         wanted += 64 * 1024;
         assert!(client.read_until(|seen| seen.len() >= wanted), "cut after {wanted}");
-        std::thread::sleep(Duration::from_millis(70)); // the slowness itself
+        std::thread::sleep(pause); // the slowness itself
     }
     assert!(client.response().body == body.as_bytes());
     drop(client);
