@@ -44,7 +44,8 @@
 //! * Readiness is cleared only by the kernel's own answer, and never says what we want.
 //! * A session step returns its next phase; only [`session::Session::advance`] assigns it. Only [`proxy`] removes sessions.
 //! * A byte budget per turn, a bound on every buffer, a deadline on every wait: each a named constant or a flag.
-//! * `http1 balance bulletin buffer digits slab timer record/{row,text}` name no socket, no poll and no clock; `tests/tidy.rs` sees to it.
+//! * `http1 balance bulletin buffer digits slab timer record/{row,text}` name no socket, no poll and no clock;
+//!   `tests/tidy.rs` sees to it.
 //!
 //! Deliberately absent: an async runtime, HTTP/2, TLS, caching, rewriting of paths, and any lock or disk on the reactor's
 //! thread.
