@@ -61,7 +61,9 @@ async fn run(settings: Settings) -> io::Result<()> {
     raise_descriptor_limit();
     let keep_alive = settings.client_keepalive;
     let listener = listen(&settings)?;
+    let address = listener.local_addr()?; // port 0 was the kernel's choice
     let proxy = Arc::new(Proxy::new(settings, Instant::now())?);
+    let _ = writeln!(io::stderr(), "tidegate-tokio: listening on http://{address}");
     let mut server = http1::Builder::new();
     server.keep_alive(keep_alive).timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);

@@ -159,23 +159,25 @@ fn a_backend_that_refuses_is_502_and_one_that_is_silent_504() {
         let before = Instant::now();
         client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
         assert_eq!(client.answer(true).status, 504);
-        assert!(before.elapsed() >= Duration::from_millis(190) && before.elapsed() < Duration::from_secs(2));
+        // The default is 10 s.
+        assert!(before.elapsed() >= Duration::from_millis(190) && before.elapsed() < Duration::from_secs(9));
         let rows = proxy.stop();
         assert_eq!((rows.len(), rows[0]["status_code"].as_str()), (1, "504"));
     });
 }
 
 #[test]
-fn a_pooled_connection_that_closed_unseen_costs_no_request() {
+fn a_pooled_connection_that_the_backend_closed_costs_no_request() {
     each_binary(|binary| {
         let origin =
             Origin::start(|_| "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".into()).closing_after(1);
         let proxy = Proxy::start(binary, &[&origin], &[]);
         let mut client = Client::connect(&proxy);
-        for _ in 0..20 {
+        for served in 1..=20 {
             client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
             assert_eq!(client.answer(true).status, 200);
-            std::thread::sleep(Duration::from_millis(20)); // the end of the connection comes before the next request
+            // A request that crosses the close is another matter: only tidegate sends it again (tests/faults).
+            origin.await_closed(served);
         }
     });
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +10,10 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+use socket2::{Domain, Socket, Type};
+
+/// More than the time-out of a proxy: its 504 tells more than our giving up.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One of the two programs.
 #[derive(Clone, Copy, Debug)]
@@ -55,26 +58,23 @@ pub(crate) struct Proxy {
 impl Proxy {
     pub(crate) fn start(binary: Binary, origins: &[&Origin], flags: &[&str]) -> Proxy {
         let dir = tempfile::tempdir().unwrap();
-        let address = free_address();
         let backends: Vec<String> = origins.iter().map(|origin| origin.address.to_string()).collect();
         let routing: &[&str] = if flags.contains(&"--routing") { &[] } else { &["--routing", "round-robin"] };
-        let child = Command::new(binary.path)
+        let mut child = Command::new(binary.path)
             .args(binary.words)
-            .args(["--listen", &address.to_string(), "--backend", &backends.join(",")])
+            .args(["--listen", "127.0.0.1:0", "--backend", &backends.join(",")])
             .args(routing)
             .args(flags)
             .arg("--log")
             .arg(dir.path().join("log.csv"))
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let proxy = Proxy { child, address, dir };
-        let deadline = Instant::now() + PATIENCE;
-        while TcpStream::connect(address).is_err() {
-            assert!(Instant::now() < deadline, "{binary:?} does not listen");
-            thread::sleep(Duration::from_millis(5));
-        }
-        proxy
+        let mut said = BufReader::new(child.stderr.take().unwrap());
+        let address = listening_on(&mut said).unwrap_or_else(|said| panic!("{binary:?} said only:\n{said}"));
+        // What else it says belongs to the test's output: a panic of a task there is seen nowhere else.
+        thread::spawn(move || said.lines().map_while(Result::ok).for_each(|line| eprintln!("{line}")));
+        Proxy { child, address, dir }
     }
 
     /// SIGTERM, then the rows of its log, in order.
@@ -108,8 +108,17 @@ impl Drop for Proxy {
     }
 }
 
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+/// Reads up to the line that names the address; an error is all that was said instead.
+fn listening_on(said: &mut impl BufRead) -> Result<SocketAddr, String> {
+    let mut before = String::new();
+    for line in said.lines().map_while(Result::ok) {
+        if let Some((_, address)) = line.split_once("listening on http://") {
+            return Ok(address.parse().unwrap());
+        }
+        before.push_str(&line);
+        before.push('\n');
+    }
+    Err(before)
 }
 
 /// A request as the origin received it.
@@ -127,40 +136,61 @@ impl Request {
 /// An origin: a thread per connection, the same script for each request.
 pub(crate) struct Origin {
     address: SocketAddr,
-    connections: Arc<AtomicUsize>,
-    requests_max: Arc<AtomicUsize>,
+    /// Holds a port that refuses.
+    _reserved: Option<Socket>,
+    counts: Arc<Counts>,
+}
+
+#[derive(Default)]
+struct Counts {
+    connections: AtomicUsize,
+    /// Closed by both sides.
+    closed: AtomicUsize,
+    /// Requests a connection may bring; 0 is no limit.
+    requests_max: AtomicUsize,
 }
 
 impl Origin {
     pub(crate) fn start(script: impl Fn(&Request) -> String + Send + Sync + 'static) -> Origin {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let (connections, requests_max) =
-            (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(usize::MAX)));
-        let (count, limit, script) = (connections.clone(), requests_max.clone(), Arc::new(script));
+        let counts = Arc::new(Counts::default());
+        let (shared, script) = (counts.clone(), Arc::new(script));
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                count.fetch_add(1, Ordering::SeqCst);
-                let (script, limit) = (script.clone(), limit.clone());
-                thread::spawn(move || serve(stream, &*script, &limit));
+                shared.connections.fetch_add(1, Ordering::SeqCst);
+                let (script, counts) = (script.clone(), shared.clone());
+                thread::spawn(move || serve(stream, &*script, &counts));
             }
         });
-        Origin { address, connections, requests_max }
+        Origin { address, _reserved: None, counts }
     }
 
-    /// An address where nobody listens.
+    /// An address where nobody listens, and that nobody else is given meanwhile.
     pub(crate) fn refusing() -> Origin {
-        Origin { address: free_address(), connections: Arc::default(), requests_max: Arc::default() }
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        Origin { address, _reserved: Some(socket), counts: Arc::default() }
     }
 
     /// Closes each connection after so many answers, without having said so.
     pub(crate) fn closing_after(self, requests: usize) -> Origin {
-        self.requests_max.store(requests, Ordering::SeqCst);
+        self.counts.requests_max.store(requests, Ordering::SeqCst);
         self
     }
 
     pub(crate) fn connections(&self) -> usize {
-        self.connections.load(Ordering::SeqCst)
+        self.counts.connections.load(Ordering::SeqCst)
+    }
+
+    /// Waits until so many connections have been closed by this side and then by the proxy.
+    pub(crate) fn await_closed(&self, connections: usize) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.counts.closed.load(Ordering::SeqCst) < connections {
+            assert!(Instant::now() < deadline, "the proxy keeps a connection that its backend has closed");
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -168,18 +198,24 @@ impl Origin {
     }
 }
 
-fn serve(stream: TcpStream, script: &dyn Fn(&Request) -> String, limit: &AtomicUsize) {
+fn serve(stream: TcpStream, script: &dyn Fn(&Request) -> String, counts: &Counts) {
     stream.set_nodelay(true).unwrap();
     let (mut reader, mut writer) = (BufReader::new(stream.try_clone().unwrap()), stream);
-    let mut served = 0;
-    while served < limit.load(Ordering::SeqCst) {
+    for served in 1.. {
         let Some(head) = read_head(&mut reader) else { return };
         let body = read_body(&mut reader, &head);
         if writer.write_all(script(&Request { head, body }).as_bytes()).is_err() {
             return;
         }
-        served += 1;
+        if served == counts.requests_max.load(Ordering::SeqCst) {
+            break;
+        }
     }
+    writer.shutdown(Shutdown::Write).unwrap();
+    let mut late = Vec::new();
+    let _ = reader.read_to_end(&mut late); // its end or a reset: either closes
+    assert!(late.is_empty(), "a request on a connection that was closed");
+    counts.closed.fetch_add(1, Ordering::SeqCst);
 }
 
 fn read_head(reader: &mut impl BufRead) -> Option<String> {
