@@ -175,6 +175,7 @@ fn chunks() -> Vec<Row> {
         chunked("an extension", "2;a|bc|0||", "2|bc|0||"),
         chunked("an extension with a value", "2;a=b;c=d|bc|0;e||", "2|bc|0||"),
         chunked("an extension with a quoted value", "2;a=\"b;\\\"c\"|bc|0||", "2|bc|0||"),
+        chunked("blanks about an extension", "2 ;\ta = b\t; c|bc|0 ; e||", "2|bc|0||"),
         chunked("a large chunk", "186a0|{x*100000}|0||", "186a0|{x*100000}|0||"),
         chunked("trailers nobody asked for", "2|ab|0|A: b||", "2|ab|0||"),
         post(
@@ -202,7 +203,8 @@ fn chunks() -> Vec<Row> {
         ("a bare LF after data", "2|ab\n0||"),
         ("no CRLF after data", "2|abc|0||"),
         ("a bare CR after a size", "2\rab|0||"),
-        ("a blank before an extension", "2 ;a|ab|0||"),
+        ("a blank before no extension", "2 ;|ab|0||"),
+        ("a blank behind an extension", "2;a |ab|0||"),
         ("an extension without a name", "2;|ab|0||"),
         ("a NUL in an extension", "2;a=\0|ab|0||"),
         ("a LF in a quoted extension", "2;a=\"\n\"|ab|0||"),
