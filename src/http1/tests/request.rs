@@ -342,7 +342,9 @@ fn limits_hold_for_whole_and_partial_heads() {
     refused_with(&format!("{}Host: a\r\n\r\n", target(41)), &limits, 414);
     assert_eq!(parse(&target(41)[..39]), Ok(Parsed::Partial));
     assert_eq!(parse(&target(41)[..40]), Err(414));
-    assert_eq!(parse(&"x".repeat(40)), Err(414));
+    assert_eq!(parse(&"x".repeat(39)), Ok(Parsed::Partial));
+    assert_eq!(parse(&"x".repeat(40)), Err(501));
+    assert_eq!(parse(&format!("{} ", "x".repeat(39))), Err(414));
 
     let head = |len: usize| format!("GET / HTTP/1.1\r\nHost: a\r\nA: {}\r\n\r\n", "x".repeat(len - 32));
     assert_eq!(parse(&head(100)), Ok(Parsed::Complete(100)));
@@ -364,7 +366,7 @@ fn limits_hold_for_whole_and_partial_heads() {
             .parse(&[b'a'; 70_000], &Limits { request_head: 1 << 20, request_line: 1 << 20, ..limits })
             .unwrap_err()
             .status,
-        414
+        501
     );
 }
 
