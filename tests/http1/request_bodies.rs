@@ -177,9 +177,9 @@ fn chunks() -> Vec<Row> {
         chunked("an extension with a quoted value", "2;a=\"b;\\\"c\"|bc|0||", "2|bc|0||"),
         chunked("blanks about an extension", "2 ;\ta = b\t; c|bc|0 ; e||", "2|bc|0||"),
         chunked("a large chunk", "186a0|{x*100000}|0||", "186a0|{x*100000}|0||"),
-        chunked("trailers nobody asked for", "2|ab|0|A: b||", "2|ab|0||"),
+        chunked("trailers", "2|ab|0|A: b|Host: c||", "2|ab|0|A: b||"),
         post(
-            "trailers from a client that knows them",
+            "trailers from a client that takes some, too",
             "TE: trailers|Connection: TE|Transfer-Encoding: chunked||2|ab|0|A: b|Content-Length: 9||",
             "Transfer-Encoding: chunked|{fwd}Connection: TE|TE: trailers||2|ab|0|A: b||",
         ),
