@@ -162,6 +162,7 @@ fn bodies_framed() {
         ("", Framing::Empty),
         ("Content-Length: 0\r\n", Framing::Length(0)),
         ("content-LENGTH:\t007 \r\n", Framing::Length(7)),
+        ("Content-Length: 00000000000000000005\r\n", Framing::Length(5)),
         ("Content-Length: 9223372036854775807\r\n", Framing::Length(i64::MAX as u64)),
         ("Transfer-Encoding: chunked\r\n", Framing::Chunked),
         ("TRANSFER-encoding:CHUNKED\r\n", Framing::Chunked),
