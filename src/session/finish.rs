@@ -210,9 +210,12 @@ fn is_reusable<N: Net>(exchange: &Exchange, world: &mut World<N>) -> bool {
 
 fn close_upstream<N: Net>(exchange: &mut Exchange, world: &mut World<N>) {
     let Some(conn) = exchange.upstream.conn() else { return };
-    // Complete by length or chunks: nothing more can come that anybody wants, so no TIME_WAIT need be kept.
+    // Complete by length or chunks: nothing more can come that anybody wants, so no TIME_WAIT need be kept. Of a tunnel
+    // the end of one way says nothing about the other: what was written last may still be on its way.
     let complete = exchange.response.body.is_finished()
-        && exchange.answer.is_some_and(|answer| answer.framing != Framing::UntilClose);
+        && exchange
+            .answer
+            .is_some_and(|answer| answer.framing != Framing::UntilClose && answer.status != 101);
     if let Some(backend) = exchange.backend {
         world.upstreams.closed(backend);
     }
