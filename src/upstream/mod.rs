@@ -300,6 +300,7 @@ impl Upstreams {
             backend.idle_max = limits.idle_max;
             if limits.ejection.is_none() {
                 backend.health = Health::default(); // nobody would let it in again
+                candidate.failure_rate = 0.0; // ... nor count another answer
             }
         }
         let mut holds = vec![true; self.backends.len()];

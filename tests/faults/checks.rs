@@ -103,5 +103,6 @@ fn ejection_switched_off_by_a_reload_lets_everybody_in() {
         client.get("/");
         bad.seen().len() > 10
     });
-    proxy.stop().unwrap();
+    let figures = proxy.stop().unwrap();
+    assert_eq!(figures.backends[0].live.failure_rate, 0.0, "nobody counts any more, so nothing may count");
 }
