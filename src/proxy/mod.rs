@@ -107,6 +107,7 @@ impl<N: Net> Proxy<N> {
         }
         if self.running.is_empty() {
             self.expire(now);
+            self.wake(); // whom an order, a check or another worker has made room for
             std::mem::swap(&mut self.running, &mut self.queue);
             self.running.reverse();
         }
