@@ -274,9 +274,6 @@ impl<N: Net> World<N> {
             }
             None => {}
         }
-        if verdict == Verdict::Failure {
-            self.stats.backend_failed(backend);
-        }
     }
 
     /// A pooled connection to this backend, if one is left alive.

@@ -194,6 +194,9 @@ pub(super) fn settle<N: Net>(exchange: &mut Exchange, verdict: Verdict, world: &
         world.upstreams.finish(dispatch.pick.backend);
         world.observe(exchange, Stage::End, outcome_of(verdict));
         world.judge(dispatch.pick.backend, dispatch.entered, verdict, unreachable);
+        if verdict == Verdict::Failure {
+            world.stats.backend_failed(dispatch.pick.backend); // here, for a trial is judged twice
+        }
         exchange.dispatch = None;
         world.wake_waiting();
     }

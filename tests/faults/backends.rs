@@ -254,6 +254,28 @@ fn when_all_backends_fail_all_are_used_and_their_answers_seen() {
 }
 
 #[test]
+fn each_failed_attempt_counts_as_one_error_those_on_trial_too() {
+    let failing = Origin::start(|conn| {
+        while conn.request().is_some() {
+            conn.write("HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    let well = Mortal::start(echo(Duration::ZERO));
+    let proxy = ProxyUnderTest::start(&[failing.address, well.address], |config| {
+        config.ejection = true;
+        config.ejector.time = Duration::from_millis(20);
+        config.ejector.time_max = Duration::from_millis(20);
+    });
+    let mut client = proxy.client();
+    wait_for("three trials after the five failures", || {
+        client.get("/");
+        failing.seen().len() >= 8
+    });
+    let figures = proxy.stop().0;
+    assert_eq!(figures.backends[0].errors, failing.seen().len() as u64);
+}
+
+#[test]
 fn a_slowed_backend_is_left_within_a_second_and_found_again() {
     let pause = Arc::new(AtomicU64::new(3));
     let waits = pause.clone();
