@@ -9,6 +9,7 @@ use super::World;
 use crate::clock::Time;
 use crate::config::HealthCheck;
 use crate::dashboard::Kind;
+use crate::fault::Fault;
 use crate::http1::response::ResponseHead;
 use crate::http1::{Limits, Method, Parsed};
 use crate::net::{Conn, ConnKey, Drain, Fill, Net, Ready, Role};
@@ -184,8 +185,13 @@ impl<N: Net> World<N> {
                 return;
             }
         };
-        let Ok(stream) = self.net.dial(self.upstreams.address(backend)) else {
-            return self.probe_ended(backend, false, "cannot connect");
+        let stream = match self.dial(backend) {
+            Ok(stream) => stream,
+            Err(Fault::Exhausted) => {
+                self.probes.list[backend].due = self.now.plus(REVISIT); // our want is no verdict on the backend
+                return;
+            }
+            Err(_) => return self.probe_ended(backend, false, "cannot connect"),
         };
         let conn = ConnKey(self.conns.insert(Conn::dialled(stream, Role::Probe(backend))));
         let until = self.now.plus(timeout);

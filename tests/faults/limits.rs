@@ -60,6 +60,30 @@ fn out_of_descriptors_idle_connections_go_first_nothing_spins_and_service_return
     println!("used {:.1} % of a core, served again after {:?}", used * 100.0, returned.elapsed());
 }
 
+#[test]
+fn checks_that_cannot_be_made_for_want_of_descriptors_are_no_verdict() {
+    let origin = Mortal::start(echo(Duration::ZERO));
+    let backend = origin.address.to_string();
+    let words = [
+        "--backend",
+        &backend,
+        "--log",
+        "none",
+        "--admin",
+        "none",
+        "--health-path",
+        "/",
+        "--health-interval",
+    ];
+    let proxy = Process::start(&[&words[..], &["100ms", "--health-fall", "2"]].concat());
+    let mut client = Client::connect(proxy.address);
+    assert_eq!(client.get("/").status, 200);
+    proxy.limit_descriptors(3); // none can be opened, not even in the place of others
+    wait_for("it to be said", || proxy.said().contains("out of file descriptors"));
+    std::thread::sleep(Duration::from_secs(1)); // several checks
+    assert!(!proxy.said().contains("fails its checks"), "{}", proxy.said());
+}
+
 fn is_closed(client: &mut Client) -> bool {
     client.stream.set_nonblocking(true).unwrap();
     matches!(client.stream.peek(&mut [0]), Ok(0)) || client.end.is_some()
