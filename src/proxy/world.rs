@@ -29,7 +29,7 @@ use crate::record::writer::LogHandle;
 use crate::session::Exchange;
 use crate::slab::Slab;
 use crate::upstream::budget::RetryBudget;
-use crate::upstream::health::{Change, Ejection, Verdict};
+use crate::upstream::health::{Change, Verdict};
 use crate::upstream::{Entered, Limits, Upstreams};
 
 /// Our name in Via (RFC 9110 section 7.6.3): a pseudonym, so that no host name leaks.
@@ -409,18 +409,11 @@ impl<N: Net> World<N> {
 }
 
 pub(super) fn table_limits(config: &ProxyConfig) -> Limits {
-    let ejector = config.ejector;
-    let ejection = Ejection {
-        consecutive: ejector.failures,
-        base: ejector.time,
-        max: ejector.time_max,
-        max_ejected_share: f64::from(ejector.share_max) / 100.0,
-    };
     Limits {
         idle_max: config.timeouts.upstream_idle,
         in_flight_max: config
             .max_connections_per_backend
             .map_or(u32::MAX, |max| u32::try_from(max).unwrap_or(u32::MAX)),
-        ejection: config.ejection.then_some(ejection),
+        ejection: config.ejection.then(|| config.ejector.into()),
     }
 }
