@@ -121,7 +121,7 @@ pub(super) fn drain<N: Net>(world: &mut World<N>, flow: &mut Flow, sink: ConnKey
     None
 }
 
-/// A few body bytes go behind the head, while none of it has been sent: one stretch is cheaper to send than two.
+/// A few body bytes go behind the head, while not all of it has been sent: one stretch is cheaper to send than two.
 #[inline(always)]
 fn coalesce(flow: &mut Flow) {
     let ready = flow.buffer.ready();
