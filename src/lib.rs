@@ -22,7 +22,7 @@
 //!
 //! ## One request, function by function
 //!
-//! 1. *Accept.* `Reactor::run` polls; `Reactor::accept` hands the socket to `Proxy::accept`: a `Conn`, a `Session`.
+//! 1. *Accept.* `Reactor::run` polls; `Acceptor::accept` hands the socket to `Proxy::accept`: a `Conn`, a `Session`.
 //! 2. *Bytes come.* `Proxy::mark` notes it and queues the session; `Proxy::turn` runs the queue through
 //!    [`session::Session::advance`], whose steps are files of `session/`, in this order:
 //! 3. *Head.* `read_head` borrows an exchange (`World::exchange`), reads (`pump::fill`, `Conn::fill`), parses
