@@ -262,6 +262,7 @@ impl<N: Net> World<N> {
                 tracing::warn!(backend = url, reason = why, seconds = tenths, "backend ejected");
                 self.stats.counters.ejections += 1;
                 self.tell(Kind::Ejected, Some(backend), || format!("{reason}; out for {seconds:.1} s"));
+                self.close_orphans();
                 self.upstreams.set_unreachable(backend, unreachable);
                 if unreachable {
                     self.revisit(backend);
@@ -307,6 +308,16 @@ impl<N: Net> World<N> {
         }
         self.give_role(conn, Role::Idle(backend));
         self.upstreams.put_idle(backend, conn, self.now);
+    }
+
+    /// Closes the idle connections of backends that get nothing new or are out. Whatever put a backend out may have
+    /// befallen them too, unseen when its host or the way there is gone: a trial on one of them would be lost, where a
+    /// connect that fails is tried elsewhere.
+    pub fn close_orphans(&mut self) {
+        while let Some((backend, conn)) = self.upstreams.take_orphan() {
+            self.upstreams.closed(backend);
+            self.close(conn, true);
+        }
     }
 
     /// Whether nothing has arrived on this connection that nobody asked for. One read tells, and only when the last

@@ -369,13 +369,13 @@ impl Upstreams {
         self.all_up = false;
     }
 
-    /// An idle connection of a backend that gets nothing new, out of the pool.
+    /// An idle connection of a backend that gets nothing new, or is out, out of the pool.
     pub fn take_orphan(&mut self) -> Option<(usize, ConnKey)> {
         let (index, backend) = self
             .backends
             .iter_mut()
             .enumerate()
-            .find(|(_, backend)| backend.is_closed() && !backend.idle.is_empty())?;
+            .find(|(_, backend)| (backend.is_closed() || backend.is_out()) && !backend.idle.is_empty())?;
         backend.idle.pop_back().map(|idle| (index, idle.conn))
     }
 

@@ -1,0 +1,105 @@
+//! What a network does to a backend, as far as it can be had without one: hosts that are gone without a word.
+
+use std::net::{Shutdown, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use socket2::SockRef;
+use tidegate::config::HealthCheck;
+
+use crate::load::ask;
+use crate::support::{Client, Gate, Origin, ProxyUnderTest, wait_for};
+
+/// A host that may be gone: what was connected to it stays so and is told nothing any more, nobody else can connect.
+struct Host {
+    origin: Origin,
+    listener: TcpListener,
+    gone: Arc<AtomicBool>,
+    /// Connections the proxy has given up since it is gone.
+    given_up: Arc<AtomicUsize>,
+}
+
+impl Host {
+    /// Answers `/held` requests when the gate opens, so that they need a connection each.
+    fn start(gate: &Arc<Gate>) -> Host {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (gone, given_up) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (is_gone, count, gate) = (gone.clone(), given_up.clone(), gate.clone());
+        let origin = Origin::on(listener.try_clone().unwrap(), move |conn| {
+            while let Some(request) = conn.request() {
+                if is_gone.load(Ordering::SeqCst) {
+                    assert!(conn.is_closed(), "the proxy waits for ever");
+                    break;
+                }
+                if request.starts_with(b"GET /held") {
+                    gate.wait();
+                }
+                conn.answer("here");
+            }
+            count.fetch_add(usize::from(is_gone.load(Ordering::SeqCst)), Ordering::SeqCst);
+        });
+        Host { origin, listener, gone, given_up }
+    }
+
+    fn vanish(&self) {
+        self.gone.store(true, Ordering::SeqCst);
+        SockRef::from(&self.listener).shutdown(Shutdown::Both).unwrap();
+    }
+}
+
+/// Has the pool of each of `hosts` hold `count` connections.
+fn fill_pools(proxy: &ProxyUnderTest, hosts: [&Host; 2], count: usize, gate: &Gate) {
+    let mut clients: Vec<Client> = (0..2 * count).map(|_| proxy.client()).collect();
+    for (index, client) in clients.iter_mut().enumerate() {
+        client.send(format!("GET /held/{index} HTTP/1.1\r\nHost: h\r\n\r\n"));
+    }
+    wait_for("all to be held", || hosts.iter().all(|host| host.origin.seen().len() == count));
+    gate.open();
+    clients.iter_mut().for_each(|client| assert_eq!(client.response().status, 200));
+}
+
+#[test]
+fn after_a_host_has_gone_without_a_word_its_trials_cost_no_client_an_answer() {
+    let gate = Arc::new(Gate::default());
+    let hosts = [Host::start(&gate), Host::start(&gate)];
+    let proxy = ProxyUnderTest::start(&hosts.each_ref().map(|host| host.origin.address), |config| {
+        config.ejection = true;
+        config.ejector.time = Duration::from_millis(50);
+        config.timeouts.upstream = Duration::from_millis(100);
+    });
+    fill_pools(&proxy, [&hosts[0], &hosts[1]], 12, &gate);
+    hosts[0].vanish();
+    let mut client = None;
+    let told: Vec<u16> = (0..60)
+        .map(|id| {
+            std::thread::sleep(Duration::from_millis(5));
+            ask(&mut client, proxy.address, "GET", id).status
+        })
+        .collect();
+    // The five that put it out, each by a time-out on a connection that looked well; then its trials dial, in vain.
+    let caught = told.iter().filter(|status| **status == 504).count();
+    assert!(told.iter().all(|status| matches!(status, 200 | 504)) && caught == 5, "{told:?}");
+    wait_for("its pool to be emptied", || hosts[0].given_up.load(Ordering::SeqCst) == 12);
+}
+
+#[test]
+fn a_backend_that_fails_its_checks_loses_the_connections_nobody_uses() {
+    let gate = Arc::new(Gate::default());
+    let hosts = [Host::start(&gate), Host::start(&gate)];
+    let proxy = ProxyUnderTest::start(&hosts.each_ref().map(|host| host.origin.address), |config| {
+        config.health = Some(HealthCheck {
+            path: "/".to_owned(),
+            interval: Duration::from_millis(50),
+            timeout: Duration::from_millis(500),
+            fall: 2,
+            rise: 1,
+        });
+    });
+    gate.open();
+    let mut client = proxy.client();
+    (0..2).for_each(|_| assert_eq!(client.get("/").status, 200));
+    hosts[0].vanish();
+    wait_for("its connection to be closed", || hosts[0].given_up.load(Ordering::SeqCst) >= 1);
+    (0..10).for_each(|_| assert_eq!(client.get("/").status, 200));
+}
