@@ -48,6 +48,7 @@ impl Session {
             return Step::Next(Phase::Route);
         }
         exchange.trace.response_done.mark_first(world.now);
+        exchange.fault = Some(fault);
         let verdict = if fault.side() == Side::Upstream { Verdict::Failure } else { Verdict::Abandoned };
         settle(exchange, verdict, world);
         if go_elsewhere(exchange, fault, world) {
@@ -173,6 +174,7 @@ fn go_elsewhere<N: Net>(exchange: &mut Exchange, fault: Fault, world: &mut World
     if let Some(backend) = exchange.backend {
         world.stats.retried_from(backend);
     }
+    exchange.fault = None;
     exchange.request_cut = false;
     exchange.response.source_failed = false;
     exchange.trace.sent = Stamp::NOT_YET;
@@ -193,7 +195,7 @@ pub(super) fn settle<N: Net>(exchange: &mut Exchange, verdict: Verdict, world: &
     if let Some(dispatch) = exchange.dispatch {
         world.upstreams.finish(dispatch.pick.backend);
         world.observe(exchange, Stage::End, outcome_of(verdict));
-        world.judge(dispatch.pick.backend, dispatch.entered, verdict, unreachable);
+        world.judge(dispatch.pick.backend, dispatch.entered, verdict, exchange, unreachable);
         exchange.dispatch = None;
         world.wake_waiting();
     }

@@ -1,6 +1,6 @@
 //! What a network does to a backend, as far as it can be had without one: hosts that are gone without a word.
 
-use std::net::{Shutdown, TcpListener};
+use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use socket2::SockRef;
 use tidegate::config::HealthCheck;
 
+use crate::child::unused_port;
 use crate::load::ask;
 use crate::support::{Client, Gate, Origin, ProxyUnderTest, wait_for};
 
@@ -66,7 +67,8 @@ fn after_a_host_has_gone_without_a_word_its_trials_cost_no_client_an_answer() {
     let proxy = ProxyUnderTest::start(&hosts.each_ref().map(|host| host.origin.address), |config| {
         config.ejection = true;
         config.ejector.time = Duration::from_millis(50);
-        config.timeouts.upstream = Duration::from_millis(100);
+        config.timeouts.upstream = Duration::from_millis(400); // the other one may be slow on a busy machine
+        config.admin = Some("127.0.0.1:0".parse().unwrap());
     });
     fill_pools(&proxy, [&hosts[0], &hosts[1]], 12, &gate);
     hosts[0].vanish();
@@ -81,6 +83,10 @@ fn after_a_host_has_gone_without_a_word_its_trials_cost_no_client_an_answer() {
     let caught = told.iter().filter(|status| **status == 504).count();
     assert!(told.iter().all(|status| matches!(status, 200 | 504)) && caught == 5, "{told:?}");
     wait_for("its pool to be emptied", || hosts[0].given_up.load(Ordering::SeqCst) == 12);
+    let events = proxy.board().events_after(0);
+    let told = |why: &str| events.iter().any(|event| event.text.starts_with(why));
+    assert!(told("5 failures in a row (upstream_timeout); out for "), "{events:?}");
+    assert!(told("trial request failed (connect_failed: connection refused); out for "), "{events:?}");
 }
 
 #[test]
@@ -102,4 +108,33 @@ fn a_backend_that_fails_its_checks_loses_the_connections_nobody_uses() {
     hosts[0].vanish();
     wait_for("its connection to be closed", || hosts[0].given_up.load(Ordering::SeqCst) >= 1);
     (0..10).for_each(|_| assert_eq!(client.get("/").status, 200));
+}
+
+#[test]
+fn when_all_are_out_a_connect_that_fails_is_still_tried_elsewhere() {
+    let is_well = Arc::new(AtomicBool::new(false));
+    let recovered = is_well.clone();
+    let failing = Origin::start(move |conn| {
+        while conn.request().is_some() {
+            match recovered.load(Ordering::SeqCst) {
+                true => conn.answer("well"),
+                false => conn.write("HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"),
+            };
+        }
+    });
+    // Out for as long as the test takes: the one for its answers, the others because nobody listens there.
+    let down = [0, 1].map(|_| SocketAddr::from(([127, 0, 0, 1], unused_port())));
+    let proxy = ProxyUnderTest::start(&[down[0], failing.address, down[1]], |config| {
+        config.ejection = true;
+        config.ejector.time = Duration::from_secs(60);
+        config.ejector.time_max = Duration::from_secs(60);
+    });
+    let mut client = proxy.client();
+    for _ in 0..30 {
+        assert_eq!(client.get("/").status, 500);
+    }
+    is_well.store(true, Ordering::SeqCst);
+    for id in 0..30 {
+        assert_eq!(client.get("/").status, 200, "{id}");
+    }
 }
