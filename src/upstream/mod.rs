@@ -248,10 +248,10 @@ impl Upstreams {
         }
     }
 
-    /// Whether a backend that this request has not been to is up.
+    /// Whether a backend that this request has not been to is up, or used all the same.
     pub fn has_elsewhere(&self, tried: u64, now: Time) -> bool {
         let mut others = self.backends.iter().enumerate().filter(|(index, _)| !is_tried(tried, *index));
-        others.any(|(_, backend)| backend.is_usable(now))
+        others.any(|(_, other)| other.is_usable(now) || (self.is_panicking && !other.is_closed()))
     }
 
     /// Enters a request as in flight.
