@@ -74,11 +74,14 @@ impl Session {
         settle(&mut exchange, Verdict::Abandoned, world);
         self.record(&mut exchange, world);
         // A cut answer whose length or chunks are known is visibly cut; one that ends where the connection ends must
-        // end in a reset.
+        // end in a reset. So must one that its client does not take: after an ordinary close the kernel would keep
+        // what is left of it, megabytes perhaps, and offer it for minutes or, to one who only says to be alive, for ever.
         let until_close = exchange.answer.is_some_and(|answer| {
             outgoing_framing(answer.framing, exchange.facts.version) == Framing::UntilClose
         });
-        if until_close && let Some(conn) = world.conns.get_mut(self.client.0) {
+        if (until_close || fault == Fault::ClientStalled)
+            && let Some(conn) = world.conns.get_mut(self.client.0)
+        {
             world.net.reset_on_close(&mut conn.stream);
         }
         world.recycle(exchange);
