@@ -148,7 +148,10 @@ pub struct Reactor {
     drain: DrainTimes,
     state: State,
     publish_due: Time,
+    /// Something has happened since the counts were shown.
     dirty: bool,
+    /// When the service wanted to be called without an event, as of the last wait.
+    service_due: Option<Time>,
     /// How long the poll has waited, in all.
     waited: Duration,
 }
@@ -176,6 +179,7 @@ impl Reactor {
             state: State::Serving,
             publish_due: Time::ZERO,
             dirty: true,
+            service_due: None,
             waited: Duration::ZERO,
         })
     }
@@ -226,6 +230,8 @@ impl Reactor {
             }
             now = self.clock.now();
             self.waited += rested.map_or(Duration::ZERO, |rested| now.since(rested));
+            // What a time-out does is to be shown too, though nothing else may happen for hours.
+            self.dirty |= self.service_due.is_some_and(|due| due <= now);
             service.woke(now);
             let mut woken = false;
             for event in &self.events {
@@ -254,14 +260,16 @@ impl Reactor {
         Ok(())
     }
 
-    fn timeout<S: Service>(&self, service: &S, turned: Turned, now: Time) -> Option<Duration> {
+    fn timeout<S: Service>(&mut self, service: &S, turned: Turned, now: Time) -> Option<Duration> {
         // Without room as well: whether anybody waits for it is still to be seen.
         let may_accept = self.accept_ready && self.listener.is_some();
         // The turn that let the last client go was the end of a drain: nobody would wake us to see it.
         let is_over = matches!(self.state, State::Draining { .. }) && service.is_drained();
+        self.service_due = None;
         if is_over || turned != Turned::Idle || (may_accept && self.accept_paused_until <= now) {
             return Some(Duration::ZERO);
         }
+        self.service_due = service.next_deadline();
         let own = match self.state {
             State::Serving => None,
             State::Unready { until } | State::Draining { until } => Some(until),
@@ -269,7 +277,7 @@ impl Reactor {
         let waits = self.accept_ready && self.listener.is_some() && self.accept_paused_until > now;
         let paused = waits.then_some(self.accept_paused_until);
         let publish = self.dirty.then_some(self.publish_due);
-        let next = [service.next_deadline(), own, paused, publish].into_iter().flatten().min()?;
+        let next = [self.service_due, own, paused, publish].into_iter().flatten().min()?;
         Some(next.since(now)) // mio rounds up to whole milliseconds, so no wake-up comes too early
     }
 
