@@ -3,14 +3,14 @@
 use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 use tidegate::config::HealthCheck;
 
 use crate::child::unused_port;
 use crate::load::ask;
-use crate::support::{Client, Gate, Origin, ProxyUnderTest, wait_for};
+use crate::support::{Client, Gate, Origin, OriginConn, ProxyUnderTest, wait_for};
 
 /// A host that may be gone: what was connected to it stays so and is told nothing any more, nobody else can connect.
 struct Host {
@@ -137,4 +137,44 @@ fn when_all_are_out_a_connect_that_fails_is_still_tried_elsewhere() {
     for id in 0..30 {
         assert_eq!(client.get("/").status, 200, "{id}");
     }
+}
+
+#[test]
+fn an_upload_is_not_what_tries_a_backend_that_was_out() {
+    let is_well = Arc::new(AtomicBool::new(false));
+    let recovered = is_well.clone();
+    let script = move |conn: &mut OriginConn| {
+        while let Some(head) = conn.head() {
+            if head.starts_with(b"GET") && !recovered.load(Ordering::SeqCst) {
+                conn.write("HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n");
+                continue;
+            }
+            conn.body(&head);
+            conn.answer("well");
+        }
+    };
+    let [failing, other] = [Origin::start(script), Origin::echo_path()];
+    let proxy = ProxyUnderTest::start(&[failing.address, other.address], |config| {
+        config.ejection = true;
+        config.ejector.time = Duration::from_millis(20);
+    });
+    let mut client = proxy.client();
+    wait_for("it to be out", || failing.lines().len() == 5 || client.get("/").status == 0);
+    let out = Instant::now();
+    is_well.store(true, Ordering::SeqCst);
+    std::thread::sleep(Duration::from_millis(50)); // its time out
+    let mut uploading: Vec<Client> = (0..4).map(|_| proxy.client()).collect();
+    for client in &mut uploading {
+        client.send("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhalf-");
+    }
+    std::thread::sleep(Duration::from_millis(100)); // for them to go where they go
+    while failing.lines().len() == 5 && out.elapsed() < Duration::from_millis(800) {
+        assert_eq!(client.get("/").status, 200);
+    }
+    // After a second anybody may try it; a machine as busy as that shows nothing.
+    let tried = failing.lines().get(5).cloned();
+    assert!(
+        tried == Some("GET / HTTP/1.1".to_owned()) || out.elapsed() > Duration::from_millis(800),
+        "{tried:?}"
+    );
 }
