@@ -279,6 +279,7 @@ impl<N: Net> World<N> {
             self.share_standing(backend);
         }
         if is_news {
+            self.close_orphans();
             self.share_down(backend);
             self.wake_waiting();
         }

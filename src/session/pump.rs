@@ -115,7 +115,10 @@ pub(super) fn drain<N: Net>(world: &mut World<N>, flow: &mut Flow, sink: ConnKey
                 note_blocked(flow);
                 return Some(Pumped::SinkBlocked);
             }
-            Drain::Broken(_) => return Some(Pumped::SinkGone),
+            Drain::Broken(kind) => {
+                world.connect_error = Some(kind); // if it was the connect that failed, here it is told
+                return Some(Pumped::SinkGone);
+            }
         }
     }
     None

@@ -46,6 +46,23 @@ fn a_backend_that_refuses_connections_is_never_seen_and_found_again_within_three
 }
 
 #[test]
+fn one_that_is_asked_nothing_idempotent_is_found_again_too() {
+    let mut down = Mortal::unborn(unused_port(), echo(Duration::from_millis(1)));
+    let up = [quick(), quick()];
+    let proxy = ProxyUnderTest::start(&[down.address, up[0].address, up[1].address], usual);
+    let load = Load::start(proxy.address, 7, &["POST"], Duration::from_millis(2));
+    load.more(1000);
+    down.restart();
+    let returned = Instant::now();
+    wait_for("the backend to be found again", || down.count() > 0);
+    let found = returned.elapsed();
+    let told = load.stop();
+    println!("found again after {found:?}, told {:?}", statuses(&told));
+    assert!(found < Duration::from_secs(3), "{found:?}");
+    assert_eq!(statuses(&told).keys().copied().collect::<Vec<_>>(), [200], "{:?}", statuses(&told));
+}
+
+#[test]
 fn killed_under_load_and_restarted_no_get_fails_and_no_post_is_sent_twice() {
     let mut origins = [quick(), quick(), quick()];
     let addresses: Vec<SocketAddr> = origins.iter().map(|origin| origin.address).collect();
