@@ -13,8 +13,7 @@ pub(super) enum FieldKind {
     ContentLength,
     TransferEncoding,
     Connection,
-    /// Keep-Alive, Proxy-Connection, HTTP2-Settings: for one hop only and of no use to us. Trailer is none of them: it
-    /// says what was sent even when trailers get lost on the way (RFC 9110 section 6.6.2).
+    /// Keep-Alive, Proxy-Connection, Trailer, HTTP2-Settings: for one hop only and of no use to us.
     HopByHop,
     Te,
     Upgrade,
@@ -75,6 +74,7 @@ pub(super) fn classify(name: &[u8]) -> FieldKind {
         (4, b'h') => settle(name, b"Host", Host),
         (4, b'd') => settle(name, b"Date", Date),
         (6, b'e') => settle(name, b"Expect", Expect),
+        (7, b't') => settle(name, b"Trailer", HopByHop),
         (7, b'u') => settle(name, b"Upgrade", Upgrade),
         (9, b'f') => settle(name, b"Forwarded", Forwarded),
         (10, b'c') => settle(name, b"Connection", Connection),

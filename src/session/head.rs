@@ -99,8 +99,8 @@ impl Session {
         exchange.trace.head_done = Stamp::at(world.now);
         world.retry_budget.deposit();
         exchange.keep_client = facts.keep_alive && world.config.client_keepalive && !world.draining;
-        // Its TE is about the trailers of the answer: those of the request it has chosen to send.
-        let body = Body::new(facts.framing, facts.framing, !facts.nominates);
+        let keep_trailers = facts.accepts_trailers && !facts.nominates;
+        let body = Body::new(facts.framing, facts.framing, keep_trailers);
         exchange.request.body = body.at_most(world.config.request_body_max.unwrap_or(u64::MAX));
         if let Some(fault) = answered_here(facts, world) {
             return Err(Stop { fault, head_len: len });

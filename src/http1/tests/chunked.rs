@@ -73,8 +73,6 @@ fn bodies_accepted() {
     good(b"1;a;b;c=d;e=\"f\"\r\nx\r\n0\r\n\r\n", b"x", b"\r\n");
     good(b"1;a=\"\"\r\nx\r\n0\r\n\r\n", b"x", b"\r\n");
     good(b"1;a=\"; \t\\\"\\\\\xff\"\r\nx\r\n0\r\n\r\n", b"x", b"\r\n");
-    good(b"1 ;a\r\nx\r\n0\t; b\r\n\r\n", b"x", b"\r\n");
-    good(b"1 \t; a \t= b ; c\t=\t\"d \" ;e\r\nx\r\n0\r\n\r\n", b"x", b"\r\n");
     good(b"0\r\nA: b\r\n\r\n", b"", b"A: b\r\n\r\n");
     good(b"1\r\nx\r\n0\r\nA:\r\nB: \xe9\t c \r\n\r\n", b"x", b"A:\r\nB: \xe9\t c \r\n\r\n");
 }
@@ -96,6 +94,10 @@ fn bodies_refused() {
         "1,1",
         "1.0",
         "\u{661}",
+        "1 ;a",
+        "1; a",
+        "1;a =b",
+        "1;a= b",
         "1;",
         "1;;a",
         "1;=b",
@@ -107,16 +109,6 @@ fn bodies_refused() {
         "1;a=\"\0\"",
         "1;a=\"\\\0\"",
         "1;a b",
-        "1 ;",
-        "1; ",
-        "1;a ",
-        "1;a= ",
-        "1;a=b ",
-        "1;a=\"b\" ",
-        "1 ;a = b c",
-        "1 a",
-        "1 =a",
-        "1\u{b};a",
         "1;a\0",
         "1;(",
         "1;a=(",

@@ -62,7 +62,7 @@ fn hop_by_hop_and_nominated_fields_go() {
         ("Connection: keep-alive, a\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\nA: b\r\n", ""),
         (
             "TE: x\r\nTrailer: c\r\nUpgrade: websocket\r\nProxy-Authenticate: p\r\n",
-            "Trailer: c\r\nProxy-Authenticate: p\r\n",
+            "Proxy-Authenticate: p\r\n",
         ),
         ("Connection: content-length, via\r\nVia: x\r\n", ""),
         (
