@@ -118,7 +118,7 @@ export class Backends {
     });
     while (this.body.children.length > all.length) this.body.lastChild.remove();
     const away = all.filter((backend) => backend.state && backend.state !== 'up').length;
-    text($('backends-note'), `${all.length - away} of ${all.length} up; share in this window, the rest since the start`);
+    text($('backends-note'), `${all.length - away} of ${all.length} up; req/s now, share in this window, percentiles and counts since the start`);
   }
 
   row(backend, control) {
