@@ -37,6 +37,8 @@ mod report;
 mod simulate;
 mod top;
 
+#[cfg(test)]
+pub(crate) use self::bench::SCENARIO_FILE;
 pub use self::bench::{LoadArgs, Rate};
 pub use self::environment::strays;
 pub use self::failure::Failure;

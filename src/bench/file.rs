@@ -236,6 +236,7 @@ impl<'de, T: Value> Visitor<'de> for OneOrList<T> {
 mod tests {
     use super::*;
     use crate::balance::Routing;
+    use crate::cli::SCENARIO_FILE;
 
     fn wrong(text: &str) -> String {
         let (at, why) = parse(text, Path::new(""), &Over::default()).map(|_| ()).unwrap_err();
@@ -276,6 +277,18 @@ mod tests {
         let plans = parse(text, Path::new(""), &over).unwrap().plans;
         assert!(plans.iter().all(|plan| plan.routing == Routing::Random.into() && !plan.client_keepalive));
         assert_eq!(plans[1].name, "small");
+    }
+
+    #[test]
+    fn the_help_shows_a_file_that_can_be_read() {
+        let (scenario, script) = SCENARIO_FILE.split_once("small.toml, a").unwrap();
+        let below = |text: &'static str| text.split_once(":\n").unwrap().1;
+        let (scenario, script) = (below(scenario), below(script));
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("small.toml"), script).unwrap();
+        let read = parse(scenario, dir.path(), &Over::default()).unwrap();
+        assert_eq!(read.plans.len(), 2);
+        assert_eq!(read.load.connections.map(|given| given.0), Some(60));
     }
 
     #[test]

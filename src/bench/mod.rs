@@ -229,12 +229,14 @@ fn too_short(config: &BenchConfig) -> Vec<String> {
 fn greeting(config: &BenchConfig, directory: &Path, run: &RunFile) -> String {
     let (count, load) = (config.plans.len(), &config.load);
     let whole = (load.warmup + load.duration) * load.rounds * u32::try_from(count).unwrap_or(u32::MAX);
+    let many = |count: usize, one| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
+    let warmup = if load.warmup.is_zero() { "no".to_owned() } else { format!("{:?} of", load.warmup) };
     let mut text = format!(
-        "{count} scenarios, {} rounds of {:?} after {:?} of warm-up each: {:.0} s and a little. Ctrl-C keeps what is \
-         done.\nRun directory: {}\n",
-        load.rounds,
+        "{}, {} of {:?} after {warmup} warm-up each: {:.0} s and a little. Ctrl-C keeps what is done.\n\
+         Run directory: {}\n",
+        many(count, "scenario"),
+        many(load.rounds as usize, "round"),
         load.duration,
-        load.warmup,
         whole.as_secs_f64(),
         directory.display(),
     );

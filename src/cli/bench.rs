@@ -13,8 +13,37 @@ use crate::config::value::{Value, choose};
 use crate::config::{UpstreamMode, Variant};
 use crate::load::Spacing;
 
+/// The help's last words. Indented lines keep their ends, in the manual page too.
+pub(crate) const SCENARIO_FILE: &str = r#"SCENARIO.toml, all of it but the names optional:
+
+  [load]                        # the flags under Load
+  connections = 60
+  duration = "20s"
+  [[scenario]]
+  name = "queues"
+  routing = ["round-robin", "elastic:tail"]
+  upstream = "persistent"
+  client-keepalive = true
+  workers = 1
+  [[scenario.backend]]          # none: the original's A, B and C
+  id = "small"
+  latency = "exponential:mean=20ms"
+  concurrency = 2
+  fail-rate = 0.01
+  weight = 1
+  script = "small.toml"         # beside this file
+
+small.toml, a --script of tidegate backend: what changes at some time after its start:
+
+  [[change]]
+  at = "8s"
+  latency = "constant:200ms"    # or fail-rate, pause = "300ms", refuse or reset = true
+  every = "10s"                 # again, so many times in all
+  times = 3"#;
+
 /// As typed.
 #[derive(Args, Clone, Debug)]
+#[command(after_help = SCENARIO_FILE)]
 #[allow(missing_docs)] // each field's comment is its help text
 pub(super) struct BenchArgs {
     /// File with scenarios [default: the original's six, and a second round robin as a control]

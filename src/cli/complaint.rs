@@ -6,7 +6,9 @@ use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use crate::balance::Routing;
 use crate::config::origin::variable;
+use crate::config::value::nearest_value;
 
 /// The line for `error`, which `argv` gave rise to.
 pub(super) fn one_line(error: &clap::Error, argv: &[OsString]) -> String {
@@ -25,20 +27,25 @@ pub(super) fn one_line(error: &clap::Error, argv: &[OsString]) -> String {
         ErrorKind::InvalidValue if value().is_empty() => format!("{} '': needs a value", arg()),
         ErrorKind::InvalidValue => {
             let all = text(ContextKind::ValidValue).unwrap_or_default();
-            match text(ContextKind::SuggestedValue) {
+            let near = text(ContextKind::SuggestedValue)
+                .or_else(|| nearest_value(&value(), all.split(", ")).map(str::to_owned));
+            match near {
                 Some(near) => format!("{} '{}': did you mean '{near}'? one of {all}", arg(), value()),
                 None => format!("{} '{}': must be one of {all}", arg(), value()),
             }
         }
         ErrorKind::UnknownArgument => {
             let unknown = text(ContextKind::InvalidArg).unwrap_or_default();
-            let meant = value_apart(&unknown, argv);
+            let meant = value_apart(&unknown, argv).or_else(|| flag_left_out(&unknown, argv));
             meant.unwrap_or_else(|| {
                 format!("unknown argument '{unknown}': {}", hint(ContextKind::SuggestedArg))
             })
         }
         ErrorKind::InvalidSubcommand => {
             let unknown = text(ContextKind::InvalidSubcommand).unwrap_or_default();
+            if unknown.parse::<Routing>().is_ok() {
+                return format!("unknown command '{unknown}': did you mean 'proxy --routing {unknown}'?");
+            }
             format!("unknown command '{unknown}': {}", hint(ContextKind::SuggestedSubcommand))
         }
         ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
@@ -103,6 +110,20 @@ fn value_apart(unknown: &str, argv: &[OsString]) -> Option<String> {
     joined[at - 1] = OsString::from(format!("{flag}={value}"));
     joined.remove(at);
     Some(one_line(&whole.try_get_matches_from(&joined).err()?, &joined))
+}
+
+/// The line for a bare word that others take without its flag: the original its mode, nginx its file.
+fn flag_left_out(unknown: &str, argv: &[OsString]) -> Option<String> {
+    let flag = match unknown.rsplit_once('.') {
+        _ if unknown.parse::<Routing>().is_ok() => "routing",
+        Some((_, "toml")) => "config",
+        Some((_, "csv")) => "log",
+        _ => return None,
+    };
+    let whole = super::command();
+    let command = argv.iter().skip(1).find_map(|word| whole.find_subcommand(word))?;
+    command.get_arguments().find(|arg| arg.get_long() == Some(flag))?;
+    Some(format!("unknown argument '{unknown}': did you mean '--{flag} {unknown}'?"))
 }
 
 fn first_paragraph(rendered: &str) -> String {

@@ -23,7 +23,7 @@ const NETWORK_MAX: Duration = Duration::from_secs(10);
 #[derive(Args, Clone, Debug)]
 #[allow(missing_docs)] // each field's comment is its help text
 pub(super) struct SimulateArgs {
-    /// File with scenarios, as for bench [default: the original's backends]
+    /// File with scenarios, as in bench --help [default: the original's backends]
     #[arg(value_name = "SCENARIO.toml")]
     pub scenario: Option<PathBuf>,
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::address::{Address, BackendSpec};
-use super::value::{Bytes, Fraction, OrNone, Percent, Switch, Value, nearest};
+use super::value::{Bytes, Fraction, OrNone, Percent, Switch, Value, nearest, nearest_value};
 use super::{Cidr, Routing, UpstreamMode, file};
 
 /// Each text reads as a value, which is written as the last column and read back the same.
@@ -77,6 +77,8 @@ fn names() {
     reads(&[("on", true, "on"), ("off", false, "off")]);
     assert_eq!(nearest("least_conn", Routing::names().iter().copied()), Some("least-connections"));
     assert_eq!(nearest("xyz", Routing::names().iter().copied()), None);
+    assert_eq!(nearest_value("SMA", Routing::names().iter().copied()), Some("adaptive_sma"));
+    assert_eq!(nearest_value("ma", Routing::names().iter().copied()), None);
 }
 
 #[test]

@@ -431,7 +431,7 @@ pub(crate) fn choose<T: Copy>(text: &str, named: &[(&'static str, T)]) -> Result
 /// What to say of a word that is none of `names`.
 fn unknown(text: &str, names: &[&str]) -> String {
     let all = names.join(", ");
-    match nearest(text, names.iter().copied()) {
+    match nearest_value(text, names.iter().copied()) {
         Some(name) => format!("did you mean '{name}'? one of {all}"),
         None => format!("must be one of {all}"),
     }
@@ -445,4 +445,10 @@ pub(crate) fn nearest<'n>(text: &str, names: impl Iterator<Item = &'n str>) -> O
         .filter(|(similarity, _)| *similarity > 0.7) // clap's own threshold
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)
+}
+
+/// The same for values, of which half a name says enough: `ewma`.
+pub(crate) fn nearest_value<'n>(text: &str, names: impl Iterator<Item = &'n str> + Clone) -> Option<&'n str> {
+    let has_word = |name: &&str| name.split(['-', '_']).any(|word| word.eq_ignore_ascii_case(text));
+    nearest(text, names.clone()).or_else(|| names.clone().find(has_word))
 }

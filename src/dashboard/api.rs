@@ -64,13 +64,15 @@ pub struct Stats<'s> {
     pub backends: Vec<Backend<'s>>,
 }
 
-/// The proxy's own share of the time an exchange takes, in microseconds.
+/// The proxy's own share of the time an exchange takes, in microseconds: the loop's work, of which only a mean is known,
+/// and what exchanges waited between its turns.
 #[derive(Debug, Serialize)]
 #[allow(missing_docs)] // as in the JSON
 pub struct Overhead {
     pub mean: f64,
-    pub p50: u64,
-    pub p99: u64,
+    pub work: f64,
+    pub wait_p50: u64,
+    pub wait_p99: u64,
 }
 
 /// One backend of `/api/stats`.
@@ -135,7 +137,7 @@ pub struct Averages {
 pub fn stats<'s>(snapshot: &'s Snapshot, about: &'s About, moment: Moment) -> Stats<'s> {
     let overhead = &snapshot.overhead;
     let work = work_us(snapshot.busy_us, snapshot.counters.requests);
-    let micros = |quantile| overhead.quantile_us(quantile).unwrap_or_default() + work.round() as u64;
+    let wait = |quantile| overhead.quantile_us(quantile).unwrap_or_default();
     Stats {
         t: snapshot.wall.unix_ms + moment.age_ms,
         started: snapshot.started_ms,
@@ -150,8 +152,9 @@ pub fn stats<'s>(snapshot: &'s Snapshot, about: &'s About, moment: Moment) -> St
         recent_mean_ms: snapshot.recent_mean_ms.map(rounded),
         overhead_us: overhead.mean_us().map(|mean| Overhead {
             mean: rounded(mean + work),
-            p50: micros(0.50),
-            p99: micros(0.99),
+            work: rounded(work),
+            wait_p50: wait(0.50),
+            wait_p99: wait(0.99),
         }),
         busy_share: moment.busy_share.map(rounded),
         sentence: snapshot.sentence.as_deref(),

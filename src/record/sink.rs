@@ -5,7 +5,7 @@
 //! at most once a second. FIFOs are opened and written without blocking. Absent: counting and reporting (writer.rs),
 //! and any wait the reactor could feel.
 
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -49,7 +49,8 @@ impl Sink {
     /// reader and a full disk are faults to live with, not errors.
     ///
     /// # Errors
-    /// The path cannot be opened for writing, or holds something that is not a log and would be overwritten.
+    /// The path cannot be opened for writing, holds something that is not a log and would be overwritten, or is the log
+    /// of another process that still writes it ([`ErrorKind::ResourceBusy`]).
     pub(super) fn create(path: &Path, closing: Arc<AtomicBool>) -> io::Result<Sink> {
         let mut sink = Sink {
             path: path.to_owned(),
@@ -62,8 +63,8 @@ impl Sink {
             waits_left: STALL_WAITS_AT_CLOSE,
         };
         refuse_foreign(path)?;
-        match sink.open() {
-            Ok(()) => {}
+        match sink.open_path() {
+            Ok(()) => sink.claim()?,
             Err(error) if is_fifo(path) && lacks_reader(&error) => return Ok(sink),
             Err(error) => return Err(error),
         }
@@ -94,8 +95,27 @@ impl Sink {
         self.open()
     }
 
-    /// Opens without truncating and without blocking; the present file is replaced only on success.
+    /// Opens the path again. Should another process write there by now, rows side by side are better than none.
     fn open(&mut self) -> io::Result<()> {
+        self.open_path()?;
+        let _ = self.claim();
+        Ok(())
+    }
+
+    /// Two proxies with one log would empty each other's and mix their rows: whoever writes holds its lock, which the
+    /// kernel gives back whatever becomes of the process. A file system without locks is no reason not to log.
+    fn claim(&self) -> io::Result<()> {
+        let Some(file) = self.file.as_ref().filter(|_| self.regular) else { return Ok(()) };
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => {
+                Err(io::Error::new(ErrorKind::ResourceBusy, "another process is writing it"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Opens without truncating and without blocking; the present file is replaced only on success.
+    fn open_path(&mut self) -> io::Result<()> {
         if let Some(parent) = self.path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             fs::create_dir_all(parent)?;
         }
@@ -366,6 +386,23 @@ mod tests {
         assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
         assert_eq!(fs::read_to_string(&path).unwrap(), "dear diary");
         fs::write(&path, "timestamp,backend_url\n1,2\n").unwrap();
+        sink_at(&path);
+        assert_eq!(fs::read_to_string(&path).unwrap(), HEADER);
+    }
+
+    #[test]
+    fn a_log_that_is_being_written_is_not_emptied() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log.csv");
+        let mut sink = sink_at(&path);
+        sink.write(b"a\n", &[2], RECHECK);
+        for _ in 0..2 {
+            let refused = Sink::create(&path, Arc::default()).err().unwrap();
+            assert_eq!(refused.kind(), ErrorKind::ResourceBusy);
+            assert_eq!(fs::read_to_string(&path).unwrap(), format!("{HEADER}a\n"));
+            sink.reopen().unwrap(); // the same file, as SIGUSR1 without a rotation gives: still ours
+        }
+        drop(sink);
         sink_at(&path);
         assert_eq!(fs::read_to_string(&path).unwrap(), HEADER);
     }

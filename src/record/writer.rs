@@ -314,9 +314,11 @@ impl Writer {
     }
 
     fn report_losses(&mut self, fault: Option<io::Error>, now: Duration) {
+        if let Some(error) = &fault {
+            self.reports.cause = Some(error.to_string());
+        }
         if let Some(lost) = self.reports.due(self.counters.rows_dropped(), fault.is_some(), now) {
-            let cause =
-                fault.map_or_else(|| "the writer cannot keep up".to_owned(), |error| error.to_string());
+            let cause = self.reports.cause.as_deref().unwrap_or("the writer cannot keep up");
             tracing::warn!(path = self.path, lost, cause, "rows of the request log were lost");
         }
     }
@@ -334,6 +336,8 @@ struct Reports {
     reported: u64,
     said_at: Option<Duration>,
     broken: bool,
+    /// The fault that lasts. At the end, what it cost since it was last spoken of is still its doing.
+    cause: Option<String>,
 }
 
 impl Reports {
@@ -354,6 +358,7 @@ impl Reports {
         if self.broken {
             self.reported = dropped;
         }
+        self.cause = None;
         std::mem::take(&mut self.broken)
     }
 }

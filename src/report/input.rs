@@ -87,7 +87,9 @@ pub(super) fn load(paths: &[PathBuf], skip_us: i64) -> Result<Input, String> {
                     dir.display()
                 ));
             }
-            load_logs(files, title_of(&files[0]), skip_us)
+            // Several are not the first of them.
+            let title = if let [one] = files { title_of(one) } else { format!("{} logs", files.len()) };
+            load_logs(files, title, skip_us)
         }
     }
 }

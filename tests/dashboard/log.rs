@@ -93,6 +93,18 @@ fn a_log_of_the_original_is_shown_whole() {
     browser.eval("scrollTo(0, 0)");
     browser.screenshot("log");
 
+    // What rows do not tell is not told: state, weight, in flight, connections.
+    let cells = "document.querySelector('#backend-table tbody tr').cells";
+    assert_eq!(
+        browser.text(&format!("[...{cells}].slice(1, 5).map((cell) => cell.innerText).join()")),
+        "–,–,–,–"
+    );
+    assert_eq!(browser.eval("document.querySelectorAll('#trouble .key').length"), 3);
+    // Paper has all charts, those too that nobody has scrolled to.
+    browser.eval("window.far = document.querySelector('#percentiles canvas'); far.width = far.width; window.blank = far.toDataURL(); 0");
+    browser.eval("dispatchEvent(new Event('beforeprint')); dispatchEvent(new Event('afterprint'))");
+    assert_eq!(browser.eval("far.toDataURL() !== blank"), true);
+
     // The moment can be chosen: the numbers are then those of one second.
     browser.eval("document.getElementById('scrub').focus()");
     browser.key("Home");

@@ -81,6 +81,8 @@ fn history_adds_up_to_the_figures_and_names_its_backends_once() {
     let busy = seconds.iter().find(|second| second["requests"].as_u64() > Some(0)).unwrap();
     assert!(busy["p50_ms"].is_number() && busy["overhead_us"].is_number(), "{busy}");
     assert_eq!(busy["backends"].as_array().unwrap().len(), 2);
+    let own = &stage.json("/api/stats")["overhead_us"];
+    assert!(own["mean"].as_f64() >= own["work"].as_f64() && own["wait_p99"].is_u64(), "{own}");
     let last = seconds.last().unwrap()["seq"].as_u64().unwrap();
     let later = stage.json(&format!("/api/history?since={last}"));
     let later = later["seconds"].as_array().unwrap();

@@ -22,17 +22,29 @@ pub struct Process {
     pub address: SocketAddr,
 }
 
+fn no_log(words: &[&str]) -> &'static [&'static str] {
+    if words.iter().any(|word| *word == "--log" || word.starts_with("--log=")) {
+        &[]
+    } else {
+        &["--log", "none"]
+    }
+}
+
 impl Process {
-    /// Starts `tidegate proxy` on any port with these words, and waits until it listens.
+    /// Starts `tidegate proxy` on any port with these words, and waits until it listens. It has no log unless they name
+    /// one: several with the same would refuse to share it.
     pub fn start(words: &[&str]) -> Process {
-        Self::run(command(&["proxy", "--listen", "127.0.0.1:0"]).args(words))
+        Self::run(command(&["proxy", "--listen", "127.0.0.1:0"]).args(words).args(no_log(words)))
     }
 
     /// The same under a limit on open files.
     pub fn start_with_descriptors(limit: u32, words: &[&str]) -> Process {
         let script = format!("ulimit -n {limit}; exec \"$@\"");
         let mut shell = Command::new("sh");
-        shell.args(["-c", &script, "sh", BINARY, "proxy", "--listen", "127.0.0.1:0"]).args(words);
+        shell
+            .args(["-c", &script, "sh", BINARY, "proxy", "--listen", "127.0.0.1:0"])
+            .args(words)
+            .args(no_log(words));
         Self::run(&mut shell)
     }
 

@@ -5,6 +5,7 @@ import { swatch } from './palette.js';
 import { number, count, percent, ms, host, clock } from './format.js';
 import { view, set } from './view.js';
 import { actions } from './control.js';
+import { isLog } from './model.js';
 
 const STATES = { up: ['●', 'good', 'up'], ejected: ['▼', 'bad', 'ejected'], trial: ['◐', 'warn', 'on trial'], down: ['✕', 'bad', 'down'], draining: ['◧', 'warn', 'draining'], removed: ['○', 'soft', 'removed'] };
 
@@ -29,10 +30,14 @@ const COLUMNS = [
   ['last_check', 'Last check', (b) => b.last_check?.t, (b) => (b.last_check ? `${b.last_check.ok ? '✓' : '✕'} ${b.last_check.text}, ${clock(b.last_check.t)}` : '–'), true],
 ];
 
+// What rows do not tell, whatever the same program as a proxy would know.
+const NOT_LOGGED = { state: null, weight: null, in_flight: null, open: undefined };
+
 // Heading 0 is the name: the buttons stand behind the state, where they are seen without scrolling.
 const CONTROL_AFTER = 1;
 
 function state(b) {
+  if (!b.state) return '–';
   const [glyph, look, word] = STATES[b.state] ?? ['●', 'soft', b.state ?? '–'];
   const left = b.until ? Math.max(0, Math.round((b.until - b.now) / 1000)) : 0;
   const why = [b.why, left ? `${left} s to go` : ''].filter(Boolean).join(', ');
@@ -81,7 +86,7 @@ export class Backends {
       const at = model.series.indexOf(backend.url);
       const one = frame.series[at];
       const heard = latest?.ids.indexOf(at) ?? -1;
-      return { ...backend, at, now: stats.t, shown: one && frame.total.requests ? one.total / frame.total.requests : backend.share, rate: heard >= 0 ? latest.backends[heard]?.requests : null };
+      return { ...backend, ...(isLog(stats) ? NOT_LOGGED : {}), at, now: stats.t, shown: one && frame.total.requests ? one.total / frame.total.requests : backend.share, rate: heard >= 0 ? latest.backends[heard]?.requests : null };
     });
   }
 
@@ -118,7 +123,8 @@ export class Backends {
     });
     while (this.body.children.length > all.length) this.body.lastChild.remove();
     const away = all.filter((backend) => backend.state && backend.state !== 'up').length;
-    text($('backends-note'), `${all.length - away} of ${all.length} up; share in this window, the rest since the start`);
+    const up = isLog(this.app.shown.stats) ? `${all.length} in the log` : `${all.length - away} of ${all.length} up`;
+    text($('backends-note'), `${up}; req/s of the last second, share in this window, percentiles and counts since the start`);
   }
 
   row(backend, control) {

@@ -1,7 +1,7 @@
 // The charts over time: who got how much, how fast it was, what the policy made of it, and what went wrong.
 
-import { h } from './dom.js';
-import { colours, texture } from './palette.js';
+import { h, text } from './dom.js';
+import { colours, texture, patch } from './palette.js';
 import { linear, logarithmic, yAxis, timeAxis, binEdges, seriesLine, eventMarks, nothing, timeX, line } from './axes.js';
 import { number, compact, count, many, percent, ms, axisMs, clock } from './format.js';
 import { isLog } from './model.js';
@@ -34,7 +34,7 @@ const scaleFor = (area, shown, top, bottom) => {
 const measured = (shown, name) => shown.some(([, one]) => one[name].some((value) => !Number.isNaN(value)));
 
 function shareChart(app) {
-  const rate = h('button', { type: 'button', class: 'quiet', 'aria-pressed': 'false', onclick: () => set({ rate: !view.rate }) }, 'As req/s');
+  const rate = h('button', { type: 'button', class: 'quiet', onclick: () => set({ rate: !view.rate }) }, 'As req/s');
   return new TimeFigure(app, {
     id: 'share', title: 'Requests per backend', height: 170, tools: [rate],
     draw(ctx, area) {
@@ -42,11 +42,11 @@ function shareChart(app) {
       const shown = visible(app);
       const sums = new Float64Array(frame.n);
       for (const [, one] of shown) one.requests.forEach((value, bin) => { sums[bin] += value; });
-      rate.setAttribute('aria-pressed', String(view.rate));
+      text(rate, view.rate ? 'As shares' : 'As req/s');
       const perSecond = (bin) => sums[bin] / Math.max(1, frame.seconds[bin]);
       const top = view.rate ? sums.reduce((most, _, bin) => Math.max(most, perSecond(bin)), 0) || 1 : 1;
       const scale = view.rate ? linear(area, top * 1.02) : linear(area, 1);
-      yAxis(ctx, area, scale, view.rate ? compact : (value) => `${Math.round(value * 100)} %`);
+      yAxis(ctx, area, scale, view.rate ? (value) => `${compact(value)}/s` : (value) => `${Math.round(value * 100)} %`);
       const base = new Float64Array(frame.n);
       for (const [at, one] of shown) {
         ctx.fillStyle = texture(ctx, at);
@@ -191,6 +191,7 @@ const TROUBLES = [['errors', 'errors', 3, 'error'], ['retries', 'retries', 1, 'r
 function troubleChart(app) {
   return new TimeFigure(app, {
     id: 'trouble', title: 'Errors, retries, ejections', note: 'per bin', height: 110,
+    tools: TROUBLES.map(([, word, look]) => h('span', { class: 'key' }, patch(look), word)),
     draw(ctx, area) {
       const { frame } = app;
       const sums = new Float64Array(frame.n);

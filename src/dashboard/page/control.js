@@ -60,17 +60,18 @@ export function notice(words, lasting = false) {
 export function actions(app, url) {
   const name = host(url);
   const button = (label, handler) => h('button', { type: 'button', class: 'quiet', onclick: handler, 'aria-label': `${label} ${name}` }, label);
-  let away = false;
+  let [away, weighs] = [false, 1];
   const drain = button('Drain', () => ask(away
     ? { title: `Enable ${name}?`, words: 'It gets requests again.', verb: 'Enable', run: () => send('enable', { backend: url }) }
     : { title: `Drain ${name}?`, words: 'It gets no new requests; those under way end as usual.', verb: 'Drain', run: () => send('drain', { backend: url }) }));
-  const weight = button('Weight', () => ask({ title: `Weight of ${name}`, words: 'Twice the weight, about twice the requests.', fields: [{ label: 'Weight', name: 'weight', type: 'number', min: '0.01', max: '1000', step: 'any', value: '1' }], verb: 'Set', run: ({ weight: value }) => send('weight', { backend: url, weight: Number(value) }) }));
+  const weight = button('Weight', () => ask({ title: `Weight of ${name}`, words: 'Twice the weight, about twice the requests.', fields: [{ label: 'Weight', name: 'weight', type: 'number', min: '0.001', max: '1000', step: 'any', value: String(weighs) }], verb: 'Set', run: ({ weight: value }) => send('weight', { backend: url, weight: Number(value) }) }));
   const delay = button('Delay', () => ask({ title: `Slow ${name} down`, words: 'Adds this to every answer of the emulated backend; 0 ends it.', fields: [{ label: 'Milliseconds', name: 'delay_ms', type: 'number', min: '0', max: '60000', value: '200' }], verb: 'Inject', run: ({ delay_ms: value }) => send('delay', { backend: url, delay_ms: Number(value) }) }));
   delay.hidden = !app.shown.stats.demo;
   return {
     element: h('span', {}, drain, weight, delay),
     update(backend) {
       away = backend.state === 'draining';
+      weighs = backend.weight ?? 1;
       const label = away ? 'Enable' : 'Drain';
       if (drain.textContent !== label) { drain.textContent = label; drain.setAttribute('aria-label', `${label} ${name}`); }
     },

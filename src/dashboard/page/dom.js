@@ -40,8 +40,10 @@ export function fillRows(body, headings, rows) {
     h(at === 0 ? 'th' : 'td', { scope: at === 0 ? 'row' : null, class: headings[at]?.[1] ? 'l' : null }, cell)))));
 }
 
-// Whether it is worth drawing: on the screen or about to be.
+// Whether it is worth drawing: on the screen or about to be, or all of it on paper.
+export const paper = { wanted: false };
 export function isNear(element) {
+  if (paper.wanted) return true;
   const box = element.getBoundingClientRect();
   return box.bottom > -400 && box.top < innerHeight + 400;
 }

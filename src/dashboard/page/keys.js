@@ -24,7 +24,8 @@ export function openHelp() {
 }
 
 export function listen(app) {
-  const focusOn = (id) => { const target = $(id); target.scrollIntoView({ block: 'start' }); target.querySelector(':is([tabindex="0"], button, summary, input):not([hidden] *)')?.focus({ preventScroll: true }); };
+  // Not to a text field, which would take the keys that follow for text.
+  const focusOn = (id) => { const target = $(id); target.scrollIntoView({ block: 'start' }); (target.querySelector('#decision-table tbody button') ?? target.querySelector('[tabindex="0"]:not([hidden], [hidden] *)'))?.focus({ preventScroll: true }); };
   const single = {
     p: () => app.pause(), l: () => set({ log: !view.log }), r: () => set({ rate: !view.rate }), t: () => app.nextTheme(), '?': openHelp, g: () => focusOn('charts'), b: () => focusOn('backends'), d: () => focusOn('decisions'), q: () => focusOn('requests'),
     e: () => { $('export').open = true; $('export').querySelector('button').focus(); }, '/': () => { const filter = $('filter'); filter.scrollIntoView({ block: 'center' }); filter.focus({ preventScroll: true }); },

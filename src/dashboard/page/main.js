@@ -1,6 +1,6 @@
 // Puts the page together: one model, one view, one frame of numbers, and parts that draw themselves from it.
 
-import { $, h, text, announce } from './dom.js';
+import { $, h, text, announce, paper } from './dom.js';
 import { Model, isAnother } from './model.js';
 import { Feed } from './feed.js';
 import { view, set, toggle, read, range, onChange, followAddress, isPaused, WINDOWS, WINDOW_NAMES } from './view.js';
@@ -207,6 +207,8 @@ $('help').addEventListener('click', openHelp);
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { paintTheme(); schedule(); });
 document.addEventListener('visibilitychange', schedule);
 addEventListener('resize', schedule);
+addEventListener('beforeprint', () => { paper.wanted = true; render(); });
+addEventListener('afterprint', () => { paper.wanted = false; });
 addEventListener('scroll', schedule, { passive: true });
 listen(app);
 feed.run();

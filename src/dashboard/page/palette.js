@@ -81,6 +81,13 @@ export function swatch(index) {
   paintSwatch(canvas);
   return canvas;
 }
+// The same for what is drawn as an area: a patch of its texture.
+export function patch(index) {
+  const canvas = swatch(index);
+  canvas.dataset.patch = '1';
+  paintSwatch(canvas);
+  return canvas;
+}
 export function paintSwatch(canvas) {
   const index = Number(canvas.dataset.series);
   const scale = devicePixelRatio || 1;
@@ -88,6 +95,11 @@ export function paintSwatch(canvas) {
   canvas.height = 14 * scale;
   const ctx = canvas.getContext('2d');
   ctx.scale(scale, scale);
+  if (canvas.dataset.patch) {
+    ctx.fillStyle = texture(ctx, index);
+    ctx.fillRect(0, 1, 30, 12);
+    return;
+  }
   ctx.strokeStyle = ctx.fillStyle = colour(index);
   ctx.lineWidth = 2;
   ctx.setLineDash(dash(index));

@@ -43,9 +43,9 @@ const TILES = [
   ['recent', 'Average latency of the last 200', (app) => [...latency(app.shown.stats.recent_mean_ms), `${ms(app.shown.stats.mean_ms)} since start`], (second) => second.mean_ms],
   ['errors', 'Errors per second', (app, s) => [number(sum(s, 'errors') / Math.max(1, s.length)), '/s', `${many(app.shown.stats.responses?.[5], 'answer')} of 5xx in all`], (second) => second.errors],
   ['inflight', 'In flight', (app, s) => (app.shown.stats.live === false ? ['–', '', 'not known'] : [s.length === 1 ? count(s[0].in_flight) : number(mean(s, 'in_flight')), '', many(app.shown.stats.clients_active, 'client connection')]), (second) => second.in_flight],
-  ['reuse', 'Connection reuse', (app) => { const { reused, dispatched } = app.shown.stats; return [dispatched ? percent(reused / dispatched).replace(' %', '') : '–', dispatched ? '%' : '', dispatched ? `${count(dispatched - reused)} dialled` : 'not known']; }, null],
-  ['retries', 'Retries', (app) => [count(app.shown.stats.retries), '', many(app.shown.stats.ejections, 'ejection')], (second) => second.retries],
-  ['overhead', "Proxy's own time", (app, s) => { const own = app.shown.stats.overhead_us; const now = mean(s, 'overhead_us') ?? own?.mean; return [number(now), now === null || now === undefined ? '' : 'µs', own ? `p50 ${number(own.p50)}, p99 ${number(own.p99)} µs` : 'not known']; }, (second) => second.overhead_us],
+  ['reuse', 'Connection reuse', (app) => { const { reused, dispatched } = app.shown.stats; return [dispatched ? percent(reused / dispatched).replace(' %', '') : '–', dispatched ? '%' : '', dispatched ? `${count(dispatched - reused)} dialled since start` : 'not known']; }, null],
+  ['retries', 'Retries', (app, s) => (s.length > 1 ? [count(sum(s, 'retries')), '', `${count(app.shown.stats.retries)} in all`] : [count(app.shown.stats.retries), '', many(app.shown.stats.ejections, 'ejection')]), (second) => second.retries],
+  ['overhead', "Proxy's own time", (app, s) => { const own = app.shown.stats.overhead_us; const now = mean(s, 'overhead_us') ?? own?.mean; return [number(now), now === null || now === undefined ? '' : 'µs', own ? `${number(own.work)} of work, waits p99 ${number(own.wait_p99)} µs` : 'not known']; }, (second) => second.overhead_us],
 ];
 
 export class Tiles {

@@ -15,8 +15,9 @@ export function showTip(app, pointer) {
   const bin = app.binAt(pointer.t);
   const rows = pointer.figure.spec.tip(app, bin);
   const near = app.frame.events.filter((event) => Math.abs(event.t - pointer.t) < Math.max(app.frame.step * 1000, (app.frame.t1 - app.frame.t0) / 120)).slice(-3);
-  const span = pointer.select ? `${clock(Math.min(...pointer.select))} – ${clock(Math.max(...pointer.select))}` : clock(app.frame.time(bin));
-  box.replaceChildren(h('strong', {}, span),
+  const at = clock(app.frame.time(bin));
+  const span = pointer.select && `${clock(Math.min(...pointer.select))} – ${clock(Math.max(...pointer.select))}`;
+  box.replaceChildren(h('strong', {}, span ?? at), ...(span ? [h('div', { class: 'soft' }, `to zoom to; at ${at}:`)] : []),
     h('table', {}, h('tbody', {}, ...rows.slice(0, ROWS_MAX).map(([name, value, series]) => h('tr', {}, h('td', {}, series === undefined ? null : swatch(series), name), h('td', {}, value))))),
     ...(rows.length > ROWS_MAX ? [h('div', { class: 'soft' }, `and ${rows.length - ROWS_MAX} more`)] : []),
     ...(rows.length ? [] : [h('div', { class: 'soft' }, 'nothing measured')]),
