@@ -31,6 +31,8 @@ const ACCEPTS_MAX: usize = 64;
 /// How long accepting rests when the process is out of file descriptors. Without the pause an edge-triggered listener
 /// would stall and a level-triggered one would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Waking so much later than asked for is more than the kernel's rounding: the machine was paused, or is very busy.
+const LATE: Duration = Duration::from_millis(5);
 /// How often the service may publish what it has counted, and the wall clock is looked at again.
 const PUBLISH_EVERY: Duration = Duration::from_millis(500);
 
@@ -220,21 +222,13 @@ impl Reactor {
             let timeout = self.timeout(service, turned, now);
             // The one further look at the clock that the busy share costs, and only of a loop that has time to wait.
             let rested = if timeout == Some(Duration::ZERO) { None } else { Some(self.clock.now()) };
-            match self.poll.poll(&mut self.events, timeout) {
-                Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
-                _ => {}
-            }
-            now = self.clock.now();
+            let asked = now;
+            let mut woken;
+            (now, woken) = self.hear(service, timeout)?;
             self.waited += rested.map_or(Duration::ZERO, |rested| now.since(rested));
-            service.woke(now);
-            let mut woken = false;
-            for event in &self.events {
-                match event.token() {
-                    LISTENER => self.accept_ready = true,
-                    WAKER => woken = true,
-                    Token(token) => service.mark(token, ready_of(event)),
-                }
-                self.dirty = true;
+            // We stood still: what came meanwhile must not be later than the deadlines that passed meanwhile.
+            if timeout.is_some_and(|timeout| now.since(asked) > timeout + LATE) {
+                woken |= self.hear(service, Some(Duration::ZERO))?.1;
             }
             if (woken && self.take_orders(service, now)) || self.drain_on(service, now) {
                 break;
@@ -252,6 +246,26 @@ impl Reactor {
         now = self.clock.now();
         service.stop(self.pulse(now));
         Ok(())
+    }
+
+    /// Waits for events and passes them on. Gives the time, and whether an order is there.
+    fn hear<S: Service>(&mut self, service: &mut S, timeout: Option<Duration>) -> io::Result<(Time, bool)> {
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+            _ => {}
+        }
+        let now = self.clock.now();
+        service.woke(now);
+        let mut woken = false;
+        for event in &self.events {
+            match event.token() {
+                LISTENER => self.accept_ready = true,
+                WAKER => woken = true,
+                Token(token) => service.mark(token, ready_of(event)),
+            }
+            self.dirty = true;
+        }
+        Ok((now, woken))
     }
 
     fn timeout<S: Service>(&self, service: &S, turned: Turned, now: Time) -> Option<Duration> {
