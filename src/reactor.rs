@@ -28,6 +28,8 @@ use control::{COMMANDS, DRAIN, ENDED, MAKE_ROOM, RELOAD, REOPEN_LOG, STOP};
 
 /// Events taken from the kernel at once.
 const EVENTS: usize = 1024;
+/// Waking so much later than asked for is more than the kernel's rounding: the machine was paused, or is very busy.
+const LATE: Duration = Duration::from_millis(5);
 /// How often the service may publish what it has counted, and the wall clock is looked at again.
 const PUBLISH_EVERY: Duration = Duration::from_millis(500);
 
@@ -210,21 +212,14 @@ impl Reactor {
             let timeout = self.timeout(service, turned, now);
             // The one further look at the clock that the busy share costs, and only of a loop that has time to wait.
             let rested = if timeout == Some(Duration::ZERO) { None } else { Some(self.clock.now()) };
-            match self.poll.poll(&mut self.events, timeout) {
-                Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
-                _ => {}
-            }
-            now = self.clock.now();
+            let mut woken;
+            (now, woken) = self.hear(service, timeout)?;
             self.waited += rested.map_or(Duration::ZERO, |rested| now.since(rested));
-            service.woke(now);
-            let mut woken = false;
-            for event in &self.events {
-                match event.token() {
-                    LISTENER => self.acceptor.heard(),
-                    WAKER => woken = true,
-                    Token(token) => service.mark(token, ready_of(event)),
-                }
-                self.dirty = true;
+            // We stood still: what came meanwhile must not be later than the deadlines that passed meanwhile.
+            if let (Some(rested), Some(timeout)) = (rested, timeout)
+                && now.since(rested) > timeout + LATE
+            {
+                woken |= self.hear(service, Some(Duration::ZERO))?.1;
             }
             if self.events.is_empty() && service.next_deadline().is_some_and(|due| due <= now) {
                 self.dirty = true; // what a time-out does is to be shown, and there may be no event after it
@@ -245,6 +240,26 @@ impl Reactor {
         now = self.clock.now();
         service.stop(self.pulse(now));
         Ok(())
+    }
+
+    /// Waits for events and passes them on. Gives the time, and whether an order is there.
+    fn hear<S: Service>(&mut self, service: &mut S, timeout: Option<Duration>) -> io::Result<(Time, bool)> {
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+            _ => {}
+        }
+        let now = self.clock.now();
+        service.woke(now);
+        let mut woken = false;
+        for event in &self.events {
+            match event.token() {
+                LISTENER => self.acceptor.heard(),
+                WAKER => woken = true,
+                Token(token) => service.mark(token, ready_of(event)),
+            }
+            self.dirty = true;
+        }
+        Ok((now, woken))
     }
 
     fn timeout<S: Service>(&self, service: &S, turned: Turned, now: Time) -> Option<Duration> {

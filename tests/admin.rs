@@ -1,12 +1,15 @@
 //! The admin address over real sockets.
 #![allow(clippy::unwrap_used)] // a test that fails says where
 
+#[path = "support/pace.rs"]
+mod pace;
 #[path = "support/client.rs"]
 mod support;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use pace::undisturbed;
 use serde_json::Value;
 use support::{Answer, Client};
 use tidegate::clock::{Time, Wall};
@@ -82,25 +85,27 @@ fn the_admin_address_takes_get_and_head_only() {
 
 #[test]
 fn seconds_nobody_looked_at_are_there_when_somebody_does() {
-    let board = Arc::new(Board::new(figures(1)));
-    let address = SocketAddr::from(([127, 0, 0, 1], 0));
-    let admin = dashboard::start(address, View::of(board.clone())).unwrap();
-    let mut client = Client::connect(admin.address);
-    assert_eq!(client.get("/livez").status, 200);
-    let seconds = |client: &mut Client| {
-        let history: Value = serde_json::from_slice(&client.get("/api/history").body).unwrap();
-        history["seconds"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|one| one["t"].as_u64().unwrap())
-            .collect::<Vec<_>>()
-    };
-    std::thread::sleep(std::time::Duration::from_millis(3_600));
-    let found = seconds(&mut client);
-    assert!((2..=4).contains(&found.len()), "{found:?}");
-    assert!(found.windows(2).all(|pair| pair[1] == pair[0] + 1000), "{found:?}");
-    board.publish(figures(2));
-    assert_eq!(seconds(&mut client).len(), found.len() + 1, "what is published is a second at once");
-    admin.stop().unwrap();
+    undisturbed(std::time::Duration::from_millis(300), || {
+        let board = Arc::new(Board::new(figures(1)));
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let admin = dashboard::start(address, View::of(board.clone())).unwrap();
+        let mut client = Client::connect(admin.address);
+        assert_eq!(client.get("/livez").status, 200);
+        let seconds = |client: &mut Client| {
+            let history: Value = serde_json::from_slice(&client.get("/api/history").body).unwrap();
+            history["seconds"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|one| one["t"].as_u64().unwrap())
+                .collect::<Vec<_>>()
+        };
+        std::thread::sleep(std::time::Duration::from_millis(3_600));
+        let found = seconds(&mut client);
+        assert!((2..=4).contains(&found.len()), "{found:?}");
+        assert!(found.windows(2).all(|pair| pair[1] == pair[0] + 1000), "{found:?}");
+        board.publish(figures(2));
+        assert_eq!(seconds(&mut client).len(), found.len() + 1, "what is published is a second at once");
+        admin.stop().unwrap();
+    });
 }

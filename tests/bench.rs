@@ -1,6 +1,9 @@
 //! `tidegate bench` as its users meet it: the real binary, its child processes, and the run directory it leaves.
 #![allow(clippy::unwrap_used)] // a test that fails says where
 
+#[path = "support/pace.rs"]
+mod pace;
+
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
@@ -12,6 +15,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use pace::undisturbed;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tidegate::cli::{self, Asked};
@@ -20,7 +24,7 @@ use tidegate::emulator::script::{self, Script};
 use tidegate::report::run::{Round, RunFile};
 
 /// How long anything may take; long, since other work may share the machine.
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A directory for a run, and a name that no other process has in its command line.
 struct Ground {
@@ -109,51 +113,53 @@ fn backends_of(dir: &Path, round: &Round) -> BTreeSet<String> {
 
 #[test]
 fn a_short_run_from_end_to_end() {
-    let ground = Ground::new();
-    let words = ["--rounds", "2", "--duration", "800ms", "--seed", "7"];
-    let output = ground.bench(&ground.scenario(), &words).output().unwrap();
-    let (stdout, stderr) = said(&output);
-    assert!(output.status.success() && stderr.is_empty(), "{stdout}{stderr}");
-    assert_eq!(ground.children(), Vec::<String>::new());
+    undisturbed(Duration::from_millis(200), || {
+        let ground = Ground::new();
+        let words = ["--rounds", "2", "--duration", "800ms", "--seed", "7"];
+        let output = ground.bench(&ground.scenario(), &words).output().unwrap();
+        let (stdout, stderr) = said(&output);
+        assert!(output.status.success() && stderr.is_empty(), "{stdout}{stderr}");
+        assert_eq!(ground.children(), Vec::<String>::new());
 
-    let dir = ground.run_dir();
-    let run = RunFile::load(&dir).unwrap();
-    assert!(!run.interrupted && run.seed == 7 && run.machine.cores > 0);
-    assert!(run.command.contains("bench") && run.command.contains("--duration 800ms"), "{}", run.command);
-    assert!(run.versions["tidegate"].starts_with(env!("CARGO_PKG_VERSION")));
-    let names: Vec<&str> = run.scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
-    assert_eq!(names, ["quick_round-robin", "quick_elastic", "quick_round-robin_control"]);
-    assert_eq!(run.scenarios.iter().map(|one| one.control).collect::<Vec<_>>(), [false, false, true]);
-    let mut urls = BTreeSet::new();
-    for scenario in &run.scenarios {
-        assert_eq!(
-            (scenario.profile.as_str(), scenario.duration_s, scenario.rounds.len()),
-            ("quick", 0.8, 2)
-        );
-        for round in &scenario.rounds {
-            let figures = round.load.as_ref().unwrap();
-            // 8 clients and at least 5 ms each: never more than 1600/s, whatever the machine does.
-            assert!(figures.requests > 20 && figures.rate <= 1_700.0, "{figures:?}");
-            assert!(figures.mean_ms.unwrap() >= 5.0 && figures.p99_ms >= figures.p50_ms, "{figures:?}");
-            assert_eq!((figures.errors, figures.non_2xx), (0, 0));
-            assert_eq!(round.until_unix_us.unwrap() - round.from_unix_us.unwrap(), 800_000);
-            assert!(fs::metadata(dir.join(round.hgrm.as_ref().unwrap())).unwrap().len() > 0);
-            urls.extend(backends_of(&dir, round));
+        let dir = ground.run_dir();
+        let run = RunFile::load(&dir).unwrap();
+        assert!(!run.interrupted && run.seed == 7 && run.machine.cores > 0);
+        assert!(run.command.contains("bench") && run.command.contains("--duration 800ms"), "{}", run.command);
+        assert!(run.versions["tidegate"].starts_with(env!("CARGO_PKG_VERSION")));
+        let names: Vec<&str> = run.scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
+        assert_eq!(names, ["quick_round-robin", "quick_elastic", "quick_round-robin_control"]);
+        assert_eq!(run.scenarios.iter().map(|one| one.control).collect::<Vec<_>>(), [false, false, true]);
+        let mut urls = BTreeSet::new();
+        for scenario in &run.scenarios {
+            assert_eq!(
+                (scenario.profile.as_str(), scenario.duration_s, scenario.rounds.len()),
+                ("quick", 0.8, 2)
+            );
+            for round in &scenario.rounds {
+                let figures = round.load.as_ref().unwrap();
+                // 8 clients and at least 5 ms each: never more than 1600/s, whatever the machine does.
+                assert!(figures.requests > 20 && figures.rate <= 1_700.0, "{figures:?}");
+                assert!(figures.mean_ms.unwrap() >= 5.0 && figures.p99_ms >= figures.p50_ms, "{figures:?}");
+                assert_eq!((figures.errors, figures.non_2xx), (0, 0));
+                assert_eq!(round.until_unix_us.unwrap() - round.from_unix_us.unwrap(), 800_000);
+                assert!(fs::metadata(dir.join(round.hgrm.as_ref().unwrap())).unwrap().len() > 0);
+                urls.extend(backends_of(&dir, round));
+            }
         }
-    }
-    assert_eq!(urls.len(), 2, "a backend keeps its name: {urls:?}");
-    ground.logs_match(&run);
-    for file in ["summary.md", "summary.csv", "summary.json", "report.html"] {
-        assert!(fs::metadata(dir.join(file)).unwrap().len() > 100, "{file}");
-        assert!(file != "report.html" || stdout.contains(&*dir.join(file).to_string_lossy()), "{stdout}");
-    }
-    // Interleaved, each round beginning with another.
-    let order = |round: &str| -> Vec<&str> {
-        let lines = stdout.lines().filter(|line| line.starts_with(round));
-        lines.map(|line| line.split_whitespace().nth(2).unwrap()).collect()
-    };
-    assert_eq!(order("round 1/2"), names);
-    assert_eq!(order("round 2/2"), [names[1], names[2], names[0]]);
+        assert_eq!(urls.len(), 2, "a backend keeps its name: {urls:?}");
+        ground.logs_match(&run);
+        for file in ["summary.md", "summary.csv", "summary.json", "report.html"] {
+            assert!(fs::metadata(dir.join(file)).unwrap().len() > 100, "{file}");
+            assert!(file != "report.html" || stdout.contains(&*dir.join(file).to_string_lossy()), "{stdout}");
+        }
+        // Interleaved, each round beginning with another.
+        let order = |round: &str| -> Vec<&str> {
+            let lines = stdout.lines().filter(|line| line.starts_with(round));
+            lines.map(|line| line.split_whitespace().nth(2).unwrap()).collect()
+        };
+        assert_eq!(order("round 1/2"), names);
+        assert_eq!(order("round 2/2"), [names[1], names[2], names[0]]);
+    });
 }
 
 #[test]
@@ -190,17 +196,19 @@ fn children_do_not_outlive_a_bench_that_is_killed() {
 
 #[test]
 fn an_open_loop_keeps_its_rate() {
-    let ground = Ground::new();
-    let words = ["--rounds", "1", "--duration", "1s", "--rate", "200", "--arrivals", "constant"];
-    let words = [&words[..], &["--routing", "elastic"]].concat();
-    let output = ground.bench(&ground.scenario(), &words).output().unwrap();
-    let (stdout, stderr) = said(&output);
-    assert!(output.status.success(), "{stdout}{stderr}");
-    let run = RunFile::load(&ground.run_dir()).unwrap();
-    let scenario = &run.scenarios[0];
-    assert_eq!((run.scenarios.len(), scenario.name.as_str()), (1, "quick"));
-    assert_eq!((scenario.load.rate, scenario.load.arrivals.as_deref()), (Some(200.0), Some("constant")));
-    assert!((190..=210).contains(&scenario.rounds[0].load.as_ref().unwrap().requests), "{stdout}");
+    undisturbed(Duration::from_millis(200), || {
+        let ground = Ground::new();
+        let words = ["--rounds", "1", "--duration", "1s", "--rate", "200", "--arrivals", "constant"];
+        let words = [&words[..], &["--routing", "elastic"]].concat();
+        let output = ground.bench(&ground.scenario(), &words).output().unwrap();
+        let (stdout, stderr) = said(&output);
+        assert!(output.status.success(), "{stdout}{stderr}");
+        let run = RunFile::load(&ground.run_dir()).unwrap();
+        let scenario = &run.scenarios[0];
+        assert_eq!((run.scenarios.len(), scenario.name.as_str()), (1, "quick"));
+        assert_eq!((scenario.load.rate, scenario.load.arrivals.as_deref()), (Some(200.0), Some("constant")));
+        assert!((190..=210).contains(&scenario.rounds[0].load.as_ref().unwrap().requests), "{stdout}");
+    });
 }
 
 #[test]
@@ -239,7 +247,9 @@ fn a_round_too_short_for_its_script_is_warned_of() {
     );
     let run = RunFile::load(&ground.run_dir()).unwrap();
     assert_eq!(run.scenarios[0].backends[0].id, id);
-    assert!(run.scenarios[0].rounds[0].others.is_some());
+    // It takes two looks within a round, which may all come late on a busy machine.
+    let mut rounds = run.scenarios.iter().flat_map(|scenario| &scenario.rounds);
+    assert!(rounds.any(|round| round.others.is_some()));
 }
 
 #[test]
@@ -312,32 +322,34 @@ fn the_scenarios_that_come_with_it_can_be_read() {
 
 #[test]
 fn a_script_changes_a_backend_and_takes_it_away() {
-    let text = "[[change]]\nat = \"0s\"\nlatency = \"constant:0ms\"\nfail-rate = 1.0\n\
-                [[change]]\nat = \"400ms\"\nrefuse = true\n[[change]]\nat = \"800ms\"\nrefuse = false\n\
-                [[change]]\nat = \"800ms\"\nfail-rate = 0.0\nlatency = \"constant:1ms\"\n";
-    let script = Script::parse(text).unwrap();
-    let config = EmulatorConfig::original("S", SocketAddr::from(([127, 0, 0, 1], 0)));
-    let (over, is_over) = mpsc::channel();
-    let (tell, told) = mpsc::channel();
-    let playing = thread::spawn(move || {
-        script::play(&config, &script, &is_over, |address| {
-            tell.send(address).unwrap();
-            Ok(())
-        })
+    undisturbed(Duration::from_millis(500), || {
+        let text = "[[change]]\nat = \"0s\"\nlatency = \"constant:0ms\"\nfail-rate = 1.0\n\
+                    [[change]]\nat = \"1500ms\"\nrefuse = true\n[[change]]\nat = \"3s\"\nrefuse = false\n\
+                    [[change]]\nat = \"3s\"\nfail-rate = 0.0\nlatency = \"constant:1ms\"\n";
+        let script = Script::parse(text).unwrap();
+        let config = EmulatorConfig::original("S", SocketAddr::from(([127, 0, 0, 1], 0)));
+        let (over, is_over) = mpsc::channel();
+        let (tell, told) = mpsc::channel();
+        let playing = thread::spawn(move || {
+            script::play(&config, &script, &is_over, |address| {
+                tell.send(address).unwrap();
+                Ok(())
+            })
+        });
+        let address = told.recv_timeout(DEADLINE).unwrap();
+        let answer = get(address).unwrap();
+        assert!(
+            answer.starts_with("HTTP/1.1 500 ") && answer.ends_with("Failure from S \u{2013} simulated 0ms"),
+            "{answer}"
+        );
+        eventually("gone", || get(address).is_err_and(|kind| kind == ErrorKind::ConnectionRefused));
+        eventually("back, and well", || {
+            get(address).is_ok_and(|answer| answer.ends_with("Hello from S \u{2013} simulated 1ms"))
+        });
+        over.send(()).unwrap();
+        playing.join().unwrap().unwrap();
+        assert_eq!(get(address), Err(ErrorKind::ConnectionRefused));
     });
-    let address = told.recv_timeout(DEADLINE).unwrap();
-    let answer = get(address).unwrap();
-    assert!(
-        answer.starts_with("HTTP/1.1 500 ") && answer.ends_with("Failure from S \u{2013} simulated 0ms"),
-        "{answer}"
-    );
-    eventually("gone", || get(address).is_err_and(|kind| kind == ErrorKind::ConnectionRefused));
-    eventually("back, and well", || {
-        get(address).is_ok_and(|answer| answer.ends_with("Hello from S \u{2013} simulated 1ms"))
-    });
-    over.send(()).unwrap();
-    playing.join().unwrap().unwrap();
-    assert_eq!(get(address), Err(ErrorKind::ConnectionRefused));
 }
 
 fn get(address: SocketAddr) -> Result<String, ErrorKind> {

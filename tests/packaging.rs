@@ -15,6 +15,7 @@ use std::process::Command;
 
 use serde::Deserialize as _;
 use serde_yaml_ng::Value;
+use support::port::Reserved;
 use support::{Client, Origin, wait_for};
 use tidegate::config::{Loaded, Settings};
 
@@ -142,7 +143,8 @@ fn the_image_by_default_is_the_originals_backend_server() {
     let of = |step: &str| steps.iter().rfind(|(one, _)| one == step).unwrap().1.clone();
     let command: Vec<String> = serde_json::from_str(&of("CMD")).unwrap();
     assert_command(&command, "Dockerfile");
-    let port = child::unused_port();
+    let reserved = Reserved::new();
+    let port = reserved.address.port();
     let mut process = child::command(&command.iter().map(String::as_str).collect::<Vec<_>>());
     process.env_clear().env("PORT", port.to_string()).env("SERVER_ID", "B");
     let own = of("ENV");

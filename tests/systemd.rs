@@ -20,8 +20,10 @@ fn hears(socket: &UnixDatagram, text: &str) -> String {
     let mut heard = String::new();
     let mut piece = [0; 4096];
     while !heard.contains(text) {
-        let length =
-            socket.recv(&mut piece).unwrap_or_else(|error| panic!("no {text} after {heard:?}: {error}"));
+        let length = match socket.recv(&mut piece) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            outcome => outcome.unwrap_or_else(|error| panic!("no {text} after {heard:?}: {error}")),
+        };
         heard += std::str::from_utf8(&piece[..length]).unwrap();
     }
     heard

@@ -7,6 +7,7 @@ mod support;
 #[path = "support/child.rs"]
 mod child;
 
+use support::port::Reserved;
 use support::{Client, Origin, wait_for};
 
 fn top(words: &[&str], admin: Option<&str>) -> (Option<i32>, String, String) {
@@ -43,7 +44,8 @@ fn one_table_and_out() {
 
 #[test]
 fn who_does_not_answer_is_named() {
-    let port = child::unused_port();
+    let reserved = Reserved::new();
+    let port = reserved.address.port();
     let (code, stdout, stderr) = top(&["--admin", &format!("localhost:{port}")], None);
     assert_eq!((code, stdout.as_str()), (Some(1), ""));
     assert!(

@@ -11,7 +11,7 @@ mod load;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU16, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use tidegate::balance::Routing;
@@ -79,6 +79,9 @@ fn all_serve_and_every_answer_has_its_row_and_its_count() {
     }
 }
 
+/// How long a backend is put out.
+const OUT: Duration = Duration::from_secs(3);
+
 /// A client of each worker, as far as the kernel's dice fall: so many that all have some.
 fn clients(address: SocketAddr) -> Vec<Client> {
     (0..40).map(|_| Client::connect(address)).collect()
@@ -93,36 +96,40 @@ fn what_one_worker_has_put_out_is_out_for_all_and_one_request_tries_it() {
         config.workers = 4;
         config.ejection = true;
         config.retries = 0;
-        config.ejector.time = Duration::from_secs(3);
-        config.ejector.time_max = Duration::from_secs(3);
+        config.ejector.time = OUT;
+        config.ejector.time_max = OUT;
     });
+    // Each time it was out there may have been one trial, of whatever worker.
+    let begun = Instant::now();
+    let trials_max = || begun.elapsed().div_duration_f64(OUT) as usize;
     // One client is one worker's: its five failures are enough.
     let mut one = proxy.client();
     for _ in 0..12 {
         one.get("/");
     }
-    assert_eq!(bad.seen().len(), 5);
     let mut all = clients(proxy.address);
-    for client in &mut all {
-        assert_eq!(client.get("/").status, 200);
-    }
-    assert_eq!(bad.seen().len(), 5, "somebody had not heard");
+    all.iter_mut().for_each(|client| drop(client.get("/")));
+    let seen = bad.seen().len();
+    assert!((5..=5 + trials_max()).contains(&seen), "{seen}: somebody had not heard");
     // It is still bad: of all workers one request tries it, and it is out again for all.
     wait_for("the trial", || {
         all.iter_mut().for_each(|client| drop(client.get("/")));
         bad.seen().len() > 5
     });
     all.iter_mut().for_each(|client| drop(client.get("/")));
-    assert_eq!(bad.seen().len(), 6);
+    let seen = bad.seen().len();
+    assert!((6..=5 + trials_max()).contains(&seen), "{seen} with {} trials", trials_max());
     // It is well again: once tried, everybody uses it.
     status.store(200, Ordering::SeqCst);
+    let failures = bad.seen().len() as u64;
     wait_for("it to be back", || {
         all.iter_mut().for_each(|client| assert_eq!(client.get("/").status, 200));
         bad.seen().len() > 30
     });
     drop(all);
     let (figures, _) = proxy.stop();
-    assert_eq!((figures.counters.responses[5], figures.counters.ejections), (6, 2));
+    let counters = &figures.counters;
+    assert_eq!((counters.responses[5], counters.ejections), (failures, failures - 4));
 }
 
 /// Answers when the gate opens; `busy` counts those that wait for that.
@@ -146,6 +153,7 @@ fn least_connections_sees_what_is_in_flight_everywhere() {
     let proxy = ProxyUnderTest::start(&addresses, |config| {
         config.workers = 4;
         config.routing = Routing::LeastConnections;
+        config.timeouts.upstream = Duration::from_secs(600);
     });
     // One request per worker and more, one after the other: each worker alone would begin with the first backend.
     let mut all: Vec<Client> = (0..16).map(|_| proxy.client()).collect();
@@ -378,7 +386,7 @@ fn one_checks_for_all() {
     });
     // Four workers that all checked would be heard: 40 a second, not 10.
     let checks = || checked.lines().iter().filter(|line| line.contains("healthz")).count();
-    let (before, begun) = (checks(), std::time::Instant::now());
+    let (begun, before) = (Instant::now(), checks());
     wait_for("ten checks", || checks() >= before + 10);
     assert!(begun.elapsed() >= Duration::from_millis(600), "{:?}", begun.elapsed());
 }

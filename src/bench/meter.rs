@@ -105,14 +105,21 @@ mod tests {
         meter.look();
         let began = Instant::now();
         let mut sum = 0u64;
-        while began.elapsed() < Duration::from_millis(300) {
-            sum = sum.wrapping_mul(31).wrapping_add(1);
+        loop {
+            let spun = Instant::now();
+            while spun.elapsed() < Duration::from_millis(300) {
+                sum = sum.wrapping_mul(31).wrapping_add(1);
+            }
+            meter.look();
+            let usage = meter.usage();
+            assert_eq!((usage.shares[1], usage.others), (None, None));
+            if usage.shares[0].unwrap() > 0.02 {
+                break;
+            }
+            // It takes longer where the machine does something else, or nothing.
+            assert!(began.elapsed() < Duration::from_secs(30), "{usage:?}");
         }
         assert_ne!(std::hint::black_box(sum), 1);
-        meter.look();
-        let usage = meter.usage();
-        assert!(usage.shares[0].unwrap() > 0.02, "{usage:?}"); // whatever else the machine does
-        assert_eq!((usage.shares[1], usage.others), (None, None));
     }
 
     #[test]

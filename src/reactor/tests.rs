@@ -75,7 +75,7 @@ fn who_waits_behind_the_batch_that_took_the_last_room_is_seen_to() {
         reactor.run(&mut counting).unwrap();
         ended.send(counting.accepted).unwrap();
     });
-    let accepted = has_ended.recv_timeout(Duration::from_secs(10));
+    let accepted = has_ended.recv_timeout(Duration::from_secs(30));
     control.stop();
     thread.join().unwrap();
     assert_eq!(accepted, Ok(wanted));

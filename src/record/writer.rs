@@ -26,6 +26,8 @@ const BATCHES_SPARE_MAX: usize = 4;
 pub const FLUSH_AFTER: Duration = Duration::from_millis(100);
 /// How long [`LogHandle::close`] waits for a disk or a FIFO that hangs.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
+/// ... in so many parts: of a machine that stands still meanwhile only one is lost, not the rows.
+const CLOSE_LOOKS: u32 = 20;
 /// Lost rows are spoken of at once, then no oftener than this.
 const REPORT_EVERY: Duration = Duration::from_secs(30);
 
@@ -194,7 +196,7 @@ impl LogHandle {
         self.counters.clone()
     }
 
-    /// Hands over the rest and waits, at most two seconds, until all is written. Of several handles only the last one
+    /// Hands over the rest and waits, at most two seconds for room and two for the file, until all is written. Of several handles only the last one
     /// waits, and knows the whole count.
     pub fn close(self) -> Closed {
         let deadline = Instant::now() + CLOSE_WAIT;
@@ -217,8 +219,9 @@ impl LogHandle {
         }
         drop(self.full);
         let finished = thread.is_none_or(|thread| {
-            let wait = deadline.saturating_duration_since(Instant::now());
-            let finished = thread.ended.recv_timeout(wait) == Err(RecvTimeoutError::Disconnected);
+            let finished = (0..CLOSE_LOOKS).any(|_| {
+                thread.ended.recv_timeout(CLOSE_WAIT / CLOSE_LOOKS) == Err(RecvTimeoutError::Disconnected)
+            });
             if finished {
                 let _ = thread.handle.join(); // it has ended; a panic in it has already been printed
             }

@@ -132,22 +132,30 @@ impl Session {
 
     /// Does all that can be done now.
     pub fn advance<N: Net>(&mut self, world: &mut World<N>) -> Turn {
-        let mut step = if world.now >= self.deadline { self.expire(world) } else { Step::Next(self.phase) };
-        while let Step::Next(phase) = step {
-            let was = std::mem::replace(&mut self.phase, phase);
-            step = match phase {
-                // The next request is here already: it waits its turn, or a client that pipelines requests we can
-                // answer without waiting would keep everybody else out.
-                Phase::Head if was == Phase::Finish && self.exchange.is_some() => Step::Again,
-                Phase::Head => self.read_head(world),
-                Phase::Route => self.route(world),
-                Phase::Connect => self.connect(world),
-                Phase::Relay => self.relay(world),
-                Phase::Tunnel => self.tunnel(world),
-                Phase::Refuse => self.send_refusal(world),
-                Phase::Finish => self.finish(world),
-                Phase::Linger => self.linger(world),
-            };
+        let (mut step, mut expired) = (Step::Next(self.phase), false);
+        loop {
+            while let Step::Next(phase) = step {
+                let was = std::mem::replace(&mut self.phase, phase);
+                step = match phase {
+                    // The next request is here already: it waits its turn, or a client that pipelines requests we can
+                    // answer without waiting would keep everybody else out.
+                    Phase::Head if was == Phase::Finish && self.exchange.is_some() => Step::Again,
+                    Phase::Head => self.read_head(world),
+                    Phase::Route => self.route(world),
+                    Phase::Connect => self.connect(world),
+                    Phase::Relay => self.relay(world),
+                    Phase::Tunnel => self.tunnel(world),
+                    Phase::Refuse => self.send_refusal(world),
+                    Phase::Finish => self.finish(world),
+                    Phase::Linger => self.linger(world),
+                };
+            }
+            // Only now: what has come counts, however late it is looked at. Where we stood still for longer than a
+            // time-out (a paused machine), nobody else has kept us waiting.
+            if step != Step::Wait || world.now < self.deadline || expired {
+                break;
+            }
+            (step, expired) = (self.expire(world), true);
         }
         match step {
             Step::Next(_) | Step::Wait => Turn::Wait,

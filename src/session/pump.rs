@@ -93,12 +93,14 @@ pub(super) fn clear(flow: &mut Flow) -> Option<Pumped> {
 
 /// Sends what is cleared to send; `None` when all of it went.
 pub(super) fn drain<N: Net>(world: &mut World<N>, flow: &mut Flow, sink: ConnKey) -> Option<Pumped> {
+    let mut is_tried = false;
     while !flow.is_drained() {
         coalesce(flow);
         let Some(conn) = world.conns.get_mut(sink.0) else { return Some(Pumped::SinkGone) };
         if flow.out_sent > 0 || flow.spilled {
             conn.hurry(&mut world.net);
         }
+        is_tried |= conn.ready().any(Ready::WRITABLE);
         match conn.drain(&mut world.net, &flow.out[flow.out_sent..], flow.buffer.ready()) {
             Drain::Bytes(count) => {
                 let of_out = count.min(flow.out.len() - flow.out_sent);
@@ -111,7 +113,10 @@ pub(super) fn drain<N: Net>(world: &mut World<N>, flow: &mut Flow, sink: ConnKey
                 flow.progress = world.now;
             }
             Drain::Blocked => {
-                flow.backlog = world.net.unacknowledged(&conn.stream);
+                // Where nothing was tried there is no news: a look must not hide what has left since the last one.
+                if is_tried || flow.backlog.is_none() {
+                    flow.backlog = world.net.unacknowledged(&conn.stream);
+                }
                 note_blocked(flow);
                 return Some(Pumped::SinkBlocked);
             }

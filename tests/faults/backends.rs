@@ -9,10 +9,10 @@ use socket2::{Domain, Socket, Type};
 use tidegate::balance::Routing;
 use tidegate::config::ProxyConfig;
 
-use crate::child::unused_port;
 use crate::load::{Load, Told, quantile, statuses};
 use crate::mortal::{Mortal, echo};
-use crate::support::{Origin, OriginConn, ProxyUnderTest, message, wait_for};
+use crate::support::pace::undisturbed;
+use crate::support::{DEADLINE, Origin, OriginConn, ProxyUnderTest, message, wait_for};
 
 const SAFE: &[&str] = &["GET"];
 const ALL: &[&str] = &["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST", "PATCH"];
@@ -30,24 +30,26 @@ fn quick() -> Mortal {
 
 #[test]
 fn a_backend_that_refuses_connections_is_never_seen_and_found_again_within_three_seconds() {
-    let mut down = Mortal::unborn(unused_port(), echo(Duration::from_millis(1)));
-    let up = [quick(), quick()];
-    let proxy = ProxyUnderTest::start(&[down.address, up[0].address, up[1].address], usual);
-    let load = Load::start(proxy.address, 7, ALL, Duration::from_millis(2));
-    load.more(1000);
-    down.restart();
-    let returned = Instant::now();
-    wait_for("the backend to be found again", || down.count() > 0);
-    let found = returned.elapsed();
-    let told = load.stop();
-    println!("found again after {found:?}, told {:?}", statuses(&told));
-    assert!(found < Duration::from_secs(3), "{found:?}");
-    assert_eq!(statuses(&told).keys().copied().collect::<Vec<_>>(), [200], "{:?}", statuses(&told));
+    undisturbed(Duration::from_millis(500), || {
+        let mut down = Mortal::unborn(echo(Duration::from_millis(1)));
+        let up = [quick(), quick()];
+        let proxy = ProxyUnderTest::start(&[down.address, up[0].address, up[1].address], usual);
+        let load = Load::start(proxy.address, 7, ALL, Duration::from_millis(2));
+        load.more(1000);
+        down.restart();
+        let returned = Instant::now();
+        wait_for("the backend to be found again", || down.count() > 0);
+        let found = returned.elapsed();
+        let told = load.stop();
+        println!("found again after {found:?}, told {:?}", statuses(&told));
+        assert!(found < Duration::from_secs(3), "{found:?}"); // it may have been put out for up to ten
+        assert_eq!(statuses(&told).keys().copied().collect::<Vec<_>>(), [200], "{:?}", statuses(&told));
+    });
 }
 
 #[test]
 fn one_that_is_asked_nothing_idempotent_is_found_again_too() {
-    let mut down = Mortal::unborn(unused_port(), echo(Duration::from_millis(1)));
+    let mut down = Mortal::unborn(echo(Duration::from_millis(1)));
     let up = [quick(), quick()];
     let proxy = ProxyUnderTest::start(&[down.address, up[0].address, up[1].address], usual);
     let load = Load::start(proxy.address, 7, &["POST"], Duration::from_millis(2));
@@ -92,26 +94,27 @@ fn killed_under_load_and_restarted_no_get_fails_and_no_post_is_sent_twice() {
 
 #[test]
 fn a_backend_that_accepts_and_never_answers_catches_few_and_holds_up_nobody_else() {
-    let mute = TcpListener::bind("127.0.0.1:0").unwrap(); // the kernel accepts, nobody else does
-    let up = [quick(), quick()];
-    let addresses = [mute.local_addr().unwrap(), up[0].address, up[1].address];
     let timeout = Duration::from_millis(500);
-    let proxy = ProxyUnderTest::start(&addresses, |config| {
-        usual(config);
-        config.timeouts.upstream = timeout;
+    // As long as the others answer in time: a pause of the machine is a time-out for all of them.
+    undisturbed(timeout / 4, || {
+        let mute = TcpListener::bind("127.0.0.1:0").unwrap(); // the kernel accepts, nobody else does
+        let up = [quick(), quick()];
+        let addresses = [mute.local_addr().unwrap(), up[0].address, up[1].address];
+        let proxy = ProxyUnderTest::start(&addresses, |config| {
+            usual(config);
+            config.timeouts.upstream = timeout;
+        });
+        let load = Load::start(proxy.address, 16, SAFE, Duration::from_millis(1));
+        load.more(3000);
+        let told = load.stop();
+        let (caught, others): (Vec<Told>, Vec<Told>) = told.into_iter().partition(|one| one.status == 504);
+        assert_eq!(statuses(&others).keys().copied().collect::<Vec<_>>(), [200]);
+        assert!((1..=24).contains(&caught.len()), "{} caught", caught.len());
+        assert!(caught.iter().all(|one| one.took >= timeout), "{caught:?}");
+        let p95 = quantile(&others, 0.95);
+        println!("{} caught, p95 of {} others {p95:?}", caught.len(), others.len());
+        assert!(p95 < timeout / 2, "{p95:?}"); // who waits behind one that is caught has waited for the time-out
     });
-    let load = Load::start(proxy.address, 16, SAFE, Duration::from_millis(1));
-    load.more(3000);
-    let told = load.stop();
-    let (caught, others): (Vec<Told>, Vec<Told>) = told.into_iter().partition(|one| one.status == 504);
-    assert_eq!(statuses(&others).keys().copied().collect::<Vec<_>>(), [200]);
-    assert!((1..=24).contains(&caught.len()), "{} caught", caught.len());
-    for one in &caught {
-        assert!(one.took >= timeout && one.took < timeout * 2, "{:?}", one.took);
-    }
-    let p99 = quantile(&others, 0.99);
-    println!("{} caught, p99 of {} others {p99:?}", caught.len(), others.len());
-    assert!(p99 < timeout / 2, "{p99:?}");
 }
 
 #[test]
@@ -193,6 +196,8 @@ fn malformed_answers_become_502_their_connection_is_closed_and_the_backend_is_ch
         let good = Origin::echo_path();
         let proxy = ProxyUnderTest::start(&[bad.address, good.address], |config| {
             config.ejection = true; // round robin: the bad one has every other request until it is out
+            config.ejector.time = Duration::from_secs(600);
+            config.ejector.time_max = config.ejector.time;
         });
         let mut client = None;
         let mut bad_answers = 0;
@@ -204,8 +209,7 @@ fn malformed_answers_become_502_their_connection_is_closed_and_the_backend_is_ch
                 other => panic!("{name}: {other}"),
             }
         }
-        // Out after five in a row, for longer than the rest takes unless the machine is very busy.
-        assert!((5..=7).contains(&bad_answers), "{name}: {bad_answers}");
+        assert_eq!(bad_answers, 5, "{name}: out after five in a row");
         wait_for("the connections to be closed", || closed.load(Ordering::SeqCst) == bad.connections());
     }
 }
@@ -313,15 +317,17 @@ fn a_slowed_backend_is_left_within_a_second_and_found_again() {
     wait_for("an even share", || share_of_the_next(300) > 0.2);
     pause.store(30, Ordering::SeqCst);
     let slowed = Instant::now();
+    let answered = load.count();
     wait_for("its share to fall", || share_of_the_next(200) < 0.1);
-    let left = slowed.elapsed();
+    let (left, meanwhile) = (slowed.elapsed(), load.count() - answered);
     pause.store(3, Ordering::SeqCst);
     let recovered = Instant::now();
     while share_of_the_next(300) < 0.2 {
-        assert!(recovered.elapsed() < Duration::from_secs(30), "its share does not come back");
+        assert!(recovered.elapsed() < 4 * DEADLINE, "its share does not come back");
     }
-    println!("left after {left:?}, back after {:?}", recovered.elapsed());
-    assert!(left < Duration::from_secs(2), "{left:?}"); // a second, and the last 200 requests looked at
+    println!("left after {left:?} and {meanwhile} requests, back after {:?}", recovered.elapsed());
+    // Twelve clients of 3 ms each: what two seconds bring at most, a second and the last 200 requests looked at.
+    assert!(meanwhile < 8000, "{meanwhile} requests in {left:?}");
     let told = load.stop();
     assert_eq!(statuses(&told).keys().copied().collect::<Vec<_>>(), [200]);
 }

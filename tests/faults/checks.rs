@@ -40,7 +40,7 @@ fn a_backend_that_fails_its_checks_gets_nothing_until_it_passes_them() {
         config.health = Some(HealthCheck {
             path: "/healthz".to_owned(),
             interval: Duration::from_millis(50),
-            timeout: Duration::from_millis(200),
+            timeout: Duration::from_secs(1),
             fall: 3,
             rise: 2,
         });

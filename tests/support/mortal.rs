@@ -9,11 +9,14 @@ use std::sync::{Arc, Mutex};
 use socket2::SockRef;
 
 use crate::support::origin::{Arrival, OriginConn};
+use crate::support::port::Reserved;
 
 type Script = Arc<dyn Fn(&mut OriginConn) + Send + Sync>;
 
 pub struct Mortal {
     pub address: SocketAddr,
+    /// Its port remains its own while it is dead.
+    _port: Reserved,
     script: Script,
     seen: Arc<Mutex<Vec<Arrival>>>,
     life: Option<Life>,
@@ -27,17 +30,21 @@ struct Life {
 
 impl Mortal {
     pub fn start(script: impl Fn(&mut OriginConn) + Send + Sync + 'static) -> Mortal {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let mut mortal = Mortal { address, script: Arc::new(script), seen: Arc::default(), life: None };
-        mortal.live(listener);
+        let mut mortal = Mortal::unborn(script);
+        mortal.restart();
         mortal
     }
 
     /// A port and a script; nobody listens yet.
-    pub fn unborn(port: u16, script: impl Fn(&mut OriginConn) + Send + Sync + 'static) -> Mortal {
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        Mortal { address, script: Arc::new(script), seen: Arc::default(), life: None }
+    pub fn unborn(script: impl Fn(&mut OriginConn) + Send + Sync + 'static) -> Mortal {
+        let port = Reserved::new();
+        Mortal {
+            address: port.address,
+            _port: port,
+            script: Arc::new(script),
+            seen: Arc::default(),
+            life: None,
+        }
     }
 
     /// Closes everything at once, in the midst of whatever it is doing.
