@@ -4,6 +4,7 @@
 //! other threads. It knows neither HTTP nor sessions: the proxy and the small responder run on the same loop. Nothing
 //! here blocks but the poll, and nothing clever happens here.
 
+mod acceptor;
 mod control;
 #[cfg(test)]
 mod tests;
@@ -16,21 +17,17 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
-use mio::{Events, Interest, Poll, Registry, Token, Waker};
+use mio::{Events, Poll, Registry, Token, Waker};
 
 use crate::clock::{Time, Wall};
 use crate::net::Ready;
 
+use acceptor::Acceptor;
 pub use control::Control;
 use control::{COMMANDS, DRAIN, ENDED, MAKE_ROOM, RELOAD, REOPEN_LOG, STOP};
 
 /// Events taken from the kernel at once.
 const EVENTS: usize = 1024;
-/// Connections accepted in one round: the clients that are here already come first.
-const ACCEPTS_MAX: usize = 64;
-/// How long accepting rests when the process is out of file descriptors. Without the pause an edge-triggered listener
-/// would stall and a level-triggered one would spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How often the service may publish what it has counted, and the wall clock is looked at again.
 const PUBLISH_EVERY: Duration = Duration::from_millis(500);
 
@@ -137,11 +134,7 @@ enum State {
 pub struct Reactor {
     poll: Poll,
     events: Events,
-    listener: Option<TcpListener>,
-    accept_ready: bool,
-    accept_paused_until: Time,
-    /// The pause is for want of room, and ends when there is some.
-    wants_room: bool,
+    acceptor: Acceptor,
     clock: Clock,
     orders: Arc<AtomicU8>,
     waker: Arc<Waker>,
@@ -158,17 +151,14 @@ impl Reactor {
     ///
     /// # Errors
     /// When the system has no file descriptors left.
-    pub fn new(mut listener: TcpListener, drain: DrainTimes) -> io::Result<Reactor> {
+    pub fn new(listener: TcpListener, drain: DrainTimes) -> io::Result<Reactor> {
         let poll = Poll::new()?;
-        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        let acceptor = Acceptor::new(listener, poll.registry())?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         Ok(Reactor {
             poll,
             events: Events::with_capacity(EVENTS),
-            listener: Some(listener),
-            accept_ready: true,
-            accept_paused_until: Time::ZERO,
-            wants_room: false,
+            acceptor,
             clock: Clock::start(),
             orders: Arc::new(AtomicU8::new(0)),
             waker,
@@ -230,7 +220,7 @@ impl Reactor {
             let mut woken = false;
             for event in &self.events {
                 match event.token() {
-                    LISTENER => self.accept_ready = true,
+                    LISTENER => self.acceptor.heard(),
                     WAKER => woken = true,
                     Token(token) => service.mark(token, ready_of(event)),
                 }
@@ -244,7 +234,7 @@ impl Reactor {
                 now = self.clock.now();
                 turned = service.turn(now, self.clock.unix_seconds(now));
             }
-            self.accept(service, now);
+            self.acceptor.accept(service, self.poll.registry(), now);
             self.publish(service, now);
         }
         // Before the last rows are written, which may take its time: whoever watches must not take that for a hang.
@@ -255,21 +245,18 @@ impl Reactor {
     }
 
     fn timeout<S: Service>(&self, service: &S, turned: Turned, now: Time) -> Option<Duration> {
-        // Without room as well: whether anybody waits for it is still to be seen.
-        let may_accept = self.accept_ready && self.listener.is_some();
+        let accept = self.acceptor.due();
         // The turn that let the last client go was the end of a drain: nobody would wake us to see it.
         let is_over = matches!(self.state, State::Draining { .. }) && service.is_drained();
-        if is_over || turned != Turned::Idle || (may_accept && self.accept_paused_until <= now) {
+        if is_over || turned != Turned::Idle || accept.is_some_and(|due| due <= now) {
             return Some(Duration::ZERO);
         }
         let own = match self.state {
             State::Serving => None,
             State::Unready { until } | State::Draining { until } => Some(until),
         };
-        let waits = self.accept_ready && self.listener.is_some() && self.accept_paused_until > now;
-        let paused = waits.then_some(self.accept_paused_until);
         let publish = self.dirty.then_some(self.publish_due);
-        let next = [service.next_deadline(), own, paused, publish].into_iter().flatten().min()?;
+        let next = [service.next_deadline(), own, accept, publish].into_iter().flatten().min()?;
         Some(next.since(now)) // mio rounds up to whole milliseconds, so no wake-up comes too early
     }
 
@@ -300,8 +287,7 @@ impl Reactor {
         if let State::Unready { until } = self.state
             && until <= now
         {
-            self.accept_backlog(service, now);
-            self.listener = None;
+            self.acceptor.close(service, self.poll.registry(), now);
             service.order(Order::Drain);
             self.state = State::Draining { until: now.plus(self.drain.timeout) };
         }
@@ -309,53 +295,6 @@ impl Reactor {
             State::Draining { until } => until <= now || service.is_drained(),
             _ => false,
         }
-    }
-
-    /// Clients the kernel has accepted for us already would see a reset when the listener closes.
-    fn accept_backlog<S: Service>(&mut self, service: &mut S, now: Time) {
-        self.accept_ready = true;
-        let mut last = usize::MAX;
-        while self.accept_ready && service.has_room() && last > 0 {
-            last = self.accept(service, now);
-        }
-    }
-
-    /// Accepts a batch; returns how many.
-    fn accept<S: Service>(&mut self, service: &mut S, now: Time) -> usize {
-        let Some(listener) = &self.listener else { return 0 };
-        if self.wants_room && service.has_room() {
-            (self.wants_room, self.accept_paused_until) = (false, Time::ZERO);
-        }
-        let mut accepted = 0;
-        while self.accept_ready && accepted < ACCEPTS_MAX && self.accept_paused_until <= now {
-            if !service.has_room() {
-                // One look tells whether anybody waits; the edge that said so may have been spent on somebody else.
-                if !is_readable(listener) {
-                    self.accept_ready = false;
-                    break;
-                }
-                service.make_room();
-                if !service.has_room() {
-                    self.wants_room = true;
-                    self.accept_paused_until = now.plus(ACCEPT_PAUSE);
-                    break;
-                }
-            }
-            match listener.accept() {
-                Ok((stream, peer)) => {
-                    service.accept(stream, peer, now);
-                    accepted += 1;
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.accept_ready = false,
-                Err(error) if is_exhaustion(&error) => {
-                    self.accept_paused_until = now.plus(ACCEPT_PAUSE);
-                    service.shed();
-                }
-                // The client gave up while it waited (ECONNABORTED), or a signal came: on to the next.
-                Err(_) => accepted += 1,
-            }
-        }
-        accepted
     }
 
     fn publish<S: Service>(&mut self, service: &mut S, now: Time) {
@@ -424,14 +363,6 @@ pub(crate) fn ready_of(event: &Event) -> Ready {
         ready = ready.with(Ready::GONE).with(Ready::READABLE).with(Ready::WRITABLE);
     }
     ready
-}
-
-/// Whether a client waits to be accepted.
-fn is_readable(listener: &TcpListener) -> bool {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-    // When it cannot be told, accepting will.
-    !matches!(poll(&mut [PollFd::new(listener, PollFlags::IN)], Some(&at_once)), Ok(0))
 }
 
 /// Whether it is we who have run out of something, not the peer.
