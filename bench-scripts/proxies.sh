@@ -1,10 +1,9 @@
 # The proxies that are compared, each set up for the same work: sourced after lib.sh by the scripts that start them.
 # shellcheck shell=bash
-# shellcheck source=lib.sh disable=SC2154   # what lib.sh sets: scratch, here
+# shellcheck source=lib.sh disable=SC2154,SC2034   # what lib.sh sets, and what is set for the scripts
 
 SOZU=${SOZU:-$(command -v sozu || true)}   # binaries to test instead of those found
 PINGORA=${PINGORA:-$here/pingora-variant/target/release/pingora-variant}
-WORKER_CONNECTIONS=${WORKER_CONNECTIONS:-8192}
 
 # choose_proxies DEFAULT...: leaves in $proxies those of PROXIES (else of DEFAULT) that are there. Of each that is not it says
 # how to get it.
@@ -118,7 +117,7 @@ CONF
 # proxy_command NAME PORT PERSISTENT [LOG] [ROUTING]: leaves in $command what runs it in the foreground. Only tidegate and the
 # tokio variant have logs and routings.
 proxy_command() {
-    local upstream=persistent common
+    local upstream=persistent common ours
     [ "$3" = yes ] || upstream=non-persistent
     common=(--listen "$HOST:$2" --backend "$(backends)" --upstream "$upstream")
     ours=(--routing "${5:-round-robin}" --log "${4:-none}")
@@ -139,12 +138,18 @@ processes() {
     for child in $(pgrep -P "$1" || true); do processes "$child"; done
 }
 
-# stop_proxy PID: and its workers, if they outlive it.
+# stop_proxy PID: and its workers, which may outlive it for five seconds.
 stop_proxy() {
-    local all one
+    local all one tries
     mapfile -t all < <(processes "$1")
     stop "$1"
-    for one in "${all[@]:1}"; do kill -KILL "$one" 2>/dev/null || true; done
+    for one in "${all[@]:1}"; do
+        for ((tries = 100; tries > 0; tries--)); do
+            kill -0 "$one" 2>/dev/null || break
+            sleep 0.05
+        done
+        kill -KILL "$one" 2>/dev/null || true
+    done
 }
 
 # proxy_cpu_ns PID: nanoseconds its processes have been on a CPU.
