@@ -53,8 +53,7 @@ measure() { # SCENARIO ROUND NAME PORT PID CPU WRK-ARGUMENTS...
 }
 
 run_scenario() { # NAME BODY-BYTES CONNECTIONS PERSISTENT WRK-ARGUMENTS...
-    local name=$1 bytes=$2 connections=$3 persistent=$4 cpu=$LOAD_CPU round i running=()
-    local -A pids=()
+    local name=$1 bytes=$2 connections=$3 persistent=$4 cpu=$LOAD_CPU round i pids=() running=()
     shift 4
     [ "$connections" -gt 1 ] || cpu=$PROXY_CPU
     echo "$name ..." >&2
@@ -62,7 +61,7 @@ run_scenario() { # NAME BODY-BYTES CONNECTIONS PERSISTENT WRK-ARGUMENTS...
     for i in "${!proxies[@]}"; do
         can "${proxies[i]}" "$persistent" || continue
         start_proxy "${proxies[i]}" $((BASE_PORT + 10 + i)) "$persistent"
-        pids[$i]=$pid
+        pids[i]=$pid
         running+=("$i")
     done
     echo "$name: taskset -c $cpu wrk --latency -t1 -c$connections -d${seconds}s $*" >>"$out/commands.txt"
@@ -72,7 +71,7 @@ run_scenario() { # NAME BODY-BYTES CONNECTIONS PERSISTENT WRK-ARGUMENTS...
                 -t1 -c"$connections" -d"$([ "$round" -gt 0 ] && echo "$seconds" || echo 1)s" "$@"
         done
     done
-    for i in "${running[@]}"; do stop_proxy "${pids[$i]}"; done
+    for i in "${running[@]}"; do stop_proxy "${pids[i]}"; done
     stop_origins
 }
 

@@ -28,7 +28,7 @@ echo 'wrk.method = "POST"; wrk.body = string.rep("x", 65536)' >"$scratch/post.lu
 listen=$((BASE_PORT + 10))
 
 # Counters for all 350 calls take longer to set up than the run: those a proxy may make, and the sum to check against.
-calls=(accept4 bind brk clock_gettime close connect epoll_ctl epoll_pwait epoll_wait fcntl futex getpeername getrandom
+calls=(accept4 bind brk clock_gettime clock_nanosleep close connect epoll_ctl epoll_pwait epoll_wait fcntl futex getpeername getrandom
     getsockname getsockopt ioctl madvise mmap mprotect munmap poll ppoll pread64 pwrite64 read readv recvfrom recvmsg
     rt_sigreturn sched_yield sendfile64 sendmsg sendto setsockopt shutdown socket splice statx timerfd_settime write writev)
 events=raw_syscalls:sys_enter
