@@ -20,6 +20,27 @@
 //! everything below is told the time. [`proxy::Proxy`] has all live state and is generic over [`net::Net`], so the
 //! seeded simulation in `tests/sim` drives the very code that serves real clients.
 //!
+//! ## One request, function by function
+//!
+//! 1. *Accept.* `Reactor::run` polls; `Acceptor::accept` hands the socket to `Proxy::accept`: a `Conn`, a `Session`.
+//! 2. *Bytes come.* `Proxy::mark` notes it and queues the session; `Proxy::turn` runs the queue through
+//!    [`session::Session::advance`], whose steps are files of `session/`, in this order:
+//! 3. *Head.* `read_head` borrows an exchange (`World::exchange`), reads (`pump::fill`, `Conn::fill`), parses
+//!    (`RequestHead::parse`) and, in `accept`, writes the head to send on (`rewrite::request`).
+//! 4. *Route.* `route` asks `World::decide`: `Upstreams::refresh` says who is up, `Policy::pick` picks,
+//!    `Upstreams::dispatch` counts it in flight. Then `World::check_out` has a pooled connection, or `World::dial`.
+//! 5. *Connect.* `connect` sends on the fresh socket before it is even registered: one write says whether it is up.
+//! 6. *Relay.* `relay_request` pumps what the client sends (`pump::pump`); `read_answer` and `take_answer` read the
+//!    answer's head (`ResponseHead::parse`), tell the policy (`World::observe`) and write the client's
+//!    (`rewrite::response`); the same pump takes the answer's body the other way.
+//! 7. *Finish.* `settle` gives all back: the connection to the pool (`World::check_in`), the place in flight
+//!    (`Upstreams::finish`), the latency to the policy, the verdict to `Health::record`. `Session::record` makes the one
+//!    row: `World::record` counts it (`Stats::record`) and copies it into a batch (`LogHandle::push`).
+//! 8. *The row.* On the log's thread `Writer::run` lays it out (`RowEncoder::encode`) and appends it (`Sink::write`).
+//!
+//! What goes wrong anywhere ends in `Session::fail`: once more (`redial`, `go_elsewhere`), an answer of our own
+//! (`refuse`), or a visible cut (`abort`). Each way there is one row.
+//!
 //! ## Who owns what
 //!
 //! * One [`slab::Slab`] of [`net::Conn`], client and upstream alike, registered once for life; one slab of
@@ -47,8 +68,8 @@
 //! * `http1 balance bulletin buffer digits slab timer record/{row,text}` name no socket, no poll and no clock;
 //!   `tests/tidy.rs` sees to it.
 //!
-//! Deliberately absent: an async runtime, HTTP/2, TLS, caching, rewriting of paths, and any lock or disk on the reactor's
-//! thread.
+//! Deliberately absent: an async runtime, HTTP/2, TLS, caching, rewriting of paths, and on the reactor's thread any disk,
+//! and any lock that is held for longer than it takes to copy what lies behind it.
 #![cfg_attr(rustfmt, rustfmt_skip)] // `mod` lines stand in reading order
 
 pub mod cli;

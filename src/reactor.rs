@@ -226,6 +226,9 @@ impl Reactor {
                 }
                 self.dirty = true;
             }
+            if self.events.is_empty() && service.next_deadline().is_some_and(|due| due <= now) {
+                self.dirty = true; // what a time-out does is to be shown, and there may be no event after it
+            }
             if (woken && self.take_orders(service, now)) || self.drain_on(service, now) {
                 break;
             }

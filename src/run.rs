@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, mpsc};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use mio::net::TcpListener;
@@ -14,7 +14,7 @@ use crate::bench::child::announce;
 use crate::bulletin;
 use crate::cli::Failure;
 use crate::config::{DemoConfig, EmulatorConfig, ProxyConfig, Settings};
-use crate::dashboard::{self, Access, Board, Delays};
+use crate::dashboard::{self, Board, Delays};
 use crate::demo;
 use crate::emulator;
 use crate::emulator::script::{self, Script};
@@ -32,12 +32,14 @@ use crate::serve::Running;
 mod crew;
 mod messages;
 mod page;
+mod reload;
 mod systemd;
 
 use self::crew::Crew;
 pub use self::messages::start_messages;
-use self::messages::{tell, tell_what_stays, warn_of_unheeded};
+use self::messages::tell;
 pub use self::page::dashboard;
+use self::reload::{Reloads, Target};
 
 /// File descriptors kept back for listeners, logs and the admin page.
 const DESCRIPTORS_RESERVED: u64 = 64;
@@ -57,8 +59,7 @@ pub struct RunningProxy {
     pub board: Arc<Board>,
     /// The admin address at work, if there is one.
     pub admin: Option<Running>,
-    access: Option<Arc<Access>>,
-    inboxes: Vec<Inbox>,
+    target: Target,
     crew: Crew,
 }
 
@@ -74,20 +75,7 @@ impl RunningProxy {
 
     /// Has it adopt another configuration, without losing a request.
     pub fn reload(&self, config: ProxyConfig) {
-        for (worker, inbox) in self.inboxes.iter().enumerate() {
-            let share = config.share_of(worker, self.inboxes.len());
-            *inbox.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(share));
-        }
-        self.control.reload();
-    }
-
-    /// Reads the token of its admin address anew; the old one stays when that fails.
-    pub fn reload_token(&self, config: &ProxyConfig) {
-        let (Some(access), Some(path)) = (&self.access, &config.admin_token_file) else { return };
-        match dashboard::open::read_token(path) {
-            Ok(token) => access.set_token(token),
-            Err(complaint) => tracing::error!("the token stays as it was: {complaint}"),
-        }
+        self.target.reload(config);
     }
 
     /// Waits until it has ended by an order from elsewhere.
@@ -172,7 +160,8 @@ fn start_on(
     };
     let workers = reactors.into_iter().zip(worlds).collect();
     let crew = Crew::start(workers, &control, ended).map_err(|error| runtime("reactor thread", &error))?;
-    Ok(RunningProxy { address, control, board, admin, access, inboxes, crew })
+    let target = Target { control: control.clone(), inboxes, access };
+    Ok(RunningProxy { address, control, board, admin, target, crew })
 }
 
 /// What each worker works on, with what is opened for all of them.
@@ -241,32 +230,20 @@ pub fn proxy(settings: &Settings) -> Result<(), Failure> {
     announce(running.address).map_err(|error| runtime("stdout", &error))?;
     systemd::ready(running.address);
     systemd::watch(running.control.clone());
+    let reloads = Reloads::start(settings.clone(), config.clone(), &running)?;
     let mut stopping = false;
     for signal in &mut signals {
         match signal {
             SIGUSR1 => running.control.reopen_log(),
             SIGXFSZ => {}
-            SIGHUP if settings.file.is_none() => {
-                running.reload_token(&config);
-                tracing::warn!("nothing to reload but a token: there is no --config");
-            }
-            SIGHUP => match settings.load() {
-                Ok(loaded) => {
-                    systemd::reloading();
-                    tell_what_stays(&config, &loaded.config);
-                    warn_of_unheeded(&loaded.config);
-                    running.reload_token(&loaded.config);
-                    running.reload(loaded.config);
-                    systemd::ready(running.address);
-                }
-                Err(complaint) => tracing::error!("not reloaded, nothing changed: {complaint}"),
-            },
+            SIGHUP => reloads.order(),
             _ if stopping => {
                 tracing::warn!("second signal: stopping at once");
                 running.control.drain_or_stop();
             }
             _ => {
                 stopping = true;
+                reloads.end();
                 tracing::info!("stopping when what is under way has ended; a second signal stops at once");
                 systemd::stopping(config.drain_delay + config.drain_timeout + STOP_MARGIN);
                 running.control.drain_or_stop();

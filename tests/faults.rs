@@ -29,6 +29,8 @@ mod limits;
 mod logs;
 #[path = "faults/mutations.rs"]
 mod mutations;
+#[path = "faults/network.rs"]
+mod network;
 #[path = "faults/signals.rs"]
 mod signals;
 #[path = "faults/start.rs"]

@@ -61,7 +61,8 @@ pub struct Options {
     pub average: Average,
 }
 
-/// A routing name nobody knows. Displays as one line naming what is valid.
+/// A routing name nobody knows. Displays as one line naming what is valid; what may have been meant is for the command
+/// line to say (config/value.rs).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownRouting {
     pub(super) name: String,
@@ -143,36 +144,12 @@ impl std::error::Error for UnknownRouting {}
 impl fmt::Display for UnknownRouting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "unknown routing {:?}", self.name)?;
-        // Quadratic in the length, so only for what could be a misspelling.
-        if self.name.len() <= 40 {
-            let distance = |routing: &Routing| edit_distance(&self.name, routing.name());
-            let nearest = Routing::ALL.into_iter().min_by_key(distance);
-            if let Some(nearest) = nearest.filter(|nearest| distance(nearest) <= nearest.name().len() / 2) {
-                write!(f, "; did you mean {nearest}?")?;
-            }
-        }
         f.write_str(" (valid: ")?;
         for (index, routing) in Routing::ALL.into_iter().enumerate() {
             write!(f, "{}{routing}", if index == 0 { "" } else { ", " })?;
         }
         f.write_str(")")
     }
-}
-
-/// Levenshtein distance in bytes, case and dashes ignored.
-fn edit_distance(typed: &str, valid: &str) -> usize {
-    let fold = |byte: u8| dashed(byte.to_ascii_lowercase());
-    let mut row: Vec<usize> = (0..=valid.len()).collect();
-    for (i, a) in typed.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in valid.bytes().enumerate() {
-            let replaced = diagonal + usize::from(fold(a) != fold(b));
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[valid.len()]
 }
 
 /// Any of the policies. There is one per event loop, so the size of the largest does not matter.

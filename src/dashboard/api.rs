@@ -220,15 +220,14 @@ pub fn requests(snapshot: &Snapshot, seq: u64, max: usize) -> Vec<Recent> {
 }
 
 fn recent(row: &RecentRow, snapshot: &Snapshot, averages: Vec<Averages>) -> Recent {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Recent {
         seq: row.seq,
         t: snapshot.wall.unix_ms(row.at),
         backend: row.backend,
         latency_ms: row.latency_us.map(|micros| micros as f64 / 1e3),
         status: row.status,
-        method: text(row.method()),
-        path: text(row.path()),
+        method: row.method.text(),
+        path: row.path.text(),
         attempts: row.attempts,
         reason: row.reason,
         averages,

@@ -1,7 +1,7 @@
 //! Where the proxy shows its figures and events and finds the page's orders.
 //!
 //! Values change hands, nothing else: whoever reads cannot hold up whoever writes for longer than it takes to copy a
-//! pointer or a line of text.
+//! pointer or, of the events, some lines of text.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};

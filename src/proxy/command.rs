@@ -45,10 +45,7 @@ impl<N: Net> World<N> {
                 if !world.upstreams.set_drained(backend, true, world.now) {
                     return "is drained already".to_owned();
                 }
-                while let Some((backend, conn)) = world.upstreams.take_orphan() {
-                    world.upstreams.closed(backend);
-                    world.close(conn, true);
-                }
+                world.close_orphans();
                 world.wake_waiting();
                 "drained: it gets no new requests".to_owned()
             }),

@@ -20,7 +20,7 @@ impl<N: Net> World<N> {
     pub fn decide(&mut self, exchange: &mut Exchange) -> Result<usize, Closed> {
         let is_noted = self.explainer.wants();
         let pick = loop {
-            self.upstreams.refresh(exchange.tried, exchange.is_replayable(), self.now)?;
+            self.upstreams.refresh(exchange.tried, exchange.is_fit_for_trial(), self.now)?;
             let candidates = self.upstreams.candidates();
             if is_noted {
                 self.explainer.consider(&self.policy, candidates, exchange.tried, self.now);

@@ -29,6 +29,7 @@ impl<N: Net> World<N> {
         dialled.map_err(|error| {
             tracing::debug!(%error, backend, "dial failed at once");
             if !is_exhaustion(&error) {
+                self.connect_error = Some(error.kind());
                 return Fault::ConnectFailed;
             }
             self.say_exhausted();

@@ -15,7 +15,7 @@ mod show;
 mod sweep;
 mod world;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 pub use command::Command;
@@ -65,6 +65,7 @@ impl<N: Net> Proxy<N> {
 
     /// Takes a client connection just accepted.
     pub fn accept(&mut self, stream: N::Stream, peer: SocketAddr, now: Time) {
+        let peer = canonical(peer);
         let key = SessionKey(self.sessions.next_key());
         let client =
             ConnKey(self.world.conns.insert(Conn::accepted(stream, Role::Client(key), Ready::WRITABLE)));
@@ -107,6 +108,7 @@ impl<N: Net> Proxy<N> {
         }
         if self.running.is_empty() {
             self.expire(now);
+            self.wake(); // whom an order, a check or another worker has made room for
             std::mem::swap(&mut self.running, &mut self.queue);
             self.running.reverse();
         }
@@ -286,5 +288,13 @@ impl<N: Net> Proxy<N> {
             self.world.recycle(exchange);
         }
         self.world.close(session.client, false);
+    }
+}
+
+/// An IPv4 client of a listener for IPv6 is one of IPv4: in the log, for its backend, and among those that are trusted.
+fn canonical(peer: SocketAddr) -> SocketAddr {
+    match peer.ip().to_canonical() {
+        ip @ IpAddr::V4(_) => SocketAddr::new(ip, peer.port()),
+        IpAddr::V6(_) => peer, // with its scope
     }
 }

@@ -9,6 +9,7 @@ use super::World;
 use crate::clock::Time;
 use crate::config::HealthCheck;
 use crate::dashboard::Kind;
+use crate::fault::Fault;
 use crate::http1::response::ResponseHead;
 use crate::http1::{Limits, Method, Parsed};
 use crate::net::{Conn, ConnKey, Drain, Fill, Net, Ready, Role};
@@ -17,6 +18,9 @@ use std::time::Duration;
 
 /// How often an unreachable backend is dialled.
 const REVISIT: Duration = Duration::from_secs(1);
+/// Reads of one probe's answer in a turn, of a KiB each: twice the longest head there may be. Interim answers without end
+/// must not keep the loop.
+const READS_MAX: usize = 128;
 
 /// The probes of all backends, by backend index.
 #[derive(Debug, Default)]
@@ -184,8 +188,13 @@ impl<N: Net> World<N> {
                 return;
             }
         };
-        let Ok(stream) = self.net.dial(self.upstreams.address(backend)) else {
-            return self.probe_ended(backend, false, "cannot connect");
+        let stream = match self.dial(backend) {
+            Ok(stream) => stream,
+            Err(Fault::Exhausted) => {
+                self.probes.list[backend].due = self.now.plus(REVISIT); // our want is no verdict on the backend
+                return;
+            }
+            Err(_) => return self.probe_ended(backend, false, "cannot connect"),
         };
         let conn = ConnKey(self.conns.insert(Conn::dialled(stream, Role::Probe(backend))));
         let until = self.now.plus(timeout);
@@ -205,20 +214,28 @@ impl<N: Net> World<N> {
         };
         let Some(conn) = self.conns.get_mut(flight.conn.0) else { return };
         let mut buffer = self.buffers.take(1);
-        let outcome = loop {
+        let mut outcome = Some((false, "answer without end"));
+        for _ in 0..READS_MAX {
             match conn.fill(&mut self.net, &mut buffer, 0) {
                 Fill::Bytes(count) => {
                     flight.answer.extend_from_slice(buffer.raw());
                     buffer.drop_raw(count);
                 }
-                Fill::Blocked => break None,
-                Fill::Closed | Fill::Broken(_) => break Some((false, "connection lost")),
+                Fill::Blocked => {
+                    outcome = None;
+                    break;
+                }
+                Fill::Closed | Fill::Broken(_) => {
+                    outcome = Some((false, "connection lost"));
+                    break;
+                }
             }
-            if let Some(good) = read_verdict(&mut flight.answer, &mut self.response_head, &self.config.limits)
-            {
-                break Some((good, if good { "good answer" } else { "bad answer" }));
+            let verdict = read_verdict(&mut flight.answer, &mut self.response_head, &self.config.limits);
+            if let Some(good) = verdict {
+                outcome = Some((good, if good { "good answer" } else { "bad answer" }));
+                break;
             }
-        };
+        }
         self.buffers.give(&mut buffer);
         if let Some((good, text)) = outcome {
             self.probe_ended(backend, good, text);
@@ -262,6 +279,7 @@ impl<N: Net> World<N> {
             self.share_standing(backend);
         }
         if is_news {
+            self.close_orphans();
             self.share_down(backend);
             self.wake_waiting();
         }

@@ -28,10 +28,7 @@ impl<N: Net> World<N> {
         }
         let seed = self.draw.u64(..);
         self.shadows.adopt(&config.shadow, &keep, seed);
-        while let Some((backend, conn)) = self.upstreams.take_orphan() {
-            self.upstreams.closed(backend);
-            self.close(conn, true);
-        }
+        self.close_orphans();
         let urls = (0..self.upstreams.len()).map(|index| self.upstreams.url(index).to_owned()).collect();
         let before = std::mem::replace(&mut self.urls, urls);
         if before != self.urls || config.explain != self.config.explain {

@@ -1,11 +1,11 @@
 //! One worker of several: what it hears from the others before it acts, and what it tells them.
 //!
-//! Once a turn, not once a request. Alone there is nobody to tell, and all of this is an `Option` that is `None`.
+//! It listens once a turn, not once a request. Alone there is nobody to tell, and all of this is an `Option` that is `None`.
 //! Absent: how news travels (bulletin/), and who the workers are (run/).
 
 use super::World;
 use crate::balance::{Observation, Policy};
-use crate::bulletin::{Member, News};
+use crate::bulletin::{Member, News, Standing};
 use crate::net::Net;
 use crate::reactor::Control;
 use crate::upstream::Entered;
@@ -40,12 +40,13 @@ impl<N: Net> World<N> {
         });
         for backend in 0..self.upstreams.len() {
             if let Some(standing) = member.changed(backend)
-                && self.upstreams.adopt_standing(backend, standing)
+                && self.follow(backend, standing)
             {
                 self.wake_waiting();
             }
             let down = member.is_down(backend);
             if down != self.upstreams.is_down(backend) && self.upstreams.set_down(backend, down) {
+                self.close_orphans();
                 self.wake_waiting();
             }
             self.upstreams.set_elsewhere(backend, member.in_flight_elsewhere(backend));
@@ -76,7 +77,7 @@ impl<N: Net> World<N> {
         health.dispatched(self.now); // a copy: the table does the same when the request is entered
         let Some(sharing) = &mut self.sharing else { return true };
         let Err(standing) = sharing.member.agree(backend, health.to_share()) else { return true };
-        self.upstreams.adopt_standing(backend, standing);
+        self.follow(backend, standing);
         self.upstreams.is_panicking() || self.upstreams.health(backend).usable(self.now) == Usable::Yes
     }
 
@@ -109,8 +110,15 @@ impl<N: Net> World<N> {
         let Some(sharing) = &mut self.sharing else { return true };
         let standing = self.upstreams.health(backend).to_share();
         let Err(instead) = sharing.member.agree(backend, standing) else { return true };
-        self.upstreams.adopt_standing(backend, instead);
+        self.follow(backend, instead);
         false
+    }
+
+    /// Others have moved a backend. True when it is back in.
+    fn follow(&mut self, backend: usize, standing: Standing) -> bool {
+        let is_back = self.upstreams.adopt_standing(backend, standing);
+        self.close_orphans();
+        is_back
     }
 
     /// Tells the others the outcome of the active checks, which one worker makes for all.

@@ -1,6 +1,7 @@
 //! What sessions share: connections, backends, policy, buffers, records, and the time of this turn.
 
 use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -29,7 +30,7 @@ use crate::record::writer::LogHandle;
 use crate::session::Exchange;
 use crate::slab::Slab;
 use crate::upstream::budget::RetryBudget;
-use crate::upstream::health::{Change, Ejection, Verdict};
+use crate::upstream::health::{Change, Reason, Verdict};
 use crate::upstream::{Entered, Limits, Upstreams};
 
 /// Our name in Via (RFC 9110 section 7.6.3): a pseudonym, so that no host name leaks.
@@ -125,6 +126,8 @@ pub struct World<N: Net> {
     pub(super) shadow_log: Option<ShadowLog>,
     pub(super) text: String,
     pub(super) said_exhausted: Option<Time>,
+    /// Why the last connect failed, if one did.
+    pub connect_error: Option<ErrorKind>,
     pub(super) urls: Vec<String>,
     pub(super) console: Option<Console>,
 }
@@ -171,6 +174,7 @@ impl<N: Net> World<N> {
             response_piece: Exchange::new().piece_learned(),
             text: String::new(),
             said_exhausted: None,
+            connect_error: None,
             urls,
             console: setup.console,
             config,
@@ -244,12 +248,19 @@ impl<N: Net> World<N> {
         if let Some(dispatch) = exchange.dispatch.as_mut().filter(|dispatch| dispatch.entered.trial) {
             let (backend, entered) = (dispatch.pick.backend, dispatch.entered);
             dispatch.entered.trial = false;
-            self.judge(backend, entered, verdict, false);
+            self.judge(backend, entered, verdict, exchange, false);
         }
     }
 
-    /// Takes the verdict on a dispatch that has ended.
-    pub fn judge(&mut self, backend: usize, entered: Entered, verdict: Verdict, unreachable: bool) {
+    /// Takes the verdict on a dispatch that has ended as `exchange` says; `unreachable` if it never had a connection.
+    pub fn judge(
+        &mut self,
+        backend: usize,
+        entered: Entered,
+        verdict: Verdict,
+        exchange: &Exchange,
+        unreachable: bool,
+    ) {
         let mut change = self.upstreams.record(backend, entered, verdict, self.now, &mut self.draw);
         if self.sharing.is_some() {
             change = self.share_verdict(backend, entered, verdict, change);
@@ -257,11 +268,12 @@ impl<N: Net> World<N> {
         match change {
             Some(Change::Ejected { until, reason }) => {
                 let seconds = until.since(self.now).as_secs_f64();
-                let (why, tenths) = (reason.to_string(), (seconds * 10.0).round() / 10.0);
-                let (url, why) = (self.upstreams.url(backend), why.as_str()); // a &str, so that it is quoted
-                tracing::warn!(backend = url, reason = why, seconds = tenths, "backend ejected");
+                let (why, tenths) = (self.mishap(reason, exchange), (seconds * 10.0).round() / 10.0);
+                let (url, text) = (self.upstreams.url(backend), why.as_str()); // a &str, so that it is quoted
+                tracing::warn!(backend = url, reason = text, seconds = tenths, "backend ejected");
                 self.stats.counters.ejections += 1;
-                self.tell(Kind::Ejected, Some(backend), || format!("{reason}; out for {seconds:.1} s"));
+                self.tell(Kind::Ejected, Some(backend), || format!("{why}; out for {seconds:.1} s"));
+                self.close_orphans();
                 self.upstreams.set_unreachable(backend, unreachable);
                 if unreachable {
                     self.revisit(backend);
@@ -274,8 +286,18 @@ impl<N: Net> World<N> {
             }
             None => {}
         }
-        if verdict == Verdict::Failure {
-            self.stats.backend_failed(backend);
+    }
+
+    /// Why a backend is put out, with what went wrong last: attempts that were made up for elsewhere have no row in the
+    /// log that would say so.
+    #[cold]
+    fn mishap(&self, reason: Reason, exchange: &Exchange) -> String {
+        match (exchange.fault, self.connect_error) {
+            (Some(fault @ Fault::ConnectFailed), Some(error)) => {
+                format!("{reason} ({}: {error})", fault.reason())
+            }
+            (Some(fault), _) => format!("{reason} ({})", fault.reason()),
+            (None, _) => format!("{reason} (status {})", exchange.status),
         }
     }
 
@@ -307,6 +329,16 @@ impl<N: Net> World<N> {
         }
         self.give_role(conn, Role::Idle(backend));
         self.upstreams.put_idle(backend, conn, self.now);
+    }
+
+    /// Closes the idle connections of backends that get nothing new or are out. Whatever put a backend out may have
+    /// befallen them too, unseen when its host or the way there is gone: a trial on one of them would be lost, where a
+    /// connect that fails is tried elsewhere.
+    pub fn close_orphans(&mut self) {
+        while let Some((backend, conn)) = self.upstreams.take_orphan() {
+            self.upstreams.closed(backend);
+            self.close(conn, true);
+        }
     }
 
     /// Whether nothing has arrived on this connection that nobody asked for. One read tells, and only when the last
@@ -412,18 +444,11 @@ impl<N: Net> World<N> {
 }
 
 pub(super) fn table_limits(config: &ProxyConfig) -> Limits {
-    let ejector = config.ejector;
-    let ejection = Ejection {
-        consecutive: ejector.failures,
-        base: ejector.time,
-        max: ejector.time_max,
-        max_ejected_share: f64::from(ejector.share_max) / 100.0,
-    };
     Limits {
         idle_max: config.timeouts.upstream_idle,
         in_flight_max: config
             .max_connections_per_backend
             .map_or(u32::MAX, |max| u32::try_from(max).unwrap_or(u32::MAX)),
-        ejection: config.ejection.then_some(ejection),
+        ejection: config.ejection.then(|| config.ejector.into()),
     }
 }

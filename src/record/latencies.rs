@@ -71,12 +71,6 @@ impl Latencies {
         self.max_us = self.max_us.max(micros);
     }
 
-    /// Forgets all.
-    pub fn clear(&mut self) {
-        self.counts.fill(0);
-        (self.sum_us, self.max_us) = (0, 0);
-    }
-
     /// A copy of what was touched.
     pub fn distribution(&self) -> Distribution {
         let first = self.counts.iter().position(|count| *count > 0).unwrap_or(0);

@@ -3,14 +3,14 @@
 //! With each request stands what the two averages of its backend were before it; all others' at that moment follow
 //! from those of the requests after it, so that a row costs the same however many backends there are.
 
+use std::collections::VecDeque;
+
 use super::row::Row;
+use crate::balance::explain::{METHOD_BYTES, PATH_BYTES, Short};
 use crate::clock::Time;
 
 /// Requests kept; the original's dashboard averages as many.
 pub const RECENT: usize = 200;
-/// Bytes of a method and of a path that are kept.
-const METHOD_MAX: usize = 16;
-const PATH_MAX: usize = 80;
 
 /// One request.
 #[derive(Clone, Copy, Debug)]
@@ -33,52 +33,23 @@ pub struct RecentRow {
     pub counts: bool,
     /// The simple and the exponential average of its backend before it, in milliseconds.
     pub before: (Option<f64>, Option<f64>),
-    method: Text<METHOD_MAX>,
-    path: Text<PATH_MAX>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Text<const MAX: usize> {
-    bytes: [u8; MAX],
-    len: u8,
-}
-
-impl<const MAX: usize> Text<MAX> {
-    fn new(text: &[u8]) -> Text<MAX> {
-        let len = text.len().min(MAX);
-        let mut bytes = [0; MAX];
-        bytes[..len].copy_from_slice(&text[..len]);
-        Text { bytes, len: len as u8 }
-    }
-
-    fn get(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.len)]
-    }
-}
-
-impl RecentRow {
     /// Its method.
-    pub fn method(&self) -> &[u8] {
-        self.method.get()
-    }
-
+    pub method: Short<METHOD_BYTES>,
     /// The beginning of its target.
-    pub fn path(&self) -> &[u8] {
-        self.path.get()
-    }
+    pub path: Short<PATH_BYTES>,
 }
 
 /// The last [`RECENT`] requests.
 #[derive(Debug)]
 pub struct Recent {
-    rows: Vec<RecentRow>,
-    next: usize,
+    /// Oldest first.
+    rows: VecDeque<RecentRow>,
     seq: u64,
 }
 
 impl Default for Recent {
     fn default() -> Self {
-        Recent { rows: Vec::with_capacity(RECENT), next: 0, seq: 0 }
+        Recent { rows: VecDeque::with_capacity(RECENT), seq: 0 }
     }
 }
 
@@ -102,24 +73,18 @@ impl Recent {
             reason,
             counts,
             before,
-            method: Text::new(row.method),
-            path: Text::new(row.path),
+            method: Short::of(row.method),
+            path: Short::of(row.path),
         };
-        if self.rows.len() < RECENT {
-            self.rows.push(row);
-        } else {
-            self.rows[self.next] = row;
+        if self.rows.len() == RECENT {
+            self.rows.pop_front();
         }
-        self.next = (self.next + 1) % RECENT;
+        self.rows.push_back(row);
     }
 
     /// All of them, newest first.
     pub fn newest_first(&self) -> Vec<RecentRow> {
-        let (older, newer) = match self.rows.len() < RECENT {
-            true => (&self.rows[..], &self.rows[..0]),
-            false => (&self.rows[self.next..], &self.rows[..self.next]),
-        };
-        older.iter().chain(newer).rev().copied().collect()
+        self.rows.iter().rev().copied().collect()
     }
 
     /// Mean of their latencies in milliseconds.
@@ -127,12 +92,6 @@ impl Recent {
         let latencies = || self.rows.iter().filter(|row| row.counts).filter_map(|row| row.latency_us);
         let count = latencies().count();
         (count > 0).then(|| latencies().map(|micros| micros as f64).sum::<f64>() / count as f64 / 1e3)
-    }
-
-    /// Forgets them.
-    pub fn clear(&mut self) {
-        self.rows.clear();
-        self.next = 0;
     }
 }
 
@@ -150,7 +109,7 @@ mod tests {
         }
         let rows = recent.newest_first();
         assert_eq!((rows.len(), rows[0].seq, rows[199].seq), (RECENT, 205, 6));
-        assert_eq!((rows[0].method(), rows[0].path().len()), (&b"GET"[..], PATH_MAX));
+        assert_eq!((rows[0].method.text(), rows[0].path.text().len()), ("GET".to_owned(), PATH_BYTES));
         assert!((recent.mean_ms().unwrap() - 200.123).abs() < 1e-6);
     }
 }

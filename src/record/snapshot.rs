@@ -144,7 +144,7 @@ pub struct BackendSnapshot {
 pub struct Snapshot {
     /// When it was taken.
     pub wall: Wall,
-    /// Unix milliseconds of the start (or of the last reset).
+    /// Unix milliseconds of the start.
     pub started_ms: u64,
     /// Seconds since then.
     pub uptime_s: f64,

@@ -158,20 +158,6 @@ impl Stats {
         (averages.and_then(|all| all.sma(backend)), averages.and_then(|all| all.ewma(backend)))
     }
 
-    /// Forgets all but the clients that are connected.
-    pub fn reset(&mut self, now: Time) {
-        let clients_active = self.counters.clients_active;
-        self.counters = Counters { clients_active, ..Counters::default() };
-        self.started = now;
-        for backend in &mut self.backends {
-            (backend.requests, backend.errors, backend.retries_from) = (0, 0, 0);
-            backend.latencies.clear();
-        }
-        if self.watched.is_some() {
-            self.watch();
-        }
-    }
-
     /// All of it as a value. `live` holds what others know, by backend index; a missing entry reads as idle. Unless
     /// `fresh`, latencies and requests are those of the last time they were asked for.
     pub fn snapshot(&mut self, wall: Wall, routing: &str, live: Vec<Live>, fresh: bool) -> Snapshot {
@@ -304,9 +290,5 @@ mod tests {
         let shot = stats.snapshot(at(0), "", Vec::new(), true);
         let requests: Vec<(&str, u64)> = shot.backends.iter().map(|b| (b.url.as_str(), b.requests)).collect();
         assert_eq!(requests, [("http://new", 0), ("http://127.0.0.1:8083", 1)]);
-        stats.counters.clients_active = 4;
-        stats.reset(Time::ZERO);
-        assert_eq!((stats.counters.requests, stats.counters.clients_active), (0, 4));
-        assert_eq!(stats.snapshot(at(0), "", Vec::new(), true).latency(), Summary::default());
     }
 }

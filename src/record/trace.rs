@@ -1,7 +1,7 @@
 //! The time stamps of one exchange.
 //!
 //! Written as the exchange passes each point, read once at its end. The reactor's time is that of the turn, so two points
-//! passed in one turn are zero apart. Eight words of stamps, because an idle client's session carries them too.
+//! passed in one turn are zero apart. A stamp is one word, and "not yet" a time that never comes.
 
 use std::net::SocketAddr;
 

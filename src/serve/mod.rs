@@ -184,6 +184,8 @@ impl<H: Handler> Responder<H> {
                 self.arm(key);
             }
         }
+        let clients = &self.clients;
+        self.timeouts.prune(clients.len(), |owner| clients.get(owner).map(|client| client.armed));
     }
 
     /// A stretch of the round. Who wants another turn, or is marked meanwhile, has it in the next round.

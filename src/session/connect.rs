@@ -32,6 +32,8 @@ impl Session {
                 if error.kind() == std::io::ErrorKind::NotConnected {
                     return Step::Wait; // a spurious event: the handshake is still under way
                 }
+                tracing::debug!(%error, backend = exchange.backend, "connect failed");
+                world.connect_error = Some(error.kind());
                 return self.fail(world, Fault::ConnectFailed);
             }
         }

@@ -288,6 +288,12 @@ impl Exchange {
         self.facts.method.is_idempotent() && !self.request.spilled
     }
 
+    /// Whether it is one to try a backend with that was out: should that fail, it is sent again elsewhere. A body would be
+    /// lost by then, and until all of it has come, hours maybe, nobody would know how the trial went.
+    pub fn is_fit_for_trial(&self) -> bool {
+        self.is_replayable() && self.facts.framing == Framing::Empty
+    }
+
     /// Whether the client has been given, or is about to be given, the head of its final answer. Interim ones do not
     /// count: another answer, ours if need be, can follow them.
     pub fn answer_begun(&self) -> bool {

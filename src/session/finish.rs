@@ -48,6 +48,7 @@ impl Session {
             return Step::Next(Phase::Route);
         }
         exchange.trace.response_done.mark_first(world.now);
+        exchange.fault = Some(fault);
         let verdict = if fault.side() == Side::Upstream { Verdict::Failure } else { Verdict::Abandoned };
         settle(exchange, verdict, world);
         if go_elsewhere(exchange, fault, world) {
@@ -73,11 +74,14 @@ impl Session {
         settle(&mut exchange, Verdict::Abandoned, world);
         self.record(&mut exchange, world);
         // A cut answer whose length or chunks are known is visibly cut; one that ends where the connection ends must
-        // end in a reset.
+        // end in a reset. So must one that its client does not take: after an ordinary close the kernel would keep
+        // what is left of it, megabytes perhaps, and offer it for minutes or, to one who only says to be alive, for ever.
         let until_close = exchange.answer.is_some_and(|answer| {
             outgoing_framing(answer.framing, exchange.facts.version) == Framing::UntilClose
         });
-        if until_close && let Some(conn) = world.conns.get_mut(self.client.0) {
+        if (until_close || fault == Fault::ClientStalled)
+            && let Some(conn) = world.conns.get_mut(self.client.0)
+        {
             world.net.reset_on_close(&mut conn.stream);
         }
         world.recycle(exchange);
@@ -173,6 +177,7 @@ fn go_elsewhere<N: Net>(exchange: &mut Exchange, fault: Fault, world: &mut World
     if let Some(backend) = exchange.backend {
         world.stats.retried_from(backend);
     }
+    exchange.fault = None;
     exchange.request_cut = false;
     exchange.response.source_failed = false;
     exchange.trace.sent = Stamp::NOT_YET;
@@ -193,7 +198,10 @@ pub(super) fn settle<N: Net>(exchange: &mut Exchange, verdict: Verdict, world: &
     if let Some(dispatch) = exchange.dispatch {
         world.upstreams.finish(dispatch.pick.backend);
         world.observe(exchange, Stage::End, outcome_of(verdict));
-        world.judge(dispatch.pick.backend, dispatch.entered, verdict, unreachable);
+        world.judge(dispatch.pick.backend, dispatch.entered, verdict, exchange, unreachable);
+        if verdict == Verdict::Failure {
+            world.stats.backend_failed(dispatch.pick.backend); // here, for a trial is judged twice
+        }
         exchange.dispatch = None;
         world.wake_waiting();
     }
@@ -210,9 +218,12 @@ fn is_reusable<N: Net>(exchange: &Exchange, world: &mut World<N>) -> bool {
 
 fn close_upstream<N: Net>(exchange: &mut Exchange, world: &mut World<N>) {
     let Some(conn) = exchange.upstream.conn() else { return };
-    // Complete by length or chunks: nothing more can come that anybody wants, so no TIME_WAIT need be kept.
+    // Complete by length or chunks: nothing more can come that anybody wants, so no TIME_WAIT need be kept. Of a tunnel
+    // the end of one way says nothing about the other: what was written last may still be on its way.
     let complete = exchange.response.body.is_finished()
-        && exchange.answer.is_some_and(|answer| answer.framing != Framing::UntilClose);
+        && exchange
+            .answer
+            .is_some_and(|answer| answer.framing != Framing::UntilClose && answer.status != 101);
     if let Some(backend) = exchange.backend {
         world.upstreams.closed(backend);
     }

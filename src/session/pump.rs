@@ -115,13 +115,16 @@ pub(super) fn drain<N: Net>(world: &mut World<N>, flow: &mut Flow, sink: ConnKey
                 note_blocked(flow);
                 return Some(Pumped::SinkBlocked);
             }
-            Drain::Broken(_) => return Some(Pumped::SinkGone),
+            Drain::Broken(kind) => {
+                world.connect_error = Some(kind); // if it was the connect that failed, here it is told
+                return Some(Pumped::SinkGone);
+            }
         }
     }
     None
 }
 
-/// A few body bytes go behind the head, while none of it has been sent: one stretch is cheaper to send than two.
+/// A few body bytes go behind the head, while not all of it has been sent: one stretch is cheaper to send than two.
 #[inline(always)]
 fn coalesce(flow: &mut Flow) {
     let ready = flow.buffer.ready();

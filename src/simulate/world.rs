@@ -14,11 +14,11 @@ use std::time::Duration;
 
 use crate::balance::{AnyPolicy, Observation, Outcome, Pick, Policy, Stage, Variant};
 use crate::clock::Time;
-use crate::config::{BackendConfig, Ejector, ProxyConfig};
+use crate::config::{BackendConfig, ProxyConfig};
 use crate::load::{Arrivals, Spacing};
 use crate::report::Lap;
 use crate::upstream::budget::RetryBudget;
-use crate::upstream::health::{Change, Ejection, Verdict};
+use crate::upstream::health::{Change, Verdict};
 use crate::upstream::{Entered, Limits, Upstreams};
 
 /// How often an unreachable backend is looked at, as the proxy does.
@@ -169,7 +169,7 @@ impl<'a, O: Origins> World<'a, O> {
         let limits = Limits {
             idle_max: config.timeouts.upstream_idle,
             in_flight_max: u32::MAX,
-            ejection: (!exact).then(|| ejection(config.ejector)),
+            ejection: (!exact).then(|| config.ejector.into()),
         };
         let budget =
             RetryBudget::new(config.retry_budget.percent, config.retry_budget.per_second, Time::ZERO);
@@ -416,14 +416,5 @@ impl<'a, O: Origins> World<'a, O> {
         } else {
             self.plan(now.plus(REVISIT), What::Revisit(backend));
         }
-    }
-}
-
-fn ejection(ejector: Ejector) -> Ejection {
-    Ejection {
-        consecutive: ejector.failures,
-        base: ejector.time,
-        max: ejector.time_max,
-        max_ejected_share: f64::from(ejector.share_max) / 100.0,
     }
 }

@@ -18,6 +18,8 @@ pub struct RetryBudget {
     per_request: u64,
     per_second: u64,
     saved: u64,
+    /// What it holds at most; twice that is still a number.
+    most: u64,
     filled: Time,
 }
 
@@ -25,34 +27,27 @@ impl RetryBudget {
     /// `percent` of the requests may be retried, and `per_second` more in any case.
     pub fn new(percent: u32, per_second: u32, now: Time) -> RetryBudget {
         let per_second = u64::from(per_second) * RETRY;
-        RetryBudget {
-            per_request: u64::from(percent) * (RETRY / 100),
-            per_second,
-            saved: per_second,
-            filled: now,
-        }
+        let per_request = u64::from(percent) * (RETRY / 100);
+        let held = per_second.saturating_mul(SECONDS_HELD).max(per_request.saturating_mul(REQUESTS_HELD));
+        RetryBudget { per_request, per_second, saved: per_second, most: held.min(u64::MAX / 2), filled: now }
     }
 
     /// A request has come.
     pub fn deposit(&mut self) {
-        self.saved = (self.saved + self.per_request).min(self.most());
+        self.saved = (self.saved + self.per_request).min(self.most);
     }
 
     /// Takes one retry out, if there is one.
     pub fn withdraw(&mut self, now: Time) -> bool {
         let since = now.since(self.filled).as_nanos().min(1_000_000_000 * u128::from(SECONDS_HELD)) as u64;
         let earned = (self.per_second / RETRY).saturating_mul(since); // RETRY units a second are one a nanosecond
-        self.saved = self.saved.saturating_add(earned).min(self.most());
+        self.saved = self.saved.saturating_add(earned).min(self.most);
         self.filled = now;
         if self.saved < RETRY {
             return false;
         }
         self.saved -= RETRY;
         true
-    }
-
-    fn most(&self) -> u64 {
-        (self.per_second.saturating_mul(SECONDS_HELD)).max(self.per_request * REQUESTS_HELD)
     }
 }
 
@@ -74,6 +69,14 @@ mod tests {
         let mut budget = RetryBudget::new(0, 0, Time::ZERO);
         budget.deposit();
         assert!(!budget.withdraw(Time::from_millis(1_000_000)));
+    }
+
+    #[test]
+    fn a_floor_beyond_all_sense_does_not_wrap() {
+        let mut budget = RetryBudget::new(100, u32::MAX, Time::ZERO);
+        assert!(budget.withdraw(Time::from_millis(60_000)));
+        (0..10).for_each(|_| budget.deposit());
+        assert!(budget.withdraw(Time::from_millis(60_000)));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::clock::Time;
+use crate::config::Ejector;
 
 /// Weight of the newest answer in the failure rate.
 const FAILURE_RATE_ALPHA: f64 = 0.1;
@@ -36,11 +37,18 @@ pub struct Ejection {
 
 impl Default for Ejection {
     fn default() -> Ejection {
+        Ejector::default().into()
+    }
+}
+
+impl From<Ejector> for Ejection {
+    /// As configured.
+    fn from(ejector: Ejector) -> Ejection {
         Ejection {
-            consecutive: 5,
-            base: Duration::from_secs(1),
-            max: Duration::from_secs(10),
-            max_ejected_share: 0.5,
+            consecutive: ejector.failures,
+            base: ejector.time,
+            max: ejector.time_max,
+            max_ejected_share: f64::from(ejector.share_max) / 100.0,
         }
     }
 }

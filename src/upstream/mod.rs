@@ -8,6 +8,7 @@ pub mod health;
 pub mod budget;
 mod elsewhere;
 mod orders;
+mod trials;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -182,7 +183,7 @@ impl Upstreams {
 
     /// Brings `up` up to date for a pick at `now`, leaving out the backends whose bit in `tried` is set as long as
     /// another is up. A backend whose time out is over is tried by a request that is `replayable`, and then it is the
-    /// only one up; by others only when nothing else is. On `Err` nothing may be picked.
+    /// only one up; by others when none such comes, or nothing else is up. On `Err` nothing may be picked.
     pub fn refresh(&mut self, tried: u64, replayable: bool, now: Time) -> Result<(), Closed> {
         if self.is_plain && tried == 0 {
             if !self.all_up {
@@ -225,33 +226,10 @@ impl Upstreams {
         (any_up, any_full)
     }
 
-    /// One trial that is due becomes the only choice of a request that can bear it, and no choice of one that cannot.
-    fn set_trials_apart(&mut self, replayable: bool, now: Time) {
-        let is_trial = |backend: &Backend| backend.health.usable(now) == Usable::Trial;
-        let up = || {
-            self.backends.iter().zip(&self.candidates).enumerate().filter(|(_, (_, candidate))| candidate.up)
-        };
-        let trial = up().find(|(_, (backend, _))| is_trial(backend)).map(|(index, _)| index);
-        let others = up().any(|(_, (backend, _))| !is_trial(backend));
-        match trial {
-            Some(trial) if replayable => {
-                for (index, candidate) in self.candidates.iter_mut().enumerate() {
-                    candidate.up = index == trial;
-                }
-            }
-            Some(_) if others => {
-                for (backend, candidate) in self.backends.iter().zip(&mut self.candidates) {
-                    candidate.up &= !is_trial(backend);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// Whether a backend that this request has not been to is up.
+    /// Whether a backend that this request has not been to is up, or used all the same.
     pub fn has_elsewhere(&self, tried: u64, now: Time) -> bool {
         let mut others = self.backends.iter().enumerate().filter(|(index, _)| !is_tried(tried, *index));
-        others.any(|(_, backend)| backend.is_usable(now))
+        others.any(|(_, other)| other.is_usable(now) || (self.is_panicking && !other.is_closed()))
     }
 
     /// Enters a request as in flight.
@@ -300,6 +278,7 @@ impl Upstreams {
             backend.idle_max = limits.idle_max;
             if limits.ejection.is_none() {
                 backend.health = Health::default(); // nobody would let it in again
+                candidate.failure_rate = 0.0; // ... nor count another answer
             }
         }
         let mut holds = vec![true; self.backends.len()];
@@ -369,13 +348,13 @@ impl Upstreams {
         self.all_up = false;
     }
 
-    /// An idle connection of a backend that gets nothing new, out of the pool.
+    /// An idle connection of a backend that gets nothing new, or is out, out of the pool.
     pub fn take_orphan(&mut self) -> Option<(usize, ConnKey)> {
         let (index, backend) = self
             .backends
             .iter_mut()
             .enumerate()
-            .find(|(_, backend)| backend.is_closed() && !backend.idle.is_empty())?;
+            .find(|(_, backend)| (backend.is_closed() || backend.is_out()) && !backend.idle.is_empty())?;
         backend.idle.pop_back().map(|idle| (index, idle.conn))
     }
 

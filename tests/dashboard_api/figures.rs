@@ -134,7 +134,12 @@ fn a_backend_that_fails_is_shown_as_ejected_and_an_event() {
     let events: Vec<&str> =
         log["events"].as_array().unwrap().iter().map(|event| event["kind"].as_str().unwrap()).collect();
     assert_eq!(events, ["start", "ejected"]);
-    assert_eq!(log["events"][1]["backend"], format!("http://{}", broken.address));
+    let event = &log["events"][1];
+    assert_eq!(event["backend"], format!("http://{}", broken.address));
+    assert!(
+        event["text"].as_str().unwrap().starts_with("5 failures in a row (status 500); out for "),
+        "{event}"
+    );
 }
 
 #[test]

@@ -46,6 +46,23 @@ fn a_backend_that_refuses_connections_is_never_seen_and_found_again_within_three
 }
 
 #[test]
+fn one_that_is_asked_nothing_idempotent_is_found_again_too() {
+    let mut down = Mortal::unborn(unused_port(), echo(Duration::from_millis(1)));
+    let up = [quick(), quick()];
+    let proxy = ProxyUnderTest::start(&[down.address, up[0].address, up[1].address], usual);
+    let load = Load::start(proxy.address, 7, &["POST"], Duration::from_millis(2));
+    load.more(1000);
+    down.restart();
+    let returned = Instant::now();
+    wait_for("the backend to be found again", || down.count() > 0);
+    let found = returned.elapsed();
+    let told = load.stop();
+    println!("found again after {found:?}, told {:?}", statuses(&told));
+    assert!(found < Duration::from_secs(3), "{found:?}");
+    assert_eq!(statuses(&told).keys().copied().collect::<Vec<_>>(), [200], "{:?}", statuses(&told));
+}
+
+#[test]
 fn killed_under_load_and_restarted_no_get_fails_and_no_post_is_sent_twice() {
     let mut origins = [quick(), quick(), quick()];
     let addresses: Vec<SocketAddr> = origins.iter().map(|origin| origin.address).collect();
@@ -251,6 +268,28 @@ fn when_all_backends_fail_all_are_used_and_their_answers_seen() {
     for origin in &origins {
         assert!(origin.seen().len() > 20, "{}", origin.seen().len());
     }
+}
+
+#[test]
+fn each_failed_attempt_counts_as_one_error_those_on_trial_too() {
+    let failing = Origin::start(|conn| {
+        while conn.request().is_some() {
+            conn.write("HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    let well = Mortal::start(echo(Duration::ZERO));
+    let proxy = ProxyUnderTest::start(&[failing.address, well.address], |config| {
+        config.ejection = true;
+        config.ejector.time = Duration::from_millis(20);
+        config.ejector.time_max = Duration::from_millis(20);
+    });
+    let mut client = proxy.client();
+    wait_for("three trials after the five failures", || {
+        client.get("/");
+        failing.seen().len() >= 8
+    });
+    let figures = proxy.stop().0;
+    assert_eq!(figures.backends[0].errors, failing.seen().len() as u64);
 }
 
 #[test]

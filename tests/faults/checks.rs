@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tidegate::config::{BackendConfig, HealthCheck, ProxyConfig};
+use tidegate::record::snapshot::State;
 use tidegate::run::start_proxy;
 
 use crate::load::{Load, statuses};
@@ -72,6 +73,36 @@ fn a_backend_that_fails_its_checks_gets_nothing_until_it_passes_them() {
 }
 
 #[test]
+fn a_check_answered_without_end_keeps_nobody_else_waiting() {
+    let origin = Origin::start(|conn| {
+        while let Some(request) = conn.request() {
+            if request.starts_with(b"GET /healthz ") {
+                let endless = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(10_000);
+                while conn.write(&endless) {}
+                return;
+            }
+            conn.answer("work");
+        }
+    });
+    let proxy = ProxyUnderTest::start(&[origin.address], |config| {
+        config.health = Some(HealthCheck {
+            path: "/healthz".into(),
+            interval: Duration::from_millis(20),
+            timeout: Duration::from_secs(60),
+            ..HealthCheck::default()
+        });
+    });
+    let mut client = proxy.client();
+    for _ in 0..100 {
+        assert_eq!(client.get("/").status, 200);
+    }
+    wait_for("it to be judged", || {
+        client.get("/");
+        proxy.figures().is_some_and(|figures| figures.backends[0].live.state == State::Down)
+    });
+}
+
+#[test]
 fn ejection_switched_off_by_a_reload_lets_everybody_in() {
     let [bad, good] = [500, 200].map(|status| {
         Origin::start(move |conn| {
@@ -103,5 +134,6 @@ fn ejection_switched_off_by_a_reload_lets_everybody_in() {
         client.get("/");
         bad.seen().len() > 10
     });
-    proxy.stop().unwrap();
+    let figures = proxy.stop().unwrap();
+    assert_eq!(figures.backends[0].live.failure_rate, 0.0, "nobody counts any more, so nothing may count");
 }

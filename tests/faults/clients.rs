@@ -201,3 +201,17 @@ fn a_backend_that_reads_slowly_is_waited_for() {
     drop(client);
     assert_eq!(proxy.stop().1[0].get("reason"), "ok");
 }
+
+#[test]
+fn what_a_time_out_did_is_in_the_figures_though_nothing_else_happens() {
+    let origin = Origin::echo_path();
+    let proxy = ProxyUnderTest::start(&[origin.address], |config| {
+        // Later than what has happened before is shown.
+        config.timeouts.client_idle = Duration::from_millis(2500);
+    });
+    let mut client = proxy.client();
+    client.get("/");
+    let active = || proxy.figures().map(|figures| figures.counters.clients_active);
+    wait_for("it to be counted", || active() == Some(1));
+    wait_for("it to be counted off", || active() == Some(0));
+}

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
+use tidegate::config::{BackendConfig, ProxyConfig};
+use tidegate::run::start_proxy;
 
 use crate::child::Process;
 use crate::load::{Load, statuses};
 use crate::mortal::{Mortal, echo};
-use crate::support::{Client, Gate, Origin, ProxyUnderTest, wait_for};
+use crate::support::{Client, DEADLINE, Gate, Origin, ProxyUnderTest, wait_for};
 
 /// Lets this process open as many files as it may.
 pub(crate) fn raise_own_limit() {
@@ -56,6 +58,30 @@ fn out_of_descriptors_idle_connections_go_first_nothing_spins_and_service_return
         assert_eq!(client.response().status, 200);
     }
     println!("used {:.1} % of a core, served again after {:?}", used * 100.0, returned.elapsed());
+}
+
+#[test]
+fn checks_that_cannot_be_made_for_want_of_descriptors_are_no_verdict() {
+    let origin = Mortal::start(echo(Duration::ZERO));
+    let backend = origin.address.to_string();
+    let words = [
+        "--backend",
+        &backend,
+        "--log",
+        "none",
+        "--admin",
+        "none",
+        "--health-path",
+        "/",
+        "--health-interval",
+    ];
+    let proxy = Process::start(&[&words[..], &["100ms", "--health-fall", "2"]].concat());
+    let mut client = Client::connect(proxy.address);
+    assert_eq!(client.get("/").status, 200);
+    proxy.limit_descriptors(3); // none can be opened, not even in the place of others
+    wait_for("it to be said", || proxy.said().contains("out of file descriptors"));
+    std::thread::sleep(Duration::from_secs(1)); // several checks
+    assert!(!proxy.said().contains("fails its checks"), "{}", proxy.said());
 }
 
 fn is_closed(client: &mut Client) -> bool {
@@ -124,6 +150,39 @@ fn beyond_its_connections_requests_wait_in_order_and_beyond_the_queue_they_are_r
     let expected: Vec<String> = (0..4).map(|place| format!("POST /{place} HTTP/1.1")).collect();
     assert_eq!(origin.lines(), expected);
     assert_eq!(origin.connections(), 1);
+}
+
+#[test]
+fn a_place_that_a_reload_makes_is_taken_at_once() {
+    let gate = Arc::new(Gate::default());
+    let origin = Origin::held(&gate);
+    let mut config = ProxyConfig {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        backends: vec![BackendConfig::at(origin.address)],
+        max_connections_per_backend: Some(1),
+        log: None,
+        admin: None,
+        ..ProxyConfig::default()
+    };
+    config.queue.timeout = DEADLINE;
+    let proxy = start_proxy(config.clone(), || {}).unwrap();
+    let mut clients = [1, 2].map(|_| Client::connect(proxy.address));
+    for client in &mut clients {
+        client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        wait_for("the first to be on its way", || !origin.lines().is_empty());
+    }
+    std::thread::sleep(Duration::from_millis(20)); // nothing shows that one is in the queue
+    assert_eq!(origin.lines().len(), 1);
+    config.max_connections_per_backend = Some(2);
+    let (reloaded, patience) = (Instant::now(), DEADLINE / 4); // the time-out would free it too
+    proxy.reload(config);
+    wait_for("the second to be on its way", || {
+        assert!(reloaded.elapsed() < patience, "nobody has looked whether there is a place");
+        origin.lines().len() == 2
+    });
+    gate.open();
+    clients.iter_mut().for_each(|client| assert_eq!(client.response().body, b"late"));
+    proxy.stop().unwrap();
 }
 
 #[test]

@@ -251,3 +251,23 @@ fn killed_it_listens_again_at_once() {
     }
     load.stop();
 }
+
+#[test]
+fn a_reload_that_cannot_be_read_keeps_nobody_from_stopping_it() {
+    let origin = Origin::echo_path();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("tidegate.toml");
+    std::fs::write(&file, format!("[[backend]]\naddress = \"{}\"\n", origin.address)).unwrap();
+    let words = ["--config", file.to_str().unwrap(), "--log", "none", "--admin", "none"];
+    let mut proxy = Process::start(&words);
+    // Whoever opens it for reading waits for a writer, as for a name server that does not answer.
+    std::fs::remove_file(&file).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
+    proxy.signal(Signal::HUP);
+    let mut client = Client::connect(proxy.address);
+    assert_eq!(client.get("/").status, 200);
+    std::thread::sleep(Duration::from_millis(100)); // for the reload to begin: were it late, the test would be idle
+    drop(client);
+    proxy.signal(Signal::TERM);
+    assert_eq!(proxy.ended().code(), Some(0));
+}

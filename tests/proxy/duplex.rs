@@ -2,10 +2,10 @@
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use super::support::{Client, DEADLINE, End, Origin, OriginConn, ProxyUnderTest, message, wait_for};
+use super::support::{Client, DEADLINE, End, Gate, Origin, OriginConn, ProxyUnderTest, message, wait_for};
 
 const SWITCH: &str = "HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
 
@@ -54,6 +54,27 @@ fn a_tunnel_carries_much_both_ways_and_passes_half_closes_on() {
     );
     drop(client);
     assert_eq!(proxy.stop().1[0].get("reason"), "ok");
+}
+
+#[test]
+fn what_a_client_says_last_in_a_tunnel_reaches_an_origin_that_reads_it_late() {
+    const TOTAL: usize = 512 * 1024; // more than a receive window, less than the kernel takes
+    let gate = Arc::new(Gate::default());
+    let (tell, told) = mpsc::channel();
+    let (tell, opened) = (std::sync::Mutex::new(tell), gate.clone());
+    let origin = Origin::start(move |conn| {
+        conn.request();
+        conn.write(SWITCH);
+        conn.finish();
+        opened.wait();
+        tell.lock().unwrap().send(conn.take(TOTAL).map(|bytes| bytes.len())).unwrap();
+    });
+    let proxy = ProxyUnderTest::start(&[origin.address], |_| {});
+    let mut client = tunnel(&proxy);
+    client.send(vec![b'x'; TOTAL]).finish();
+    assert_eq!(client.read_to_end().1, End::Closed, "both ways have ended");
+    gate.open();
+    assert_eq!(told.recv().unwrap(), Some(TOTAL));
 }
 
 #[test]

@@ -53,6 +53,22 @@ fn a_backend_that_keeps_silent_is_a_504_and_a_row() {
 }
 
 #[test]
+fn a_time_out_is_in_the_figures_though_nobody_says_a_word_after_it() {
+    let origin = Origin::start(|conn| {
+        conn.request();
+        conn.is_closed();
+    });
+    let proxy = ProxyUnderTest::start(&[origin.address], |config| {
+        config.timeouts.upstream = Duration::from_millis(1600); // all figures of its beginning are out by then
+    });
+    let mut client = proxy.client();
+    assert_eq!(client.get("/").status, 504);
+    wait_for("the figures to have it", || {
+        proxy.figures().is_some_and(|figures| figures.counters.responses[5] == 1)
+    });
+}
+
+#[test]
 fn a_truncated_answer_is_in_the_log_as_one() {
     let origin = Origin::start(|conn| {
         conn.request();

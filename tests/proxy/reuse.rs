@@ -5,7 +5,7 @@ use std::time::Duration;
 use tidegate::config::UpstreamMode;
 
 use super::support::message::field;
-use super::support::{End, Origin, OriginConn, ProxyUnderTest, wait_for};
+use super::support::{Client, End, Origin, OriginConn, ProxyUnderTest, wait_for};
 
 fn connections(origin: &Origin) -> Vec<usize> {
     origin.seen().iter().map(|arrival| arrival.connection).collect()
@@ -211,4 +211,21 @@ fn a_client_by_ipv6_is_named_in_brackets() {
     let seen = origin.seen();
     assert_eq!(field(&seen[0].bytes, "X-Forwarded-For"), Some("::1"));
     assert_eq!(field(&seen[0].bytes, "Forwarded"), Some("for=\"[::1]\";proto=http;host=\"h\""));
+}
+
+#[test]
+fn a_client_of_ipv4_is_one_for_a_listener_of_ipv6_too() {
+    if std::net::TcpListener::bind("[::]:0").is_err() {
+        return; // no IPv6 here
+    }
+    let origin = Origin::echo_path();
+    let proxy = ProxyUnderTest::logged(&[origin.address], |config| {
+        config.listen = "[::]:0".parse().unwrap();
+        config.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    });
+    let mut client = Client::connect(([127, 0, 0, 1], proxy.address.port()).into());
+    client.send("GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n");
+    assert_eq!(client.response().status, 200);
+    assert_eq!(field(&origin.seen()[0].bytes, "X-Forwarded-For"), Some("192.0.2.1, 127.0.0.1"));
+    assert!(proxy.stop().1[0].get("client").starts_with("127.0.0.1:"));
 }

@@ -116,6 +116,8 @@ fn a_client_that_does_not_read_is_cut() {
     });
     let (_, rows) = proxy.stop();
     assert_eq!(rows[0].get("reason"), "client_stalled");
+    // What it has not taken by now it never will: the kernel is not to keep it.
+    assert_eq!(client.read_to_end().1, End::Reset);
 }
 
 #[test]

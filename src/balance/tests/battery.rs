@@ -177,10 +177,7 @@ fn names_are_exact_with_either_dash() {
         assert!(name.parse::<Routing>().is_err(), "{name}");
     }
     let error = "adaptive-ewna".parse::<Routing>().unwrap_err().to_string();
-    assert!(
-        error.contains("did you mean adaptive_ewma?") && error.contains("least-connections, p2c"),
-        "{error}"
-    );
+    assert!(error.contains("adaptive-ewna") && error.contains("least-connections, p2c"), "{error}");
     let error = "xyzzy\n".repeat(1000).parse::<Routing>().unwrap_err().to_string();
-    assert!(!error.contains("did you mean") && !error.contains('\n'), "{error}");
+    assert!(!error.contains('\n'), "{error}");
 }
