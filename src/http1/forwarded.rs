@@ -69,7 +69,9 @@ impl Forwarding<'_> {
         let Some((fields, bytes)) = self.earlier else { return false };
         let values = fields.iter().filter(|field| field.kind == kind).map(|field| field.value.of(bytes));
         let mut any = false;
-        for value in values.filter(|value| !value.is_empty()) {
+        let is_good =
+            |value: &&[u8]| !value.is_empty() && (kind != FieldKind::Forwarded || ends_outside_quotes(value));
+        for value in values.filter(is_good) {
             if any {
                 out.extend_from_slice(b", ");
             }
@@ -81,6 +83,21 @@ impl Forwarding<'_> {
         }
         any
     }
+}
+
+/// Whether every quoted-string in it is closed. Behind one that is not, the element we append would be part of it: who
+/// wrote it, and the trusted peer passed it on, could say who is asking.
+fn ends_outside_quotes(value: &[u8]) -> bool {
+    let mut bytes = value.iter();
+    let mut is_quoted = false;
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => is_quoted = !is_quoted,
+            b'\\' if is_quoted => drop(bytes.next()),
+            _ => {}
+        }
+    }
+    !is_quoted
 }
 
 /// The four fields for nearly every request, without the formatting machinery, which costs some 300 instructions an
@@ -126,6 +143,16 @@ fn ipv4_text(address: Ipv4Addr) -> ([u8; IPV4_BYTES_MAX], usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quotes_are_closed_or_not() {
+        for good in ["", "for=a", "for=\"a\"", "for=\"a\\\"b\";by=\"\"", "for=a\\"] {
+            assert!(ends_outside_quotes(good.as_bytes()), "{good}");
+        }
+        for bad in ["\"", "for=\"a", "for=\"a\\\"", "for=\"a\\", "for=\"a\", for=\"b"] {
+            assert!(!ends_outside_quotes(bad.as_bytes()), "{bad}");
+        }
+    }
 
     #[test]
     fn ipv4_text_is_what_the_standard_library_writes() {

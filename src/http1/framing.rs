@@ -5,6 +5,10 @@
 use super::grammar::{decimal, is_token, members};
 use super::{Framing, Method, Version};
 
+/// Digits of a Content-Length, zeros in front included. Some parsers take no more (h11), so what we send on has no more;
+/// the grammar has no bound, but no honest length comes near this one.
+const LENGTH_DIGITS_MAX: usize = 20;
+
 /// Why no end can be named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -33,6 +37,9 @@ pub(super) struct FramingFields {
 impl FramingFields {
     /// Takes in the value of a Content-Length field. A second one is refused even if equal.
     pub(super) fn content_length(&mut self, value: &[u8]) -> Result<(), Fault> {
+        if value.len() > LENGTH_DIGITS_MAX {
+            return Err(Fault::Malformed("bad Content-Length"));
+        }
         if self.length.is_some() {
             return Err(Fault::Malformed("several Content-Length fields"));
         }

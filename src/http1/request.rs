@@ -12,7 +12,7 @@ use super::{Framing, Limits, Method, Parsed, Span, Version, host, scan, target};
 /// A request that is answered by us, not forwarded: the status and why, in words for the log and the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// 400, 405, 414, 417, 431, 501 or 505.
+    /// 400, 405, 414, 417, 421, 431, 501 or 505.
     pub status: u16,
     /// One short phrase, e.g. `bare LF in the head`.
     pub reason: &'static str,
@@ -174,7 +174,7 @@ impl RequestHead {
         self.facts.method = Method::of(method);
         self.method = Span { start: start as u16, end: (start + line.method_len) as u16 };
         self.target = Span { start: target_start as u16, end: (target_start + line.target_len) as u16 };
-        self.form = target::read(window, self.target, self.facts.method).map_err(bad)?;
+        self.form = target::read(window, self.target, self.facts.method)?;
         self.line_is_final = line.is_current && !matches!(self.form, Target::Absolute { .. });
         Ok(Some(start + line.len))
     }
@@ -346,10 +346,15 @@ fn usual_line(rest: &[u8]) -> Option<RequestLine> {
 fn any_line(rest: &[u8], most: usize, is_full: bool) -> Result<Option<RequestLine>, Refusal> {
     let searched = &rest[..rest.len().min(most)];
     let Some(newline) = memchr::memchr(b'\n', searched) else {
-        if searched.len() == most || is_full {
-            return Err(Refusal { status: 414, reason: "request line too long" });
+        check_partial_line(searched)?;
+        if searched.len() < most && !is_full {
+            return Ok(None);
         }
-        return check_partial_line(rest).map(|()| None);
+        // RFC 9112 section 3 tells the two apart.
+        return Err(match memchr::memchr(b' ', searched) {
+            Some(_) => Refusal { status: 414, reason: "request line too long" },
+            None => Refusal { status: 501, reason: "method too long" },
+        });
     };
     let line = searched[..newline].strip_suffix(b"\r").ok_or(bad("bare LF in the head"))?;
     let (front, version) = split_version(line)?;
@@ -399,7 +404,7 @@ fn split_version(line: &[u8]) -> Result<(&[u8], Version), Refusal> {
     }
 }
 
-fn bad(reason: &'static str) -> Refusal {
+pub(super) fn bad(reason: &'static str) -> Refusal {
     Refusal { status: 400, reason }
 }
 

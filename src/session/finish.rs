@@ -32,9 +32,8 @@ impl Session {
             }
             return Step::Next(Phase::Head);
         }
-        let unread = world.conns.get(self.client.0).is_some_and(|conn| conn.ready().any(Ready::READABLE));
-        let request_whole = exchange.request.body.is_finished() && exchange.request.buffer.is_empty();
-        let step = if request_whole && !unread { Step::Gone } else { self.begin_linger(world) };
+        let step =
+            if self.is_still_sending(&exchange, world) { self.begin_linger(world) } else { Step::Gone };
         world.recycle(exchange);
         step
     }
@@ -84,8 +83,21 @@ impl Session {
         {
             world.net.reset_on_close(&mut conn.stream);
         }
+        // Elsewhere a reset is to be avoided: it could take along the whole answers before the cut one.
+        let is_message = exchange.answer.is_some_and(|answer| answer.status != 101);
+        let lingers = is_message
+            && !until_close
+            && fault.side() == Side::Upstream
+            && self.is_still_sending(&exchange, world);
+        let step = if lingers { self.begin_linger(world) } else { Step::Gone };
         world.recycle(exchange);
-        Step::Gone
+        step
+    }
+
+    /// Whether something of the client's is unread, or still to come.
+    fn is_still_sending<N: Net>(&self, exchange: &Exchange, world: &World<N>) -> bool {
+        let unread = world.conns.get(self.client.0).is_some_and(|conn| conn.ready().any(Ready::READABLE));
+        unread || !exchange.request.body.is_finished() || !exchange.request.buffer.is_empty()
     }
 
     /// Discards what the client still sends, for a moment: closing with unread input would send a reset, and a reset

@@ -78,6 +78,7 @@ fn bad_lengths() -> Vec<Row> {
         ("a word", "five"),
         ("past 64 bits", "18446744073709551621"),
         ("2^63", "9223372036854775808"),
+        ("of 21 digits", "000000000000000000005"),
         ("quoted", "\"5\""),
         ("with a unit", "5b"),
         ("with a comma", "5,"),

@@ -129,7 +129,6 @@ fn other_forms() -> Vec<Row> {
         ("http://h2/", "/"),
         ("http://h2?q", "/?q"),
         ("HTTP://h2/a", "/a"),
-        ("https://h2/a", "/a"),
         ("http://h2//a/../b", "//a/../b"),
     ] {
         rows.push(passes(
@@ -151,6 +150,9 @@ fn other_forms() -> Vec<Row> {
         )
         .sees("{OK keep}"),
     );
+    for form in ["https://h2/a", "HTTPS://h", "https://h?a"] {
+        rows.push(refused(format!("absolute-form {form}"), 421, format!("GET {form} HTTP/1.1|Host: h||")));
+    }
     rows.push(passes(
         "OPTIONS of a whole server in absolute-form",
         "OPTIONS http://h2 HTTP/1.1|Host: h||",
@@ -357,7 +359,8 @@ fn limits() -> Vec<Row> {
         ),
         refused("a request line of a byte more", 414, format!("GET {} HTTP/1.1|Host: h||", long(8193))),
         refused("a request line without end", 414, format!("GET {}", long(9000))),
-        refused("a method without end", 414, "{A*9000}"),
+        refused("a method without end", 501, "{A*9000}"),
+        refused("a method without end that is none", 400, "{A*4000}\0{A*5000}"),
         passes(
             "a hundred fields",
             format!("GET / HTTP/1.1|Host: h|{}|", "a: b|".repeat(99)),

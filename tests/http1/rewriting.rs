@@ -200,6 +200,11 @@ fn trusted() -> Vec<Row> {
             chain(via, "", "http", "h", "for=1.2.3.4;proto=https, "),
         ),
         case(
+            "Forwarded with an open quote, that would take ours in",
+            "Forwarded: for=\"1|Forwarded: for=\"a, b\"|",
+            chain(via, "", "http", "h", "for=\"a, b\", "),
+        ),
+        case(
             "X-Forwarded-Port",
             "X-Forwarded-Port: 8|",
             format!("X-Forwarded-Port: 8|{}", chain(via, "", "http", "h", "")),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tidegate::balance::Routing;
 
-use super::support::{Gate, Origin, OriginConn, ProxyUnderTest, wait_for};
+use super::support::{End, Gate, Origin, OriginConn, ProxyUnderTest, wait_for};
 
 /// An address at which nobody listens.
 fn nobody() -> SocketAddr {
@@ -83,6 +83,28 @@ fn a_truncated_answer_is_in_the_log_as_one() {
         (rows[0].get("status_code"), rows[0].get("reason")),
         ("200".into(), "response_truncated".into())
     );
+}
+
+#[test]
+fn a_cut_answer_does_not_take_along_the_one_before_it() {
+    let gate = Arc::new(Gate::default());
+    let opened = gate.clone();
+    let origin = Origin::start(move |conn| {
+        conn.request();
+        conn.answer("whole");
+        conn.request();
+        opened.wait();
+        conn.write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello");
+    });
+    let proxy = ProxyUnderTest::start(&[origin.address], |_| {});
+    let mut client = proxy.client();
+    client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    wait_for("both requests at the origin", || origin.seen().len() == 2);
+    client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n"); // unread when the second answer is cut
+    gate.open();
+    let (seen, end) = client.read_to_end();
+    assert!(seen.windows(5).any(|five| five == b"whole") && seen.ends_with(b"\r\n\r\nhello"));
+    assert_eq!(end, End::Closed, "a reset could have erased the first");
 }
 
 #[test]

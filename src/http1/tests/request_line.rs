@@ -20,7 +20,7 @@ fn request_lines_accepted() {
         "GET http://a/ HTTP/1.1",
         "GET http://a?q HTTP/1.1",
         "GET HTTP://a:80/b HTTP/1.1",
-        "GET https://[::1]:443/b HTTP/1.1",
+        "GET http://[::1]:443/b HTTP/1.1",
         "OPTIONS * HTTP/1.1",
         "OPTIONS /a HTTP/1.1",
         "OPTIONS http://a HTTP/1.1",
@@ -127,6 +127,8 @@ fn methods_and_versions_with_a_status_of_their_own() {
     ] {
         refused(&format!("{line}\r\nHost: a\r\n\r\n"), 505);
     }
+    refused("GET https://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 421);
+    refused("GET HTTPS://a HTTP/1.0\r\n\r\n", 421);
     refused("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505);
     for (method, expected) in [("GET", Method::Get), ("TRACE", Method::Trace), ("Get", Method::Other)] {
         assert_eq!(facts(&format!("{method} / HTTP/1.1\r\nHost: a\r\n\r\n")).method, expected);
@@ -152,7 +154,7 @@ fn forms_of_the_target() {
         |form: &'static str, path: &str, authority: &str| (form, path.to_owned(), authority.to_owned());
     assert_eq!(form("GET /a?b"), expect("origin", "/a?b", "a"));
     assert_eq!(form("GET hTTp://B:8/c?d"), expect("absolute", "/c?d", "B:8"));
-    assert_eq!(form("GET https://b?c/d"), expect("absolute", "?c/d", "b"));
+    assert_eq!(form("GET http://b?c/d"), expect("absolute", "?c/d", "b"));
     assert_eq!(form("GET http://b"), expect("absolute", "", "b"));
     assert_eq!(form("OPTIONS *"), expect("asterisk", "", "a"));
 }

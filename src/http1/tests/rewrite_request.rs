@@ -56,7 +56,7 @@ fn request_lines_become_origin_form_and_http_1_1() {
     for (line, sent, host) in [
         ("GET http://b HTTP/1.1", "GET / HTTP/1.1", "b"),
         ("GET http://b/ HTTP/1.1", "GET / HTTP/1.1", "b"),
-        ("get HTTPS://b:8/c//d/../?e HTTP/1.1", "get /c//d/../?e HTTP/1.1", "b:8"),
+        ("get HTTP://b:8/c//d/../?e HTTP/1.1", "get /c//d/../?e HTTP/1.1", "b:8"),
         ("GET http://b?e=/ HTTP/1.1", "GET /?e=/ HTTP/1.1", "b"),
         ("OPTIONS http://b HTTP/1.1", "OPTIONS * HTTP/1.1", "b"),
         ("OPTIONS http://b/ HTTP/1.1", "OPTIONS / HTTP/1.1", "b"),
