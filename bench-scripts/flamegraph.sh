@@ -12,8 +12,9 @@ help_if_asked "$@"
 need wrk:wrk perf:linux-perf taskset:util-linux cargo:cargo
 [ "$ORIGIN" = tidegate ] || need nginx:nginx
 PATH=$PATH:$HOME/.cargo/bin
-command -v inferno-flamegraph >/dev/null && command -v inferno-collapse-perf >/dev/null ||
-    die "missing: cargo install --locked inferno"
+for tool in inferno-flamegraph inferno-collapse-perf; do
+    command -v "$tool" >/dev/null || die "missing: cargo install --locked inferno"
+done
 # A virtual machine may have no cycle counter; the kernel's timer does.
 event=cycles
 perf record -q -e cycles -o /dev/null true 2>/dev/null || event=cpu-clock

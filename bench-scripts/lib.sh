@@ -4,12 +4,14 @@
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/.." && pwd)
+# shellcheck disable=SC2034   # for the scripts
 logs=$root/logs
 
 HOST=127.0.0.1
 BASE_PORT=${BASE_PORT:-18080}   # origins at +1..+3, proxies from +10
 PROXY_CPU=${PROXY_CPU:-0}       # the proxy under test
 LOAD_CPU=${LOAD_CPU:-1}         # load generator and origins
+WORKER_CONNECTIONS=${WORKER_CONNECTIONS:-8192}   # as many as nginx, haproxy and Sōzu may have
 ORIGIN=${ORIGIN:-nginx}         # nginx | tidegate: who plays the three fast origins
 TIDEGATE=${TIDEGATE:-}          # binaries to test instead of a fresh build
 TOKIO=${TOKIO:-}
@@ -44,6 +46,7 @@ need() {
     [ ${#packages[@]} -eq 0 ] || die "missing; on Debian: apt-get install ${packages[*]}"
 }
 
+# shellcheck disable=SC2120   # with nothing it builds tidegate alone
 # build [tokio]: sets TIDEGATE, and TOKIO if asked, unless they are set.
 build() {
     local target=${CARGO_TARGET_DIR:-$root/target}
@@ -115,7 +118,8 @@ stop_origins() { local origin; for origin in "${origins[@]}"; do stop "$origin";
 
 # nginx_origin BYTES: its configuration. A POST's body is read and thrown away before the answer.
 nginx_origin() {
-    local listen="" port answer="return 200 '$(head -c "$1" /dev/zero | tr '\0' x)';"
+    local listen="" port answer
+    answer="return 200 '$(head -c "$1" /dev/zero | tr '\0' x)';"
     for port in 1 2 3; do listen+="listen $HOST:$((BASE_PORT + port)) backlog=4096; "; done
     if [ "$1" -gt 2000 ]; then   # a word of the configuration may have 4095 bytes
         head -c "$1" /dev/zero | tr '\0' x >"$scratch/body"
@@ -134,7 +138,7 @@ CONF
 # One process and in the foreground, so that its pid is the one that works.
 nginx_common() {
     echo "daemon off; master_process off; pid $scratch/nginx-$RANDOM.pid; error_log $scratch/nginx.log crit;"
-    echo "events { worker_connections 8192; multi_accept on; }"
+    echo "events { worker_connections $WORKER_CONNECTIONS; multi_accept on; }"
     [ "$(id -u)" -ne 0 ] || echo "user root;"
 }
 nginx_temp() {

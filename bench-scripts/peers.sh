@@ -1,98 +1,49 @@
 #!/usr/bin/env bash
-# tidegate beside nginx, haproxy and the tokio variant: CPU per request, throughput, latency.
+# tidegate beside nginx, haproxy, Sōzu, Pingora and the tokio variant: CPU per request, throughput, latency. A proxy that is
+# not there is left out, with a line that says how to get it.
 # The proxy is alone on PROXY_CPU; wrk and three fast origins are on LOAD_CPU (with one client all are on PROXY_CPU).
-# Rounds are interleaved (ABCD ABCD ...). CPU is /proc/PID/schedstat over all threads. "x nginx" is the median of the
+# Rounds are interleaved (ABCD ABCD ...). CPU is /proc/PID/schedstat over all processes and threads. "x nginx" is the median of the
 # ratios within each round: trust it more than the absolute times.
 #
-# usage: peers.sh [SCENARIO...]      all: about 10 minutes; ROUNDS=3 SECONDS_EACH=2: about 4
+# usage: peers.sh [SCENARIO...]      all, of six: about 15 minutes; ROUNDS=3 SECONDS_EACH=2: about 6
 #   200B-c1 200B-c100 200B-c1000 16K-c100 1M-c10 post64K-c100 newconn-c100 nonpersistent-c100
-# PROXIES="nginx haproxy tokio tidegate"  ROUNDS=5  SECONDS_EACH=3  LOG=none|csv (a row per request: tidegate, tokio)
-# ORIGIN=nginx|tidegate  PROXY_CPU=0  LOAD_CPU=1  BASE_PORT=18080  TIDEGATE= TOKIO= binaries, else built
+# PROXIES="nginx haproxy sozu pingora tokio tidegate"  ROUNDS=5  SECONDS_EACH=3  LOG=none|csv (a row per request: tidegate, tokio)
+# ORIGIN=nginx|tidegate  PROXY_CPU=0  LOAD_CPU=1  BASE_PORT=18080  TIDEGATE= TOKIO= binaries, else built  SOZU= PINGORA=
 # Raw figures, versions and commands go to logs/peers-<date>/.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
+source "$(dirname "$0")/proxies.sh"
 help_if_asked "$@"
-need wrk:wrk nginx:nginx haproxy:haproxy taskset:util-linux cargo:cargo
+need wrk:wrk taskset:util-linux pgrep:procps cargo:cargo
+[ "$ORIGIN" = tidegate ] || need nginx:nginx
+choose_proxies nginx haproxy sozu pingora tokio tidegate
 build tokio
-read -ra proxies <<<"${PROXIES:-nginx haproxy tokio tidegate}"
 rounds=${ROUNDS:-5} seconds=${SECONDS_EACH:-3} LOG=${LOG:-none}
 all=(200B-c1 200B-c100 200B-c1000 16K-c100 1M-c10 post64K-c100 newconn-c100 nonpersistent-c100)
 [ $# -gt 0 ] || set -- "${all[@]}"
 out=$logs/peers-$(date -u +%Y%m%d-%H%M%S)
 mkdir -p "$out/wrk"
-{ machine; nginx -v 2>&1; haproxy -v | head -n 1; "$TIDEGATE" --version; "$TOKIO" --version; wrk -v 2>&1 | head -n 1; } >"$out/versions.txt" || true
+{ machine; proxy_versions; wrk -v 2>&1 | head -n 1; } >"$out/versions.txt" || true
 echo "scenario,round,proxy,requests,cpu_us_per_request,req_per_s,p50_us,p99_us,errors" >"$out/results.csv"
 
-nginx_proxy() { # PORT PERSISTENT
-    local keep="" server port
-    for port in 1 2 3; do server+="server $HOST:$((BASE_PORT + port)); "; done
-    [ "$2" = no ] || keep="keepalive 2048; keepalive_requests 1000000000;"
-    nginx_common
-    cat <<CONF
-http {
-    access_log off; tcp_nodelay on; keepalive_requests 1000000000; client_max_body_size 0; client_body_buffer_size 128k;
-    $(nginx_temp)
-    upstream origins { $server $keep }
-    server {
-        listen $HOST:$1 backlog=4096;
-        location / {
-            proxy_pass http://origins; proxy_http_version 1.1; proxy_max_temp_file_size 0; proxy_buffers 16 32k;
-            proxy_set_header Host \$http_host; proxy_set_header X-Forwarded-For \$remote_addr;
-            proxy_set_header Connection $([ "$2" = no ] && echo close || echo '""');
-        }
-    }
-}
-CONF
-}
-
-haproxy_proxy() { # PORT PERSISTENT
-    local port
-    cat <<CONF
-global
-    maxconn 5000
-    nbthread 1
-defaults
-    mode http
-    timeout client 30s
-    timeout server 30s
-    timeout connect 5s
-    option forwardfor
-    $([ "$2" = no ] && echo "option http-server-close" || echo "http-reuse always")
-frontend f
-    bind $HOST:$1 backlog 4096
-    default_backend b
-backend b
-    balance roundrobin
-CONF
-    for port in 1 2 3; do echo "    server s$port $HOST:$((BASE_PORT + port)) pool-max-conn -1"; done
-}
-
 start_proxy() { # NAME PORT PERSISTENT
-    local upstream=persistent log=none common
-    [ "$3" = yes ] || upstream=non-persistent
+    local log=none
     [ "$LOG" = none ] || log=$scratch/$1.csv
-    common=(--listen "$HOST:$2" --backend "$(backends)" --routing round-robin --upstream "$upstream" --log "$log")
     free_port_or_die "$2"
-    case "$1" in
-        nginx) nginx_proxy "$2" "$3" >"$scratch/nginx-proxy.conf"; command=(nginx -p "$scratch" -c "$scratch/nginx-proxy.conf") ;;
-        haproxy) haproxy_proxy "$2" "$3" >"$scratch/haproxy.cfg"; command=(haproxy -db -f "$scratch/haproxy.cfg") ;;
-        tidegate) command=("$TIDEGATE" proxy --admin none "${common[@]}") ;;
-        tokio) command=("$TOKIO" "${common[@]}") ;;
-        *) die "unknown proxy $1" ;;
-    esac
+    proxy_command "$1" "$2" "$3" "$log"
     start taskset -c "$PROXY_CPU" "${command[@]}"
     wait_port "$2"
     echo "taskset -c $PROXY_CPU ${command[*]}" >>"$out/commands.txt"
-    cp "$scratch"/*.conf "$scratch"/haproxy.cfg "$out/" 2>/dev/null || true
+    cp "$scratch"/*.conf "$scratch"/haproxy.cfg "$scratch"/sozu.toml "$out/" 2>/dev/null || true
 }
 
 measure() { # SCENARIO ROUND NAME PORT PID CPU WRK-ARGUMENTS...
     local scenario=$1 round=$2 name=$3 port=$4 proxy=$5 cpu=$6 before after file
     shift 6
     file=$out/wrk/$scenario-$round-$name.txt
-    before=$(cpu_ns "$proxy")
+    before=$(proxy_cpu_ns "$proxy")
     taskset -c "$cpu" wrk --latency --timeout 10s "$@" "http://$HOST:$port/" >"$file"
-    after=$(cpu_ns "$proxy")
+    after=$(proxy_cpu_ns "$proxy")
     [ "$round" -gt 0 ] || return 0   # round 0 warms up
     local n; n=$(wrk_requests "$file")
     awk -v s="$scenario" -v r="$round" -v p="$name" -v n="$n" -v ns=$((after - before)) \
@@ -108,17 +59,19 @@ run_scenario() { # NAME BODY-BYTES CONNECTIONS PERSISTENT WRK-ARGUMENTS...
     echo "$name ..." >&2
     start_origins "$cpu" "$bytes"
     for i in "${!proxies[@]}"; do
+        can "${proxies[i]}" "$persistent" || continue
         start_proxy "${proxies[i]}" $((BASE_PORT + 10 + i)) "$persistent"
-        pids+=("$pid")
+        pids[i]=$pid
+        running+=("$i")
     done
     echo "$name: taskset -c $cpu wrk --latency -t1 -c$connections -d${seconds}s $*" >>"$out/commands.txt"
     for round in $(seq 0 "$rounds"); do
-        for i in "${!proxies[@]}"; do
+        for i in "${running[@]}"; do
             measure "$name" "$round" "${proxies[i]}" $((BASE_PORT + 10 + i)) "${pids[i]}" "$cpu" \
                 -t1 -c"$connections" -d"$([ "$round" -gt 0 ] && echo "$seconds" || echo 1)s" "$@"
         done
     done
-    for running in "${pids[@]}"; do stop "$running"; done
+    for i in "${running[@]}"; do stop_proxy "${pids[i]}"; done
     stop_origins
 }
 
@@ -151,8 +104,9 @@ ratio() { # SCENARIO PROXY: median of same-round CPU ratios to nginx
     echo "|---|---|---|---|---|---|---|---|"
     for scenario; do
         for proxy in "${proxies[@]}"; do
+            [ -n "$(column "$scenario" "$proxy" 5)" ] || continue   # it has no such mode
             printf '| %s | %s | %.1f | %s | %.0f | %.0f | %.0f | %d |\n' "$scenario" "$proxy" \
-                "$(column "$scenario" "$proxy" 5 | median)" "$(ratio "$scenario" "$proxy" | awk '{ printf "%.2f", $1 }')" \
+                "$(column "$scenario" "$proxy" 5 | median)" "$(ratio "$scenario" "$proxy" | awk '{ printf "%.2f", $1 } END { if (!NR) printf "-" }')" \
                 "$(column "$scenario" "$proxy" 6 | median)" "$(column "$scenario" "$proxy" 7 | median)" \
                 "$(column "$scenario" "$proxy" 8 | median)" "$(column "$scenario" "$proxy" 9 | awk '{ n += $1 } END { print n + 0 }')"
         done
