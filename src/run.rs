@@ -384,9 +384,6 @@ const CLIENTS_WANTED: usize = 400;
 const LOG_HINT: &str = "name a file that can be written, or none";
 
 fn cannot_log(flag: &str, path: &Path, error: &std::io::Error) -> Failure {
-    if error.kind() == std::io::ErrorKind::ResourceBusy {
-        return Failure::Runtime(format!("{flag} {}: {error}; name another file, or none", path.display()));
-    }
     Failure::Usage(format!("{flag} {}: {error}; {LOG_HINT}", path.display()))
 }
 

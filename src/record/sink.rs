@@ -42,15 +42,16 @@ pub(super) struct Sink {
     checked: Duration,
     closing: Arc<AtomicBool>,
     waits_left: u32,
+    /// No other process holds the lock of the file.
+    is_ours: bool,
 }
 
 impl Sink {
-    /// Starts a fresh log at `path`: parent directories made, an old log emptied, the header written. A FIFO without a
-    /// reader and a full disk are faults to live with, not errors.
+    /// Starts a fresh log at `path`: parent directories made, an old log emptied, the header written; one that another
+    /// process still writes is continued. A FIFO without a reader and a full disk are faults to live with, not errors.
     ///
     /// # Errors
-    /// The path cannot be opened for writing, holds something that is not a log and would be overwritten, or is the log
-    /// of another process that still writes it ([`ErrorKind::ResourceBusy`]).
+    /// The path cannot be opened for writing, or holds something that is not a log and would be overwritten.
     pub(super) fn create(path: &Path, closing: Arc<AtomicBool>) -> io::Result<Sink> {
         let mut sink = Sink {
             path: path.to_owned(),
@@ -61,14 +62,15 @@ impl Sink {
             checked: Duration::ZERO,
             closing,
             waits_left: STALL_WAITS_AT_CLOSE,
+            is_ours: false,
         };
         refuse_foreign(path)?;
-        match sink.open_path() {
-            Ok(()) => sink.claim()?,
+        match sink.open() {
+            Ok(()) => {}
             Err(error) if is_fifo(path) && lacks_reader(&error) => return Ok(sink),
             Err(error) => return Err(error),
         }
-        if let Some(file) = sink.file.as_ref().filter(|_| sink.regular) {
+        if let Some(file) = sink.file.as_ref().filter(|_| sink.regular && sink.is_ours) {
             file.set_len(0)?;
             sink.header_due = true;
         }
@@ -95,27 +97,13 @@ impl Sink {
         self.open()
     }
 
-    /// Opens the path again. Should another process write there by now, rows side by side are better than none.
-    fn open(&mut self) -> io::Result<()> {
-        self.open_path()?;
-        let _ = self.claim();
-        Ok(())
-    }
-
-    /// Two proxies with one log would empty each other's and mix their rows: whoever writes holds its lock, which the
-    /// kernel gives back whatever becomes of the process. A file system without locks is no reason not to log.
-    fn claim(&self) -> io::Result<()> {
-        let Some(file) = self.file.as_ref().filter(|_| self.regular) else { return Ok(()) };
-        match file.try_lock() {
-            Err(TryLockError::WouldBlock) => {
-                Err(io::Error::new(ErrorKind::ResourceBusy, "another process is writing it"))
-            }
-            _ => Ok(()),
-        }
+    /// Whether another process writes the same file: its rows and ours stand side by side, none is lost.
+    pub(super) fn is_shared(&self) -> bool {
+        self.regular && !self.is_ours
     }
 
     /// Opens without truncating and without blocking; the present file is replaced only on success.
-    fn open_path(&mut self) -> io::Result<()> {
+    fn open(&mut self) -> io::Result<()> {
         if let Some(parent) = self.path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             fs::create_dir_all(parent)?;
         }
@@ -129,7 +117,8 @@ impl Sink {
         self.regular = about.is_file();
         self.header_due = !self.regular || about.len() == 0;
         self.torn = false;
-        self.file = Some(file);
+        let file = self.file.insert(file); // the one before has given up its lock by now
+        self.is_ours = claim(file);
         Ok(())
     }
 
@@ -150,6 +139,7 @@ impl Sink {
         let moved = due && !fs::metadata(&self.path).is_ok_and(|there| same_file(&about, &there));
         if due {
             self.checked = now;
+            self.is_ours = claim(file); // the other may have ended
         }
         if about.nlink() == 0 || moved {
             // Rows written to a file nobody can find are lost rows: better to have none than that one.
@@ -205,6 +195,12 @@ impl Sink {
             self.file = None;
         }
     }
+}
+
+/// Whether no other process writes it. Whoever does holds its lock, which the kernel gives back whatever becomes of the
+/// process: two proxies with one log would empty each other's. Where there are no locks, that is no reason not to log.
+fn claim(file: &File) -> bool {
+    !matches!(file.try_lock(), Err(TryLockError::WouldBlock))
 }
 
 /// Refuses to empty a file that does not begin as a log does: `--log` may have been given the wrong path.
@@ -391,18 +387,25 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_is_being_written_is_not_emptied() {
+    fn a_log_that_is_being_written_is_continued_not_emptied() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log.csv");
-        let mut sink = sink_at(&path);
-        sink.write(b"a\n", &[2], RECHECK);
+        let mut first = sink_at(&path);
+        first.write(b"a\n", &[2], RECHECK);
+        assert!(!first.is_shared());
         for _ in 0..2 {
-            let refused = Sink::create(&path, Arc::default()).err().unwrap();
-            assert_eq!(refused.kind(), ErrorKind::ResourceBusy);
-            assert_eq!(fs::read_to_string(&path).unwrap(), format!("{HEADER}a\n"));
-            sink.reopen().unwrap(); // the same file, as SIGUSR1 without a rotation gives: still ours
+            let mut second = sink_at(&path);
+            assert!(second.is_shared());
+            second.write(b"b\n", &[2], Duration::ZERO);
+            first.reopen().unwrap(); // the same file, as SIGUSR1 without a rotation gives: still its
+            assert!(!first.is_shared());
         }
-        drop(sink);
+        assert_eq!(fs::read_to_string(&path).unwrap(), format!("{HEADER}a\nb\nb\n"));
+        let mut second = sink_at(&path);
+        drop(first);
+        second.write(b"c\n", &[2], RECHECK * 2);
+        assert!(!second.is_shared() && sink_at(&path).is_shared(), "who is left has the lock");
+        drop(second);
         sink_at(&path);
         assert_eq!(fs::read_to_string(&path).unwrap(), HEADER);
     }

@@ -113,8 +113,16 @@ impl LogWriter {
             (0..reactors).map(|_| sync_channel(BATCHES_SPARE_MAX)).unzip();
         let (alive, ended) = channel();
         let names = Arc::new(names);
+        let sink = Sink::create(path, closing.clone())?;
+        if sink.is_shared() {
+            let path = path.display().to_string();
+            tracing::warn!(
+                path,
+                "another process is writing this log: it is not begun anew, and has the rows of both"
+            );
+        }
         let writer = Writer {
-            sink: Sink::create(path, closing.clone())?,
+            sink,
             path: path.display().to_string(),
             origin,
             encoder: RowEncoder::new(&names),
@@ -196,8 +204,8 @@ impl LogHandle {
         self.counters.clone()
     }
 
-    /// Hands over the rest and waits, at most two seconds for room and two for the file, until all is written. Of several handles only the last one
-    /// waits, and knows the whole count.
+    /// Hands over the rest and waits, at most two seconds for room and two for the file, until all is written. Of
+    /// several handles only the last one waits, and knows the whole count.
     pub fn close(self) -> Closed {
         let deadline = Instant::now() + CLOSE_WAIT;
         let thread = Arc::into_inner(self.thread).and_then(|thread| thread.into_inner().ok());
