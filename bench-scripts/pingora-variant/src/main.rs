@@ -24,7 +24,7 @@ usage: pingora-variant --listen ADDR --backend ADDR,... [--upstream persistent|n
   --backend ADDR,...    host:port, separated by commas or repeated
   --upstream MODE       keep connections to backends, or ask them to close after each answer [default: persistent]
   --tasks KIND          local: tokio's runtime of one thread; stolen: its work-stealing one, Pingora's default, with one
-                        worker [default: local, the faster of the two with one thread]";
+                        worker [default: local]";
 
 /// As haproxy and nginx have them in peers.sh.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
