@@ -99,9 +99,9 @@ fn what_one_worker_has_put_out_is_out_for_all_and_one_request_tries_it() {
         config.ejector.time = OUT;
         config.ejector.time_max = OUT;
     });
-    // Each time it was out there may have been one trial, of whatever worker.
+    // Each time it was out, which may be a tenth shorter than asked for, there may have been one trial, of whatever worker.
     let begun = Instant::now();
-    let trials_max = || begun.elapsed().div_duration_f64(OUT) as usize;
+    let trials_max = || begun.elapsed().div_duration_f64(OUT.mul_f64(0.9)) as usize;
     // One client is one worker's: its five failures are enough.
     let mut one = proxy.client();
     for _ in 0..12 {
