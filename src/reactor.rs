@@ -28,8 +28,8 @@ use control::{COMMANDS, DRAIN, ENDED, MAKE_ROOM, RELOAD, REOPEN_LOG, STOP};
 
 /// Events taken from the kernel at once.
 const EVENTS: usize = 1024;
-/// Waking so much later than asked for is more than the kernel's rounding: the machine was paused, or is very busy.
-const LATE: Duration = Duration::from_millis(5);
+/// Being so much later than asked for is more than the kernel's rounding and a long turn: the machine was paused.
+const LATE: Duration = Duration::from_millis(50);
 /// How often the service may publish what it has counted, and the wall clock is looked at again.
 const PUBLISH_EVERY: Duration = Duration::from_millis(500);
 
@@ -212,13 +212,12 @@ impl Reactor {
             let timeout = self.timeout(service, turned, now);
             // The one further look at the clock that the busy share costs, and only of a loop that has time to wait.
             let rested = if timeout == Some(Duration::ZERO) { None } else { Some(self.clock.now()) };
+            let asked = now;
             let mut woken;
             (now, woken) = self.hear(service, timeout)?;
             self.waited += rested.map_or(Duration::ZERO, |rested| now.since(rested));
             // We stood still: what came meanwhile must not be later than the deadlines that passed meanwhile.
-            if let (Some(rested), Some(timeout)) = (rested, timeout)
-                && now.since(rested) > timeout + LATE
-            {
+            if timeout.is_some_and(|timeout| now.since(asked) > timeout + LATE) {
                 woken |= self.hear(service, Some(Duration::ZERO))?.1;
             }
             if self.events.is_empty() && service.next_deadline().is_some_and(|due| due <= now) {

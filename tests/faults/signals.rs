@@ -283,7 +283,7 @@ fn a_pause_longer_than_every_time_out_costs_no_request() {
         let mut idle = Client::connect(proxy.address);
         waiting.send("GET /waiting HTTP/1.1\r\nHost: h\r\n\r\n");
         wait_for("the request to arrive", || !origin.lines().is_empty());
-        proxy.signal(Signal::STOP);
+        proxy.pause(); // wholly, or one of those below would be under way before it
         gate.open();
         begun.send("Host: h\r\n\r\n");
         idle.send("GET /idle HTTP/1.1\r\nHost: h\r\n\r\n");

@@ -98,6 +98,18 @@ impl Process {
         kill_process(self.pid(), signal).unwrap();
     }
 
+    /// Stops it, and waits until each of its threads stands still.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+        let tasks = format!("/proc/{}/task", self.child.id());
+        wait_for("the process to stand still", || {
+            std::fs::read_dir(&tasks).unwrap().all(|task| {
+                let stat = std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap();
+                stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
+            })
+        });
+    }
+
     /// Waits for its end.
     pub fn ended(&mut self) -> ExitStatus {
         let mut status = None;
