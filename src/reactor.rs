@@ -218,7 +218,8 @@ impl Reactor {
             self.waited += rested.map_or(Duration::ZERO, |rested| now.since(rested));
             // We stood still: what came meanwhile must not be later than the deadlines that passed meanwhile.
             if timeout.is_some_and(|timeout| now.since(asked) > timeout + LATE) {
-                woken |= self.hear(service, Some(Duration::ZERO))?.1;
+                let (later, also) = self.hear(service, Some(Duration::ZERO))?;
+                (now, woken) = (later, woken || also);
             }
             if self.events.is_empty() && service.next_deadline().is_some_and(|due| due <= now) {
                 self.dirty = true; // what a time-out does is to be shown, and there may be no event after it

@@ -5,6 +5,7 @@ use std::error::Error as _;
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, Command};
 
 use crate::balance::Routing;
 use crate::config::origin::variable;
@@ -79,11 +80,15 @@ fn said(arg: &str, argv: &[OsString]) -> String {
     let typed = argv.iter().filter_map(|word| word.to_str()).any(|word| word.split('=').next() == Some(flag));
     // Some are the original's, by names of their own.
     let whole = super::command();
-    let command = argv.iter().skip(1).find_map(|word| whole.find_subcommand(word));
-    let own = command
-        .and_then(|command| command.get_arguments().find(|arg| arg.get_long() == Some(name))?.get_env());
+    let own = flag_of(&whole, name, argv).and_then(Arg::get_env);
     let original = own.map_or_else(|| variable(name), |own| own.to_string_lossy().into_owned());
     if !typed && env::var_os(&original).is_some() { original } else { flag.to_owned() }
+}
+
+/// The flag of that name, without its dashes, of the command that `argv` names.
+fn flag_of<'c>(whole: &'c Command, name: &str, argv: &[OsString]) -> Option<&'c Arg> {
+    let command = argv.iter().skip(1).find_map(|word| whole.find_subcommand(word))?;
+    command.get_arguments().find(|arg| arg.get_long() == Some(name))
 }
 
 /// The line for a word that clap calls an unknown argument, but which was meant as the value of the flag before it: `-5s`
@@ -97,8 +102,7 @@ fn value_apart(unknown: &str, argv: &[OsString]) -> Option<String> {
     let at = (1..words.len()).find(|at| is_it(words[*at]) && words[at - 1].starts_with("--"))?;
     let (flag, value) = (words[at - 1], words[at]);
     let whole = super::command();
-    let command = words.iter().skip(1).find_map(|word| whole.find_subcommand(word))?;
-    let arg = command.get_arguments().find(|arg| arg.get_long() == flag.strip_prefix("--"))?;
+    let arg = flag_of(&whole, flag.strip_prefix("--")?, argv)?;
     if arg.is_require_equals_set() {
         let alone = if value == "on" { format!(", or {flag} alone") } else { String::new() };
         return Some(format!("{flag} '{value}': write {flag}={value}{alone}"));
@@ -121,8 +125,7 @@ fn flag_left_out(unknown: &str, argv: &[OsString]) -> Option<String> {
         _ => return None,
     };
     let whole = super::command();
-    let command = argv.iter().skip(1).find_map(|word| whole.find_subcommand(word))?;
-    command.get_arguments().find(|arg| arg.get_long() == Some(flag))?;
+    flag_of(&whole, flag, argv)?;
     Some(format!("unknown argument '{unknown}': did you mean '--{flag} {unknown}'?"))
 }
 

@@ -214,28 +214,23 @@ impl<N: Net> World<N> {
         };
         let Some(conn) = self.conns.get_mut(flight.conn.0) else { return };
         let mut buffer = self.buffers.take(1);
-        let mut outcome = Some((false, "answer without end"));
-        for _ in 0..READS_MAX {
-            match conn.fill(&mut self.net, &mut buffer, 0) {
-                Fill::Bytes(count) => {
-                    flight.answer.extend_from_slice(buffer.raw());
-                    buffer.drop_raw(count);
+        let outcome = 'reads: {
+            for _ in 0..READS_MAX {
+                match conn.fill(&mut self.net, &mut buffer, 0) {
+                    Fill::Bytes(count) => {
+                        flight.answer.extend_from_slice(buffer.raw());
+                        buffer.drop_raw(count);
+                    }
+                    Fill::Blocked => break 'reads None,
+                    Fill::Closed | Fill::Broken(_) => break 'reads Some((false, "connection lost")),
                 }
-                Fill::Blocked => {
-                    outcome = None;
-                    break;
-                }
-                Fill::Closed | Fill::Broken(_) => {
-                    outcome = Some((false, "connection lost"));
-                    break;
+                let verdict = read_verdict(&mut flight.answer, &mut self.response_head, &self.config.limits);
+                if let Some(good) = verdict {
+                    break 'reads Some((good, if good { "good answer" } else { "bad answer" }));
                 }
             }
-            let verdict = read_verdict(&mut flight.answer, &mut self.response_head, &self.config.limits);
-            if let Some(good) = verdict {
-                outcome = Some((good, if good { "good answer" } else { "bad answer" }));
-                break;
-            }
-        }
+            Some((false, "answer without end"))
+        };
         self.buffers.give(&mut buffer);
         if let Some((good, text)) = outcome {
             self.probe_ended(backend, good, text);

@@ -1,7 +1,7 @@
 //! One worker of several: what it hears from the others before it acts, and what it tells them.
 //!
-//! It listens once a turn, not once a request. Alone there is nobody to tell, and all of this is an `Option` that is `None`.
-//! Absent: how news travels (bulletin/), and who the workers are (run/).
+//! It listens once a turn, not once a request. Alone there is nobody to tell, and all of this is an `Option` that is
+//! `None`. Absent: how news travels (bulletin/), and who the workers are (run/).
 
 use super::World;
 use crate::balance::{Observation, Policy};

@@ -113,9 +113,8 @@ impl LogWriter {
             (0..reactors).map(|_| sync_channel(BATCHES_SPARE_MAX)).unzip();
         let (alive, ended) = channel();
         let names = Arc::new(names);
-        let sink = Sink::create(path, closing.clone())?;
+        let (sink, path) = (Sink::create(path, closing.clone())?, path.display().to_string());
         if sink.is_shared() {
-            let path = path.display().to_string();
             tracing::warn!(
                 path,
                 "another process is writing this log: it is not begun anew, and has the rows of both"
@@ -123,7 +122,7 @@ impl LogWriter {
         }
         let writer = Writer {
             sink,
-            path: path.display().to_string(),
+            path,
             origin,
             encoder: RowEncoder::new(&names),
             names: names.clone(),

@@ -182,9 +182,9 @@ impl Upstreams {
     }
 
     /// Brings `up` up to date for a pick at `now`, leaving out the backends whose bit in `tried` is set as long as
-    /// another is up. A backend whose time out is over is tried by a request that is `replayable`, and then it is the
+    /// another is up. A backend whose time out is over is tried by a request that is `fit` for it, and then it is the
     /// only one up; by others when none such comes, or nothing else is up. On `Err` nothing may be picked.
-    pub fn refresh(&mut self, tried: u64, replayable: bool, now: Time) -> Result<(), Closed> {
+    pub fn refresh(&mut self, tried: u64, fit: bool, now: Time) -> Result<(), Closed> {
         if self.is_plain && tried == 0 {
             if !self.all_up {
                 self.candidates.iter_mut().for_each(|candidate| candidate.up = true);
@@ -201,7 +201,7 @@ impl Upstreams {
             }
         }
         if self.out > 0 && !self.is_panicking {
-            self.set_trials_apart(replayable, now);
+            self.set_trials_apart(fit, now);
         }
         match (any_up, any_full) {
             (true, _) => Ok(()),

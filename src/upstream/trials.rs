@@ -15,11 +15,11 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Upstreams {
     /// One trial that is due becomes the only choice of a request that may make it, and no choice of one that may not.
-    pub(super) fn set_trials_apart(&mut self, replayable: bool, now: Time) {
+    pub(super) fn set_trials_apart(&mut self, fit: bool, now: Time) {
         let is_trial = |backend: &Backend| backend.health.usable(now) == Usable::Trial;
         let may_try = |backend: &Backend| {
             let waited = backend.health.out_until().is_some_and(|until| until.plus(PATIENCE) <= now);
-            is_trial(backend) && (replayable || waited)
+            is_trial(backend) && (fit || waited)
         };
         let up = || {
             self.backends.iter().zip(&self.candidates).enumerate().filter(|(_, (_, candidate))| candidate.up)
@@ -58,8 +58,8 @@ mod tests {
         let mut draw = fastrand::Rng::with_seed(1);
         let put_out = (0..5).find_map(|_| table.record(0, entered, Verdict::Failure, Time::ZERO, &mut draw));
         let Some(Change::Ejected { until, .. }) = put_out else { panic!("{put_out:?}") };
-        let mut up = |replayable: bool, now: Time| {
-            assert_eq!(table.refresh(0, replayable, now), Ok(()));
+        let mut up = |fit: bool, now: Time| {
+            assert_eq!(table.refresh(0, fit, now), Ok(()));
             [0, 1].map(|index| table.candidates()[index].up)
         };
         let (early, late) = (Time::ZERO.plus(Duration::from_millis(1)), until.plus(PATIENCE));

@@ -223,7 +223,7 @@ fn requests_that_gave_up_waiting_leave_their_place_to_others() {
 
 #[test]
 fn a_thousand_pending_time_outs_fire_in_time() {
-    let bound = Duration::from_secs(2); // others share the machine
+    let bound = Duration::from_millis(500); // others share the machine
     undisturbed(bound / 10, || {
         let worst = time_outs(1000);
         assert!(worst < bound, "{worst:?} late");
