@@ -12,6 +12,7 @@ use crate::balance::Options;
 use crate::emulator::profile::Profile;
 
 pub mod address;
+mod choices;
 pub mod file;
 pub mod given;
 pub(crate) mod human;
@@ -26,6 +27,8 @@ mod tests;
 
 pub use self::settings::{Loaded, Settings};
 pub use crate::balance::{Average, Objective, Routing, Variant};
+pub use crate::http1::persist::Trust;
+pub use crate::http1::rewrite::{ForwardedFields, ViaFields};
 pub use ipnet::IpNet as Cidr;
 
 /// The policy of a proxy that was not told which. One constant, for it is bound to change.
@@ -92,6 +95,18 @@ pub struct ProxyConfig {
     pub max_connections_per_backend: Option<usize>,
     /// Where requests wait while every backend is at `max_connections_per_backend`.
     pub queue: Queue,
+    /// Which connections to backends may serve another request.
+    pub pool_trust: Trust,
+    /// Whether a request ends because its client has closed its side.
+    pub abort_on_close: AbortOnClose,
+    /// Bytes of a request body that are kept so that it can be sent again.
+    pub retry_body_max: u64,
+    /// What is said to backends of the client and of the host it asked for.
+    pub forwarded: ForwardedFields,
+    /// Whether X-Real-IP is sent to backends.
+    pub x_real_ip: bool,
+    /// Which messages get a Via.
+    pub via: ViaFields,
     /// From failing readiness to refusing connections, when told to stop.
     pub drain_delay: Duration,
     /// From refusing connections to the hard stop.
@@ -142,8 +157,26 @@ pub struct Timeouts {
     pub upstream_idle: Duration,
     /// A tunnel without a byte either way: closed.
     pub tunnel_idle: Duration,
-    /// Discarding what a client still sends after its last answer, so that a reset does not erase the answer.
+    /// From sending the request to the response head, interim responses (102) included: 504.
+    pub interim: Duration,
+    /// Without a byte of what a client still sends after its last answer: closed. Until then it is discarded, so that a
+    /// reset does not erase the answer.
     pub linger: Duration,
+    /// The same, in all.
+    pub linger_total: Duration,
+}
+
+/// Whether a request ends because its client has closed its side of the connection. A client that has sent all it has to
+/// send may close its side and still read the answer (half-close); most that close have left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AbortOnClose {
+    /// While the request waits for a place on a backend; not once a backend has it.
+    #[default]
+    Auto,
+    /// Always.
+    On,
+    /// Never before a time-out or a failed write.
+    Off,
 }
 
 /// When a backend is taken out, and for how long.
@@ -287,6 +320,12 @@ impl Default for ProxyConfig {
             defer_accept: false,
             max_connections_per_backend: None,
             queue: Queue::default(),
+            pool_trust: Trust::default(),
+            abort_on_close: AbortOnClose::default(),
+            retry_body_max: 64 * 1024,
+            forwarded: ForwardedFields::default(),
+            x_real_ip: false,
+            via: ViaFields::default(),
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
         }
@@ -316,12 +355,14 @@ impl Default for Timeouts {
             request_body_rate: 240,
             client_write: seconds(30),
             client_idle: seconds(75),
-            connect: seconds(1),
-            upstream: seconds(10), // the original's
+            connect: Duration::from_millis(3500), // a lost SYN is sent again after 1 s and after 3 s
+            upstream: seconds(10),                // the original's
             response_body: seconds(30),
             upstream_idle: seconds(60),
             tunnel_idle: seconds(3600),
-            linger: seconds(2),
+            interim: seconds(600),
+            linger: seconds(5),
+            linger_total: seconds(60),
         }
     }
 }

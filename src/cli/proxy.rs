@@ -16,7 +16,9 @@ use crate::config::address::{Address, BackendSpec};
 use crate::config::given::Given;
 use crate::config::value::{Bytes, HostName, OrNone, Percent, Switch};
 use crate::config::workers::Workers;
-use crate::config::{Average, Cidr, Objective, Routing, UpstreamMode, Variant};
+use crate::config::{
+    AbortOnClose, Average, Cidr, ForwardedFields, Objective, Routing, Trust, UpstreamMode, Variant, ViaFields,
+};
 
 /// One optional value per flag and per key of the file.
 #[derive(Args, Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -66,6 +68,24 @@ pub struct ProxyArgs {
     #[arg(long, value_name = "MODE", help_heading = "Backends")]
     pub upstream: Option<Given<UpstreamMode>>,
 
+    /// Which connections to backends may serve another client's request. strict: those about which there is no doubt;
+    /// learned: also those of backends that were seen to be reliable; always: all that HTTP allows
+    #[arg(long, value_name = "WORD", help_heading = "Backends")]
+    pub pool_trust: Option<Given<Trust>>,
+
+    /// Say to backends who the client is and which host it asked for: in X-Forwarded-For, -Proto and -Host and in
+    /// Forwarded, in only one of the two forms, or not at all
+    #[arg(long, value_name = "WORD", help_heading = "Backends")]
+    pub forwarded: Option<Given<ForwardedFields>>,
+
+    /// Say to backends in X-Real-IP who the client is; what an untrusted client says there is dropped either way
+    #[arg(long, value_name = "on|off", help_heading = "Backends")]
+    pub x_real_ip: Option<Given<bool>>,
+
+    /// Put Via into requests and answers, into requests only, or into none; RFC 9110 section 7.6.3 wants it in requests
+    #[arg(long, value_name = "WORD", help_heading = "Backends")]
+    pub via: Option<Given<ViaFields>>,
+
     /// Connections to one backend at once
     #[arg(long, value_name = "N|none", help_heading = "Backends")]
     pub max_connections_per_backend: Option<Given<OrNone<u32>>>,
@@ -81,6 +101,11 @@ pub struct ProxyArgs {
     /// Keep client connections after an answer; independent of --upstream
     #[arg(long, value_name = "on|off", help_heading = "Clients")]
     pub client_keepalive: Option<Given<bool>>,
+
+    /// Give a request up when its client closes its side of the connection. auto: while it waits for a place on a backend;
+    /// on: always; off: only at a time-out or a failed write, so that a half-close is always honoured
+    #[arg(long, value_name = "auto|on|off", help_heading = "Clients")]
+    pub abort_on_close: Option<Given<AbortOnClose>>,
 
     /// Client connections at once; none: as many as file descriptors allow
     #[arg(long, value_name = "N|none", help_heading = "Clients")]
@@ -147,6 +172,10 @@ pub struct ProxyArgs {
     #[arg(long, value_name = "DURATION", help_heading = "Time-outs")]
     pub upstream_timeout: Option<Given<Duration>>,
 
+    /// The same in all, when a backend says by 102 answers that work goes on: each restarts --upstream-timeout
+    #[arg(long, value_name = "DURATION", help_heading = "Time-outs")]
+    pub interim_timeout: Option<Given<Duration>>,
+
     /// Without a byte of the answer's body: cut
     #[arg(long, value_name = "DURATION", help_heading = "Time-outs")]
     pub response_body_timeout: Option<Given<Duration>>,
@@ -159,13 +188,22 @@ pub struct ProxyArgs {
     #[arg(long, value_name = "DURATION", help_heading = "Time-outs")]
     pub tunnel_idle_timeout: Option<Given<Duration>>,
 
-    /// Reading on after a last answer, so that a reset does not erase it
+    /// Reading on after a last answer, so that a reset does not erase it: until nothing has come for so long
     #[arg(long, value_name = "DURATION", help_heading = "Time-outs")]
     pub linger_timeout: Option<Given<Duration>>,
+
+    /// The same, in all
+    #[arg(long, value_name = "DURATION", help_heading = "Time-outs")]
+    pub linger_total_timeout: Option<Given<Duration>>,
 
     /// Further attempts a request may have, elsewhere if possible
     #[arg(long, value_name = "N", help_heading = "Retries")]
     pub retries: Option<Given<u32>>,
+
+    /// Bytes of a request body kept so that the request can be sent again, at most 256KiB; GET, PUT, DELETE and the like
+    /// with a longer body are sent once
+    #[arg(long, value_name = "SIZE", help_heading = "Retries")]
+    pub retry_body_max: Option<Given<Bytes>>,
 
     /// Share of all requests that may be retried
     #[arg(long, value_name = "PERCENT", help_heading = "Retries")]
@@ -279,7 +317,8 @@ impl ProxyArgs {
             max_clients defer_accept trusted_proxies request_id request_line_max request_head_max response_head_max fields_max
             request_body_max request_head_timeout request_body_timeout request_body_rate client_write_timeout
             client_idle_timeout connect_timeout upstream_timeout response_body_timeout upstream_idle_timeout
-            tunnel_idle_timeout linger_timeout retries retry_budget retry_budget_floor ejection ejection_failures
+            tunnel_idle_timeout interim_timeout linger_timeout linger_total_timeout pool_trust abort_on_close
+            forwarded x_real_ip via retry_body_max retries retry_budget retry_budget_floor ejection ejection_failures
             ejection_time ejection_time_max ejection_share_max health_path health_interval health_timeout
             health_fall health_rise drain_delay drain_timeout log log_decisions explain shadow_log backend
         }

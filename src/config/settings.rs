@@ -44,6 +44,7 @@ pub struct Loaded {
 
 const FIELDS_MAX: u32 = 1000;
 const RESPONSE_HEAD_MAX: u64 = u16::MAX as u64; // as far as a Span reaches
+const RETRY_BODY_MAX: u64 = 256 * 1024; // what is kept stays in the buffer it was read into
 const HEAD_MIN: u64 = 256; // below it no real request passes
 const HEAD_MAX: u64 = u16::MAX as u64;
 
@@ -107,8 +108,16 @@ pub fn defaults() -> ProxyArgs {
         response_body_timeout: given(times.response_body),
         upstream_idle_timeout: given(times.upstream_idle),
         tunnel_idle_timeout: given(times.tunnel_idle),
+        interim_timeout: given(times.interim),
         linger_timeout: given(times.linger),
+        linger_total_timeout: given(times.linger_total),
+        pool_trust: given(config.pool_trust),
+        abort_on_close: given(config.abort_on_close),
+        forwarded: given(config.forwarded),
+        x_real_ip: given(config.x_real_ip),
+        via: given(config.via),
         retries: given(config.retries),
+        retry_body_max: given(Bytes(config.retry_body_max)),
         retry_budget: given(Percent(config.retry_budget.percent)),
         retry_budget_floor: given(config.retry_budget.per_second),
         ejection: given(Switch::Auto),
@@ -196,6 +205,12 @@ fn meant(args: &ProxyArgs, origins: &Origins) -> Result<ProxyConfig, String> {
             max: or(&args.queue_max, 0) as usize,
             timeout: check.above_zero("queue-timeout", &args.queue_timeout, default.queue.timeout)?,
         },
+        pool_trust: or(&args.pool_trust, default.pool_trust),
+        abort_on_close: or(&args.abort_on_close, default.abort_on_close),
+        retry_body_max: check.retry_body_max(args)?,
+        forwarded: or(&args.forwarded, default.forwarded),
+        x_real_ip: or(&args.x_real_ip, default.x_real_ip),
+        via: or(&args.via, default.via),
         drain_delay: or(&args.drain_delay, default.drain_delay),
         drain_timeout: or(&args.drain_timeout, default.drain_timeout),
     })
@@ -319,6 +334,15 @@ impl Check<'_> {
         })
     }
 
+    fn retry_body_max(&self, args: &ProxyArgs) -> Result<u64, String> {
+        let size = or(&args.retry_body_max, Bytes(ProxyConfig::default().retry_body_max));
+        if size.0 > RETRY_BODY_MAX {
+            let why = format!("must be at most {}, one block of memory", Bytes(RETRY_BODY_MAX).show());
+            return Err(self.origins.refuse("retry-body-max", size.show(), why));
+        }
+        Ok(size.0)
+    }
+
     fn timeouts(&self, args: &ProxyArgs) -> Result<Timeouts, String> {
         let default = Timeouts::default();
         let time = |key, given, default| self.above_zero(key, given, default);
@@ -333,7 +357,9 @@ impl Check<'_> {
             response_body: time("response-body-timeout", &args.response_body_timeout, default.response_body)?,
             upstream_idle: time("upstream-idle-timeout", &args.upstream_idle_timeout, default.upstream_idle)?,
             tunnel_idle: time("tunnel-idle-timeout", &args.tunnel_idle_timeout, default.tunnel_idle)?,
+            interim: time("interim-timeout", &args.interim_timeout, default.interim)?,
             linger: or(&args.linger_timeout, default.linger),
+            linger_total: or(&args.linger_total_timeout, default.linger_total),
         })
     }
 

@@ -13,7 +13,13 @@ pub(super) enum FieldKind {
     ContentLength,
     TransferEncoding,
     Connection,
-    /// Keep-Alive, Proxy-Connection, Trailer, HTTP2-Settings: for one hop only and of no use to us.
+    /// For one hop only, but it says how long the other side keeps an idle connection.
+    KeepAlive,
+    /// Authorization or Proxy-Authorization: of interest for schemes that are bound to the connection.
+    Credentials,
+    /// WWW-Authenticate or Proxy-Authenticate, likewise.
+    Challenge,
+    /// Proxy-Connection, Trailer, HTTP2-Settings: for one hop only and of no use to us.
     HopByHop,
     Te,
     Upgrade,
@@ -78,7 +84,12 @@ pub(super) fn classify(name: &[u8]) -> FieldKind {
         (7, b'u') => settle(name, b"Upgrade", Upgrade),
         (9, b'f') => settle(name, b"Forwarded", Forwarded),
         (10, b'c') => settle(name, b"Connection", Connection),
-        (10, b'k') => settle(name, b"Keep-Alive", HopByHop),
+        (10, b'k') => settle(name, b"Keep-Alive", KeepAlive),
+        // Look-alikes of these four are harmless, so they are not sought.
+        (13, b'a') if name.eq_ignore_ascii_case(b"Authorization") => Credentials,
+        (16, b'w') if name.eq_ignore_ascii_case(b"WWW-Authenticate") => Challenge,
+        (18, b'p') if name.eq_ignore_ascii_case(b"Proxy-Authenticate") => Challenge,
+        (19, b'p') if name.eq_ignore_ascii_case(b"Proxy-Authorization") => Credentials,
         (12, b'm') => settle(name, b"Max-Forwards", MaxForwards),
         // A look-alike of this one is harmless, so it is not sought.
         (12, b'x') if name.eq_ignore_ascii_case(b"X-Request-Id") => XRequestId,
@@ -223,6 +234,25 @@ pub(super) fn mark_nominated(fields: &mut [Field], bytes: &[u8]) {
             }
         }
     }
+}
+
+/// Whether credentials or a challenge are of a scheme that logs the connection in and not the request: NTLM, or Negotiate,
+/// which may come to it (RFC 4559 section 6). All requests on such a connection are its one user's.
+pub(super) fn is_bound_to_connection(value: &[u8]) -> bool {
+    members(value).any(|member| {
+        let scheme = member.split(|byte| *byte == b' ').next().unwrap_or_default();
+        scheme.eq_ignore_ascii_case(b"NTLM") || scheme.eq_ignore_ascii_case(b"Negotiate")
+    })
+}
+
+/// Seconds that a Keep-Alive field says an idle connection is kept for: `timeout=5, max=100`.
+pub(super) fn keep_alive_timeout(value: &[u8]) -> Option<u32> {
+    members(value).find_map(|member| {
+        let (name, seconds) = member.split_at(memchr::memchr(b'=', member)?);
+        let is_it = name.trim_ascii().eq_ignore_ascii_case(b"timeout");
+        let seconds = grammar::decimal(seconds[1..].trim_ascii()).filter(|_| is_it)?;
+        Some(u32::try_from(seconds).unwrap_or(u32::MAX))
+    })
 }
 
 /// Protocols the Upgrade fields name, in order, less h2c, which we never switch to (RFC 9113 section 3.1 obsoletes it).

@@ -117,6 +117,11 @@ impl FramingFields {
         self.length.is_some()
     }
 
+    /// Whether the fields say that there is no content.
+    pub(super) fn is_empty(self) -> bool {
+        !self.has_coding && self.length == Some(0)
+    }
+
     /// Whether the fields announce content, as none may in a 1xx or 204 (RFC 9110 section 8.6, RFC 9112 section 6.1).
     pub(super) fn announces_content(self) -> bool {
         self.has_coding || self.length.is_some_and(|length| length > 0)

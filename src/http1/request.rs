@@ -49,6 +49,8 @@ pub struct RequestFacts {
     pub expect_continue: bool,
     /// `TE: trailers`: the client takes trailer fields.
     pub accepts_trailers: bool,
+    /// Credentials of a scheme that logs the connection in, not the request.
+    pub login: bool,
     /// An upgrade we are willing to tunnel was asked for (HTTP/1.1, no body, Connection names it, not h2c).
     pub upgrade: bool,
     /// `Max-Forwards` of a TRACE or OPTIONS.
@@ -56,6 +58,13 @@ pub struct RequestFacts {
     /// Connection names fields that go no further. That holds for trailer fields too (RFC 9110 section 7.6.1), so the
     /// trailer section of such a message is dropped.
     pub nominates: bool,
+}
+
+impl RequestFacts {
+    /// Whether content follows the head.
+    pub fn has_content(&self) -> bool {
+        !matches!(self.framing, Framing::Empty | Framing::Length(0))
+    }
 }
 
 /// A request head as offsets into the bytes it was parsed from. Reused from one request to the next.
@@ -215,6 +224,7 @@ impl RequestHead {
         self.facts.keep_alive = seen.connection.persists(version);
         // RFC 9110 section 10.1.1: ignored in HTTP/1.0, and not to be sent without content.
         self.facts.expect_continue = seen.expects_continue && is_current && has_body;
+        self.facts.login = seen.login;
         self.facts.accepts_trailers = seen.accepts_trailers && is_current;
         self.facts.max_forwards = seen.max_forwards;
         self.facts.nominates = seen.connection.nominates;
@@ -235,6 +245,7 @@ struct Seen {
     host: Option<Span>,
     framing: FramingFields,
     connection: ConnectionOptions,
+    login: bool,
     expects_continue: bool,
     accepts_trailers: bool,
     max_forwards: Option<u32>,
@@ -268,6 +279,7 @@ impl Seen {
             FieldKind::ContentLength => self.framing.content_length(value)?,
             FieldKind::TransferEncoding => self.framing.transfer_encoding(value)?,
             FieldKind::Connection => self.connection.read(value)?,
+            FieldKind::Credentials => self.login |= fields::is_bound_to_connection(value),
             FieldKind::Te => {
                 self.accepts_trailers |=
                     members(value).any(|coding| coding.eq_ignore_ascii_case(b"trailers"));

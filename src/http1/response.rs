@@ -24,6 +24,14 @@ pub struct ResponseFacts {
     pub framing: Framing,
     /// Whether the backend will take another request on this connection.
     pub keep_alive: bool,
+    /// It says `Connection: close`.
+    pub says_close: bool,
+    /// The answer to a HEAD, or a 304, that does not say it would be empty: some origins send the content all the same.
+    pub announces_content: bool,
+    /// A 401 or 407 that offers a scheme which logs the connection in, not the request.
+    pub offers_login: bool,
+    /// Seconds the backend says it keeps an idle connection.
+    pub keep_alive_timeout: Option<u32>,
     /// Whether it carries a Date.
     pub has_date: bool,
     /// Connection names fields that go no further; its trailer section is then dropped.
@@ -150,7 +158,8 @@ impl ResponseHead {
     fn read_fields(&mut self, bytes: &[u8], method: Method) -> Result<(), BadResponse> {
         let mut framing = FramingFields::default();
         let mut connection = ConnectionOptions::default();
-        let mut has_upgrade = false;
+        let (mut has_upgrade, mut offers_login) = (false, false);
+        self.facts.keep_alive_timeout = None;
         self.facts.has_date = false;
         for field in self.section.fields() {
             match field.kind {
@@ -158,6 +167,12 @@ impl ResponseHead {
                 FieldKind::TransferEncoding => framing.transfer_encoding(field.value.of(bytes))?,
                 FieldKind::Connection => connection.read(field.value.of(bytes))?,
                 FieldKind::Upgrade => has_upgrade = true,
+                FieldKind::Challenge => {
+                    offers_login |= fields::is_bound_to_connection(field.value.of(bytes));
+                }
+                FieldKind::KeepAlive => {
+                    self.facts.keep_alive_timeout = fields::keep_alive_timeout(field.value.of(bytes));
+                }
                 FieldKind::Date => self.facts.has_date = true,
                 _ => {}
             }
@@ -175,6 +190,9 @@ impl ResponseHead {
             _ => self.facts.framing != Framing::UntilClose,
         };
         self.facts.keep_alive = ends_plainly && connection.persists(version);
+        self.facts.says_close = connection.close;
+        self.facts.announces_content = (method == Method::Head || status == 304) && !framing.is_empty();
+        self.facts.offers_login = offers_login && matches!(status, 401 | 407);
         self.facts.nominates = connection.nominates;
         self.answers_head = method == Method::Head;
         self.upgrade_offered =

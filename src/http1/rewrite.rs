@@ -13,6 +13,33 @@ use super::trailers::is_forbidden;
 use super::{Framing, Method, Version};
 use std::net::IpAddr;
 
+/// What the forwarded request says of the client and of the host it asked for. Fewer fields leave room where an origin
+/// bounds their number or size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ForwardedFields {
+    /// X-Forwarded-For, -Proto and -Host, and Forwarded (RFC 7239).
+    #[default]
+    All,
+    /// X-Forwarded-* only.
+    XForwarded,
+    /// Forwarded only.
+    Forwarded,
+    /// Neither.
+    Off,
+}
+
+/// Which messages get a Via.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ViaFields {
+    /// Requests and answers.
+    #[default]
+    Both,
+    /// Requests, as RFC 9110 section 7.6.3 asks of a gateway; in answers it may be left out.
+    Request,
+    /// None, against that section.
+    Off,
+}
+
 /// What the forwarded request says about us and about the client.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestContext<'a> {
@@ -48,7 +75,12 @@ pub fn request(head: &RequestHead, bytes: &[u8], how: &RequestContext<'_>, out: 
     }
     let mut has_request_id = false;
     copy_runs(bytes, run_start, head.len - 2, head.section.fields(), out, |kind| match kind {
-        FieldKind::Other | FieldKind::Via | FieldKind::Date | FieldKind::ContentLength => true,
+        FieldKind::Other
+        | FieldKind::Via
+        | FieldKind::Date
+        | FieldKind::ContentLength
+        | FieldKind::Credentials
+        | FieldKind::Challenge => true,
         FieldKind::Host => !authority_rules,
         FieldKind::XRequestId => {
             has_request_id = true;
@@ -167,6 +199,7 @@ pub fn response(head: &ResponseHead, bytes: &[u8], how: &ResponseContext<'_>, ou
             length_may_stay
         }
         FieldKind::Connection
+        | FieldKind::KeepAlive
         | FieldKind::HopByHop
         | FieldKind::Te
         | FieldKind::Upgrade

@@ -196,6 +196,7 @@ const NO_FACTS: RequestFacts = RequestFacts {
     keep_alive: false,
     expect_continue: false,
     accepts_trailers: false,
+    login: false,
     upgrade: false,
     max_forwards: None,
     nominates: false,

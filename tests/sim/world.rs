@@ -131,6 +131,8 @@ fn draw_config(fair: bool, addresses: &[SocketAddr], rng: &mut fastrand::Rng) ->
     let routing = ROUTINGS[rng.usize(..ROUTINGS.len())];
     let mut short = |base: u64| Duration::from_millis(if fair { 10_000 } else { rng.u64(base..base * 20) });
     let timeouts = Timeouts {
+        interim: Duration::from_secs(60),
+        linger_total: Duration::from_secs(20),
         request_head: short(5),
         request_body: short(5),
         request_body_rate: 0,
