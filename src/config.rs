@@ -147,7 +147,8 @@ pub struct Timeouts {
     pub client_write: Duration,
     /// A kept client connection without a request: closed.
     pub client_idle: Duration,
-    /// Connecting to a backend: the next one, else 504.
+    /// Connecting to a backend: the next one, else again until the queue's time is over, then 504. And how long a request
+    /// waits when all refuse: 502.
     pub connect: Duration,
     /// From sending the request to the response head: 504.
     pub upstream: Duration,

@@ -38,7 +38,7 @@
 //!    row: `World::record` counts it (`Stats::record`) and copies it into a batch (`LogHandle::push`).
 //! 8. *The row.* On the log's thread `Writer::run` lays it out (`RowEncoder::encode`) and appends it (`Sink::write`).
 //!
-//! What goes wrong anywhere ends in `Session::fail`: once more (`redial`, `go_elsewhere`), an answer of our own
+//! What goes wrong anywhere ends in `Session::fail`: once more (`redial`, `go_elsewhere`, `pause`), an answer of our own
 //! (`refuse`), or a visible cut (`abort`). Each way there is one row.
 //!
 //! ## Who owns what

@@ -31,6 +31,8 @@ mod logs;
 mod mutations;
 #[path = "faults/network.rs"]
 mod network;
+#[path = "faults/redial.rs"]
+mod redial;
 #[path = "faults/signals.rs"]
 mod signals;
 #[path = "faults/start.rs"]

@@ -90,11 +90,12 @@ pub struct ProxyArgs {
     #[arg(long, value_name = "N|none", help_heading = "Backends")]
     pub max_connections_per_backend: Option<Given<OrNone<u32>>>,
 
-    /// Requests that may wait while every backend has all its connections; further ones get 503
+    /// Requests that may wait while every backend has all its connections (further ones get 503), or while none can be
+    /// connected to (502)
     #[arg(long, value_name = "N", help_heading = "Backends")]
     pub queue_max: Option<Given<u32>>,
 
-    /// How long a request may wait there: 503
+    /// How long a request may wait there: 503; where there is no other backend, also for one that is slow to accept: 504
     #[arg(long, value_name = "DURATION", help_heading = "Backends")]
     pub queue_timeout: Option<Given<Duration>>,
 
@@ -164,7 +165,8 @@ pub struct ProxyArgs {
     #[arg(long, value_name = "DURATION", help_heading = "Time-outs")]
     pub client_idle_timeout: Option<Given<Duration>>,
 
-    /// Connecting to a backend: the next one, else 504
+    /// Connecting to a backend: the next one, else again until --queue-timeout, then 504. When all refuse, as in a restart, a
+    /// request waits so long: 502
     #[arg(long, value_name = "DURATION", help_heading = "Time-outs")]
     pub connect_timeout: Option<Given<Duration>>,
 
@@ -196,7 +198,7 @@ pub struct ProxyArgs {
     #[arg(long, value_name = "DURATION", help_heading = "Time-outs")]
     pub linger_total_timeout: Option<Given<Duration>>,
 
-    /// Further attempts a request may have, elsewhere if possible
+    /// Further attempts a request may have, elsewhere if possible; with 0 none waits for a backend that cannot be connected to
     #[arg(long, value_name = "N", help_heading = "Retries")]
     pub retries: Option<Given<u32>>,
 

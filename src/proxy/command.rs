@@ -54,6 +54,7 @@ impl<N: Net> World<N> {
                     return "was not drained".to_owned();
                 }
                 world.wake_waiting();
+                world.wake_refused();
                 "gets requests again, slowly at first".to_owned()
             }),
             Command::Weight(url, weight) => self.on_backend(&url, |world, backend| {

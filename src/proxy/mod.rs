@@ -8,6 +8,7 @@ mod command;
 mod decide;
 mod descriptors;
 mod probe;
+mod refusals;
 mod reload;
 mod service;
 mod share;
@@ -19,13 +20,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 pub use command::Command;
+pub use refusals::{Overdue, Refusals};
 pub use world::{Inbox, PSEUDONYM, Setup, World};
 
 use crate::clock::Time;
 use crate::fault::Fault;
 use crate::net::{Conn, ConnKey, Net, Ready, Role, SessionKey};
 use crate::reactor::Turned;
-use crate::session::{Phase, Session, Turn};
+use crate::session::{Session, Turn};
 use crate::slab::{Key, Slab};
 use crate::timer::Timers;
 
@@ -260,13 +262,10 @@ impl<N: Net> Proxy<N> {
     /// Whoever was woken for a place on a backend has a turn; one that no longer waits passes its place on.
     fn wake(&mut self) {
         while let Some(key) = self.world.woken.pop() {
-            let waiting = self.sessions.get_mut(key.0).filter(|session| session.phase() == Phase::Route);
-            match waiting.and_then(|session| session.exchange.as_mut()) {
-                Some(exchange) => {
-                    exchange.admitted = true;
-                    self.enqueue(key);
-                }
-                None => self.world.wake_waiting(),
+            if self.sessions.get_mut(key.0).is_some_and(|session| session.rouse(&mut self.world)) {
+                self.enqueue(key);
+            } else {
+                self.world.wake_waiting();
             }
         }
     }

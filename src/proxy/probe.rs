@@ -253,6 +253,7 @@ impl<N: Net> World<N> {
             if good {
                 self.upstreams.try_now(backend, self.now);
                 self.share_standing(backend);
+                self.wake_refused();
             }
             return;
         };
@@ -272,6 +273,9 @@ impl<N: Net> World<N> {
         if is_back {
             self.upstreams.try_now(backend, self.now);
             self.share_standing(backend);
+        }
+        if good {
+            self.wake_refused();
         }
         if is_news {
             self.close_orphans();

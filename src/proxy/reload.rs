@@ -52,6 +52,7 @@ impl<N: Net> World<N> {
             });
         }
         self.wake_waiting(); // there may be more places now
+        self.wake_refused();
         let budget = config.retry_budget;
         self.retry_budget = RetryBudget::new(budget.percent, budget.per_second, self.now);
         self.tell(Kind::Reload, None, || {

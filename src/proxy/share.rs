@@ -43,11 +43,13 @@ impl<N: Net> World<N> {
                 && self.follow(backend, standing)
             {
                 self.wake_waiting();
+                self.wake_refused();
             }
             let down = member.is_down(backend);
             if down != self.upstreams.is_down(backend) && self.upstreams.set_down(backend, down) {
                 self.close_orphans();
                 self.wake_waiting();
+                self.wake_refused();
             }
             self.upstreams.set_elsewhere(backend, member.in_flight_elsewhere(backend));
         }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::probe::Probes;
+use super::refusals::{Overdue, Refusals};
 use super::share::Sharing;
 use super::show::Showing;
 use crate::balance::AnyPolicy;
@@ -80,6 +81,10 @@ pub struct World<N: Net> {
     pub retry_budget: RetryBudget,
     /// Sessions waiting for a place on a backend, first come first.
     pub waiting: VecDeque<SessionKey>,
+    /// Sessions that wait because no backend could be connected to.
+    pub refusals: Refusals,
+    /// Dials that take long, those known longest first.
+    pub overdue: Vec<Overdue>,
     /// Sessions to be given a turn because something they waited for has happened.
     pub woken: Vec<SessionKey>,
     /// Looking after backends without a client's request.
@@ -149,6 +154,8 @@ impl<N: Net> World<N> {
             ),
             probes: Probes::new(config.health.clone(), config.backends.len()),
             waiting: VecDeque::new(),
+            refusals: Refusals::default(),
+            overdue: Vec::new(),
             woken: Vec::new(),
             policy: config.variant().build(config.backends.len()),
             draw: fastrand::Rng::with_seed(setup.seed),
@@ -283,6 +290,7 @@ impl<N: Net> World<N> {
                 tracing::info!(backend = self.upstreams.url(backend), "backend readmitted");
                 self.tell(Kind::Readmitted, Some(backend), || "its trial request succeeded".to_owned());
                 self.wake_waiting();
+                self.wake_refused();
             }
             None => {}
         }

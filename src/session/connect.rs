@@ -8,7 +8,7 @@ use super::pump::{self, Pumped};
 use super::relay::request_fault;
 use super::{Phase, Session, Step};
 use crate::fault::Fault;
-use crate::net::{Net, Ready};
+use crate::net::{ConnKey, Net, Ready};
 use crate::proxy::World;
 use crate::record::trace::Stamp;
 
@@ -53,11 +53,18 @@ impl Session {
                 Step::Wait
             }
             Some(Pumped::SinkGone) => self.fail(world, Fault::ConnectFailed),
-            _ => {
-                exchange.trace.connected = Stamp::at(world.now);
-                exchange.upstream = Upstream::Connected(key);
-                Step::Next(Phase::Relay)
-            }
+            _ => self.reached(key, world),
         }
+    }
+
+    /// The connection is up, or was.
+    fn reached<N: Net>(&mut self, key: ConnKey, world: &mut World<N>) -> Step {
+        let Some(exchange) = self.exchange.as_mut() else { return Step::Gone };
+        exchange.trace.connected = Stamp::at(world.now);
+        exchange.upstream = Upstream::Connected(key);
+        if exchange.redialling.overdue || !world.refusals.is_empty() {
+            self.note_reached(world);
+        }
+        Step::Next(Phase::Relay)
     }
 }

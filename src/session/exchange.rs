@@ -3,6 +3,7 @@
 //! Boxed and recycled, buffers and all, so that ten thousand idle clients cost none and a busy one allocates nothing.
 
 use super::pump::{PIECE_FIRST, PIECE_LONG};
+use super::redial::Redialling;
 use crate::balance::Pick;
 use crate::balance::explain::Note;
 use crate::balance::shadow::Agreement;
@@ -15,7 +16,7 @@ use crate::http1::request::RequestFacts;
 use crate::http1::response::ResponseFacts;
 use crate::http1::{Framing, Method, Version};
 use crate::net::ConnKey;
-use crate::record::trace::Trace;
+use crate::record::trace::{Stamp, Trace};
 use crate::upstream::Entered;
 
 /// One direction: what is sent on, what was read, and how the one becomes the other.
@@ -164,8 +165,10 @@ pub struct Exchange {
     pub short_of_descriptor: bool,
     /// Fresh connections dialled in place of pooled ones that had died; they are not retries.
     pub redials: u32,
-    /// A pooled connection died unused: dial the same backend afresh.
+    /// A pooled connection died unused, or a dial takes long: dial the same backend afresh.
     pub pinned: Option<usize>,
+    /// How its dialling stands.
+    pub redialling: Redialling,
     /// When what happened.
     pub trace: Trace,
     /// Method and target as received, a space between, for the log.
@@ -219,6 +222,7 @@ impl Exchange {
             redials: 0,
             short_of_descriptor: false,
             pinned: None,
+            redialling: Redialling::default(),
             trace: Trace::default(),
             line: Vec::new(),
             method_len: 0,
@@ -247,6 +251,7 @@ impl Exchange {
         self.redials = 0;
         self.short_of_descriptor = false;
         self.pinned = None;
+        self.redialling = Redialling::default();
         self.trace = Trace::default();
         self.line.clear();
         self.method_len = 0;
@@ -257,6 +262,19 @@ impl Exchange {
         self.status = 0;
         self.fault = None;
         self.note.reset();
+    }
+
+    /// Nothing has come of the last attempt: what it left must not be taken for the next one's.
+    pub fn forget_attempt(&mut self) {
+        self.fault = None;
+        self.request_cut = false;
+        self.response.source_failed = false;
+        self.trace.sent = Stamp::NOT_YET;
+    }
+
+    /// Whether it has had the attempts that `retries` allow. Those that reached nobody while all waited do not count.
+    pub fn is_out_of_attempts(&self, retries: u32) -> bool {
+        self.trace.attempts.saturating_sub(self.redials + self.redialling.excused) > retries
     }
 
     /// Bytes its text buffers hold on to between exchanges.

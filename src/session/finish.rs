@@ -2,6 +2,7 @@
 //! closed, the client's kept, lingered on or closed.
 
 use super::exchange::{Exchange, Upstream};
+use super::redial::{bit_of, unreached};
 use super::relay::{outcome_of, outgoing_framing};
 use super::{Phase, Session, Step};
 use crate::balance::Stage;
@@ -21,6 +22,9 @@ impl Session {
         let Some(mut exchange) = self.exchange.take() else { return Step::Gone };
         let verdict = exchange.answer.map_or(Verdict::Abandoned, |answer| Verdict::of_status(answer.status));
         settle(&mut exchange, verdict, world);
+        if !world.overdue.is_empty() {
+            tell_overdue(&exchange, world);
+        }
         self.record(&mut exchange, world);
         if exchange.keep_client {
             self.deadline = world.idle_until(world.now);
@@ -41,6 +45,7 @@ impl Session {
     /// The exchange cannot go on: another attempt, our own answer, or the end of the connection.
     #[cold]
     pub(super) fn fail<N: Net>(&mut self, world: &mut World<N>, fault: Fault) -> Step {
+        self.stop_waiting(world);
         let Some(exchange) = self.exchange.as_mut() else { return Step::Gone };
         tracing::debug!(reason = fault.reason(), backend = exchange.backend, "exchange failed");
         if fault == Fault::UpstreamClosed && redial(exchange, world) {
@@ -48,13 +53,19 @@ impl Session {
         }
         exchange.trace.response_done.mark_first(world.now);
         exchange.fault = Some(fault);
-        let verdict = if fault.side() == Side::Upstream { Verdict::Failure } else { Verdict::Abandoned };
+        let verdict = match fault {
+            Fault::ConnectFailed | Fault::ConnectTimeout => unreached(exchange),
+            _ if fault.side() == Side::Upstream => Verdict::Failure,
+            _ => Verdict::Abandoned,
+        };
         settle(exchange, verdict, world);
-        if go_elsewhere(exchange, fault, world) {
+        if go_elsewhere(exchange, fault, world) || self.pause(fault, world) {
+            let Some(exchange) = self.exchange.as_mut() else { return Step::Gone };
             world.explain_end(exchange.note.seq, 0, exchange.trace.latency_us(), fault.reason());
             exchange.note.seq = 0; // what comes is the outcome of another decision, or of none
             return Step::Next(Phase::Route);
         }
+        let Some(exchange) = self.exchange.as_mut() else { return Step::Gone };
         if exchange.answer_begun() || fault == Fault::ClientGone || fault == Fault::ClientStalled {
             return self.abort(world, fault);
         }
@@ -153,6 +164,15 @@ impl Session {
     }
 }
 
+/// Tells those whose dial takes long that the backend has answered.
+#[cold]
+fn tell_overdue<N: Net>(exchange: &Exchange, world: &mut World<N>) {
+    let dialled = exchange.trace.dispatched.get().filter(|_| !exchange.trace.reused);
+    if let (Some(backend), Some(_)) = (exchange.backend, exchange.answer) {
+        world.renew_overdue(backend, dialled);
+    }
+}
+
 /// A pooled connection died before a byte of the answer came. That is nobody's failure: the backend closed it as we
 /// took it. If the request may be sent again, the same backend gets it on a fresh connection.
 fn redial<N: Net>(exchange: &mut Exchange, world: &mut World<N>) -> bool {
@@ -164,9 +184,8 @@ fn redial<N: Net>(exchange: &mut Exchange, world: &mut World<N>) -> bool {
     close_upstream(exchange, world);
     exchange.pinned = exchange.backend;
     exchange.redials += 1;
-    exchange.request_cut = false;
-    exchange.response.source_failed = false;
-    exchange.trace.sent = Stamp::NOT_YET;
+    exchange.redialling.elsewhere(true);
+    exchange.forget_attempt();
     true
 }
 
@@ -174,13 +193,13 @@ fn redial<N: Net>(exchange: &mut Exchange, world: &mut World<N>) -> bool {
 /// sent may go again only if its method allows it, no byte of an answer came, and the retry budget pays for it.
 fn go_elsewhere<N: Net>(exchange: &mut Exchange, fault: Fault, world: &mut World<N>) -> bool {
     if let Some(backend) = exchange.backend {
-        exchange.tried |= 1u64.checked_shl(backend as u32).unwrap_or(0);
+        exchange.tried |= bit_of(backend);
     }
     let sent = exchange.request.out_sent > 0 || exchange.request.spilled;
     let unanswered = exchange.answer.is_none() && exchange.trace.ttfb.get().is_none();
     if !unanswered
         || !fault.may_retry(sent, exchange.is_replayable())
-        || exchange.trace.attempts - exchange.redials > world.config.retries
+        || exchange.is_out_of_attempts(world.config.retries)
         || !world.may_go_elsewhere(exchange.tried)
         || (sent && !world.withdraw_retry())
     {
@@ -189,10 +208,8 @@ fn go_elsewhere<N: Net>(exchange: &mut Exchange, fault: Fault, world: &mut World
     if let Some(backend) = exchange.backend {
         world.stats.retried_from(backend);
     }
-    exchange.fault = None;
-    exchange.request_cut = false;
-    exchange.response.source_failed = false;
-    exchange.trace.sent = Stamp::NOT_YET;
+    exchange.redialling.elsewhere(sent);
+    exchange.forget_attempt();
     true
 }
 
@@ -228,7 +245,7 @@ fn is_reusable<N: Net>(exchange: &Exchange, world: &mut World<N>) -> bool {
         && exchange.upstream.conn().is_some_and(|conn| world.is_quiet(conn))
 }
 
-fn close_upstream<N: Net>(exchange: &mut Exchange, world: &mut World<N>) {
+pub(super) fn close_upstream<N: Net>(exchange: &mut Exchange, world: &mut World<N>) {
     let Some(conn) = exchange.upstream.conn() else { return };
     // Complete by length or chunks: nothing more can come that anybody wants, so no TIME_WAIT need be kept. Of a tunnel
     // the end of one way says nothing about the other: what was written last may still be on its way.

@@ -25,6 +25,7 @@ mod exchange;
 mod finish;
 mod head;
 mod pump;
+mod redial;
 mod refuse;
 mod relay;
 mod route;
@@ -191,9 +192,10 @@ impl Session {
         match self.phase {
             Phase::Head if self.has_begun_nothing() => Step::Gone,
             Phase::Head => self.refuse(world, Fault::RequestHeadTimeout),
-            Phase::Connect => self.fail(world, Fault::ConnectTimeout),
+            Phase::Connect => self.dial_overdue(world),
             Phase::Relay => self.relay_expired(world),
             Phase::Route if self.is_short_of_descriptor() => Step::Next(Phase::Route),
+            Phase::Route if self.is_pausing() => self.pause_over(world),
             Phase::Route => {
                 if self.exchange.as_ref().is_some_and(|exchange| exchange.admitted) {
                     world.wake_waiting(); // the place that came free too late for this one

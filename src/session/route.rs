@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::exchange::{Exchange, Upstream};
 use super::finish::settle;
+use super::redial::OVERDUE;
 use super::{Phase, Session, Step};
 use crate::fault::Fault;
 use crate::net::{Conn, ConnKey, Net, Role};
@@ -17,10 +18,14 @@ const DESCRIPTOR_RETRY: Duration = Duration::from_millis(50);
 impl Session {
     /// Finds this request a backend and a connection to it.
     pub(super) fn route<N: Net>(&mut self, world: &mut World<N>) -> Step {
+        if self.is_pausing() {
+            let is_gone = self.client_is_gone(world);
+            return if is_gone { self.fail(world, Fault::ClientGone) } else { Step::Wait };
+        }
         let Some(exchange) = self.exchange.as_mut() else { return Step::Gone };
         exchange.short_of_descriptor = false;
         let (backend, fresh) = match exchange.pinned.take() {
-            Some(backend) => (backend, true),
+            Some(backend) => (backend, exchange.trace.reused), // one that was idle may be as dead as the last
             None => match choose(exchange, world) {
                 Ok(backend) => (backend, false),
                 Err(Closed::Full) => return self.wait_for_place(world),
@@ -51,7 +56,8 @@ impl Session {
                 let conn = ConnKey(world.conns.insert(conn));
                 world.upstreams.opened(backend);
                 exchange.upstream = Upstream::Dialled { conn, registered: false };
-                self.deadline = world.now.plus(world.config.timeouts.connect);
+                exchange.redialling.begin(world.now);
+                self.deadline = world.now.plus(world.config.timeouts.connect.min(OVERDUE));
                 Step::Next(Phase::Connect)
             }
             Err(fault) => self.fail(world, fault),

@@ -19,7 +19,7 @@ const ALL: &[&str] = &["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST", "PATCH
 const MIXED: &[&str] = &["GET", "POST"];
 
 /// As users run it: the default routing, failing backends put out.
-fn usual(config: &mut ProxyConfig) {
+pub fn usual(config: &mut ProxyConfig) {
     config.routing = Routing::Elastic;
     config.ejection = true;
 }
@@ -129,14 +129,14 @@ fn a_backend_that_drops_connection_requests_costs_a_time_out_and_no_error() {
 }
 
 /// A listener with a full backlog: the kernel drops every further SYN.
-struct Deaf {
-    address: SocketAddr,
+pub struct Deaf {
+    pub address: SocketAddr,
     _listener: Socket,
     _queued: Vec<Socket>,
 }
 
 impl Deaf {
-    fn new() -> Deaf {
+    pub fn new() -> Deaf {
         let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
         listener.listen(0).unwrap();

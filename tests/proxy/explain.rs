@@ -3,6 +3,7 @@
 use super::support::port::Reserved;
 use super::support::{Origin, ProxyUnderTest, wait_for};
 use std::net::SocketAddr;
+use std::time::Duration;
 use tidegate::balance::{Options, Routing, Variant};
 use tidegate::config::{BackendConfig, ProxyConfig};
 
@@ -145,7 +146,10 @@ fn a_retry_says_so_in_field_log_and_ring() {
 #[test]
 fn our_own_answers_are_explained_too() {
     let nowhere = [Reserved::new(), Reserved::new()];
-    let proxy = ProxyUnderTest::start(&nowhere.each_ref().map(|one| one.address), trusts_loopback);
+    let proxy = ProxyUnderTest::start(&nowhere.each_ref().map(|one| one.address), |config| {
+        trusts_loopback(config);
+        config.timeouts.connect = Duration::from_millis(1); // then no backend is waited for
+    });
     let answer = proxy.client().send(ASKS).response();
     assert_eq!(answer.status, 502);
     let told = answer.field("X-Tidegate-Explain").unwrap();
