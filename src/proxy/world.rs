@@ -268,7 +268,8 @@ impl<N: Net> World<N> {
         exchange: &Exchange,
         unreachable: bool,
     ) {
-        let mut change = self.upstreams.record(backend, entered, verdict, self.now, &mut self.draw);
+        let marks = || (!unreachable).then(|| exchange.marks());
+        let mut change = self.upstreams.record(backend, entered, verdict, marks, self.now, &mut self.draw);
         if self.sharing.is_some() {
             change = self.share_verdict(backend, entered, verdict, change);
         }

@@ -18,6 +18,7 @@ use crate::http1::{Framing, Method, Version};
 use crate::net::ConnKey;
 use crate::record::trace::{Stamp, Trace};
 use crate::upstream::Entered;
+use crate::upstream::blame::Marks;
 
 /// One direction: what is sent on, what was read, and how the one becomes the other.
 #[derive(Debug)]
@@ -169,6 +170,8 @@ pub struct Exchange {
     pub pinned: Option<usize>,
     /// How its dialling stands.
     pub redialling: Redialling,
+    /// Stands for its client among others, where failures are judged.
+    pub client: u32,
     /// When what happened.
     pub trace: Trace,
     /// Method and target as received, a space between, for the log.
@@ -223,6 +226,7 @@ impl Exchange {
             short_of_descriptor: false,
             pinned: None,
             redialling: Redialling::default(),
+            client: 0,
             trace: Trace::default(),
             line: Vec::new(),
             method_len: 0,
@@ -299,6 +303,11 @@ impl Exchange {
     /// Target as received.
     pub fn target(&self) -> &[u8] {
         self.line.get(self.method_len + 1..).unwrap_or_default()
+    }
+
+    /// What a failure may be due to besides its backend.
+    pub fn marks(&self) -> Marks {
+        Marks::new(self.client, self.method(), self.target(), self.request.head_len)
     }
 
     /// Whether the request may be sent once more from the start: all of it is still at hand, and its method means the

@@ -95,6 +95,7 @@ impl Session {
         let facts = world.request_head.facts();
         note_line(exchange, world);
         exchange.facts = facts;
+        exchange.client = self.mark;
         exchange.scan = Default::default();
         exchange.trace.head_done = Stamp::at(world.now);
         world.retry_budget.deposit();

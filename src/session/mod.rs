@@ -31,7 +31,7 @@ mod relay;
 mod route;
 mod tunnel;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 pub use exchange::{Dispatch, Exchange, Flow};
 
@@ -40,6 +40,7 @@ use crate::fault::Fault;
 use crate::net::{ConnKey, Net, SessionKey};
 use crate::proxy::World;
 use crate::timer::Armed;
+use crate::upstream::blame::short_of;
 
 /// Where a session stands between two turns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +96,8 @@ pub struct Session {
     pub client: ConnKey,
     /// Peer address of that.
     pub peer: SocketAddr,
+    /// Stands for that client among others: for IPv6 its network, within which addresses change.
+    pub mark: u32,
     /// When to be woken without an event.
     pub deadline: Time,
     /// The wake-up queued for that.
@@ -109,10 +112,15 @@ pub struct Session {
 impl Session {
     /// A session for a connection just accepted.
     pub fn new(key: SessionKey, client: ConnKey, peer: SocketAddr, deadline: Time) -> Session {
+        let mark = match peer.ip() {
+            IpAddr::V4(ip) => short_of(&ip.octets()),
+            IpAddr::V6(ip) => short_of(&ip.octets()[..8]),
+        };
         Session {
             key,
             client,
             peer,
+            mark,
             deadline,
             armed: Armed::NO,
             queued: false,

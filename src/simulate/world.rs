@@ -365,7 +365,7 @@ impl<'a, O: Origins> World<'a, O> {
         self.upstreams.finish(backend);
         (seen.stage, seen.head_seen) = (Stage::End, head_seen);
         self.policy.observe(self.upstreams.candidates(), &seen, now);
-        let change = self.upstreams.record(backend, request.entered, verdict, now, &mut self.draw);
+        let change = self.upstreams.record(backend, request.entered, verdict, || None, now, &mut self.draw);
         if let Some(Change::Ejected { .. }) = change {
             let unreachable = request.fate == Fate::Refused;
             self.upstreams.set_unreachable(backend, unreachable);

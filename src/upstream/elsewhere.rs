@@ -39,6 +39,9 @@ impl Upstreams {
     /// Counts a verdict another worker has had.
     pub fn hear(&mut self, backend: usize, verdict: Verdict) {
         if self.limits.ejection.is_some() {
+            if !self.backends[backend].health.is_failing() {
+                self.backends[backend].blame.end_run(); // what it is of is not told
+            }
             self.backends[backend].health.hear(verdict);
             self.candidates[backend].failure_rate = self.backends[backend].health.failure_rate();
         }

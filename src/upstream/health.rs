@@ -195,6 +195,16 @@ impl Health {
         }
     }
 
+    /// Whether its last answer, or none, was a failure.
+    pub const fn is_failing(&self) -> bool {
+        self.failures_in_a_row > 0
+    }
+
+    /// Whether one more failure puts it out.
+    pub fn is_at_its_last(&self, limits: &Ejection) -> bool {
+        self.state == State::In && self.failures_in_a_row + 1 >= limits.consecutive.max(1)
+    }
+
     /// There is reason to think it well again: its trial may come at once.
     pub fn end_time_out(&mut self, now: Time) {
         if let State::Out { until } = &mut self.state {
@@ -257,6 +267,12 @@ impl Health {
                 None
             }
         }
+    }
+
+    /// Takes a failure that is not to put it out: the next one may.
+    pub fn hold(&mut self, limits: &Ejection) {
+        self.count(1.0);
+        self.failures_in_a_row = limits.consecutive.max(1) - 1;
     }
 
     fn count(&mut self, failure: f64) {

@@ -5,10 +5,12 @@
 
 pub mod health;
 
+pub mod blame;
 pub mod budget;
 mod elsewhere;
 mod orders;
 mod trials;
+mod verdicts;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -19,7 +21,8 @@ use crate::clock::Time;
 use crate::config::BackendConfig;
 use crate::net::ConnKey;
 
-use health::{Change, Ejection, Health, Reason, Usable, Verdict};
+use blame::Blame;
+use health::{Ejection, Health, Reason, Usable};
 
 /// Share of the backends that may fail their checks before all are used, when nothing else is configured.
 const OUT_SHARE_MAX: f64 = 0.5;
@@ -46,6 +49,8 @@ struct Backend {
     /// How long the last connection closed by the backend had been idle, and when that was.
     last_close: (Duration, Time),
     health: Health,
+    /// What its failures have in common, and what it is fine with.
+    blame: Blame,
     /// No longer configured: what is in flight ends, nothing new begins. Its index stays taken until then, because
     /// sessions, connections and policies know backends by index.
     removed: bool,
@@ -68,6 +73,7 @@ impl Backend {
             idle_max: limits.idle_max,
             last_close: (Duration::ZERO, Time::ZERO),
             health: Health::default(),
+            blame: Blame::default(),
             removed: false,
             down: false,
             drained: false,
@@ -238,29 +244,6 @@ impl Upstreams {
         self.candidates[backend].in_flight += 1;
         let trial = self.out > 0 && self.backends[backend].health.dispatched(now);
         Entered { in_flight_before, trial }
-    }
-
-    /// Takes the verdict on a dispatch: what it changes, if anything.
-    pub fn record(
-        &mut self,
-        backend: usize,
-        entered: Entered,
-        verdict: Verdict,
-        now: Time,
-        draw: &mut fastrand::Rng,
-    ) -> Option<Change> {
-        let limits = self.limits.ejection.as_ref()?;
-        let health = &mut self.backends[backend].health;
-        let change = health.record(verdict, entered.trial, now, limits, draw);
-        self.candidates[backend].failure_rate = health.failure_rate();
-        if let Some(change) = change {
-            self.backends[backend].put_out_for = match change {
-                Change::Ejected { reason, .. } => Some(reason),
-                Change::Readmitted => None,
-            };
-            self.count_out();
-        }
-        change
     }
 
     /// Adopts a new list. Backends whose address stays keep connections, in-flight requests and health, and their

@@ -56,7 +56,8 @@ mod tests {
         let mut table = Upstreams::new(&configs, limits);
         let entered = Entered { in_flight_before: 0, trial: false };
         let mut draw = fastrand::Rng::with_seed(1);
-        let put_out = (0..5).find_map(|_| table.record(0, entered, Verdict::Failure, Time::ZERO, &mut draw));
+        let put_out =
+            (0..5).find_map(|_| table.record(0, entered, Verdict::Failure, || None, Time::ZERO, &mut draw));
         let Some(Change::Ejected { until, .. }) = put_out else { panic!("{put_out:?}") };
         let mut up = |fit: bool, now: Time| {
             assert_eq!(table.refresh(0, fit, now), Ok(()));
