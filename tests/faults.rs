@@ -17,6 +17,8 @@ mod mortal;
 
 #[path = "faults/backends.rs"]
 mod backends;
+#[path = "faults/blame.rs"]
+mod blame;
 #[path = "faults/checks.rs"]
 mod checks;
 #[path = "faults/clients.rs"]

@@ -252,11 +252,26 @@ impl<N: Net> World<N> {
 
     /// A trial is decided by its answer's head: the body may go on for hours.
     pub fn judge_trial(&mut self, exchange: &mut Exchange, verdict: Verdict) {
+        if exchange.suspects != 0 {
+            self.convict(exchange); // it has an answer from another
+        }
         if let Some(dispatch) = exchange.dispatch.as_mut().filter(|dispatch| dispatch.entered.trial) {
             let (backend, entered) = (dispatch.pick.backend, dispatch.entered);
             dispatch.entered.trial = false;
             self.judge(backend, entered, verdict, exchange, false);
         }
+    }
+
+    /// The backends that closed on this request did so to it alone, or it is not to blame: they are charged.
+    #[cold]
+    pub fn convict(&mut self, exchange: &mut Exchange) {
+        let suspects = std::mem::take(&mut exchange.suspects);
+        let fault = exchange.fault.replace(Fault::UpstreamClosed);
+        let entered = Entered { in_flight_before: 0, trial: false };
+        for backend in (0..self.upstreams.len().min(64)).filter(|backend| suspects >> backend & 1 == 1) {
+            self.judge(backend, entered, Verdict::Failure, exchange, false);
+        }
+        exchange.fault = fault;
     }
 
     /// Takes the verdict on a dispatch that has ended as `exchange` says; `unreachable` if it never had a connection.

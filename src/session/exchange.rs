@@ -170,6 +170,8 @@ pub struct Exchange {
     pub pinned: Option<usize>,
     /// How its dialling stands.
     pub redialling: Redialling,
+    /// Backends that closed on this request without an answer, and are not charged with that yet, one bit each.
+    pub suspects: u64,
     /// Stands for its client among others, where failures are judged.
     pub client: u32,
     /// When what happened.
@@ -226,6 +228,7 @@ impl Exchange {
             short_of_descriptor: false,
             pinned: None,
             redialling: Redialling::default(),
+            suspects: 0,
             client: 0,
             trace: Trace::default(),
             line: Vec::new(),
@@ -256,6 +259,7 @@ impl Exchange {
         self.short_of_descriptor = false;
         self.pinned = None;
         self.redialling = Redialling::default();
+        self.suspects = 0;
         self.trace = Trace::default();
         self.line.clear();
         self.method_len = 0;

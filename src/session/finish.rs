@@ -2,8 +2,9 @@
 //! closed, the client's kept, lingered on or closed.
 
 use super::exchange::{Exchange, Upstream};
-use super::redial::{bit_of, unreached};
+use super::redial::bit_of;
 use super::relay::{outcome_of, outgoing_framing};
+use super::suspect;
 use super::{Phase, Session, Step};
 use crate::balance::Stage;
 use crate::fault::{Fault, Side};
@@ -53,13 +54,10 @@ impl Session {
         }
         exchange.trace.response_done.mark_first(world.now);
         exchange.fault = Some(fault);
-        let verdict = match fault {
-            Fault::ConnectFailed | Fault::ConnectTimeout => unreached(exchange),
-            _ if fault.side() == Side::Upstream => Verdict::Failure,
-            _ => Verdict::Abandoned,
-        };
-        settle(exchange, verdict, world);
-        if go_elsewhere(exchange, fault, world) || self.pause(fault, world) {
+        let is_suspect = suspect::settle_failed(exchange, fault, world);
+        let goes_on = go_elsewhere(exchange, fault, world);
+        suspect::conclude(exchange, is_suspect, goes_on, world);
+        if goes_on || self.pause(fault, world) {
             let Some(exchange) = self.exchange.as_mut() else { return Step::Gone };
             world.explain_end(exchange.note.seq, 0, exchange.trace.latency_us(), fault.reason());
             exchange.note.seq = 0; // what comes is the outcome of another decision, or of none
@@ -215,6 +213,16 @@ fn go_elsewhere<N: Net>(exchange: &mut Exchange, fault: Fault, world: &mut World
 
 /// Gives back what the exchange holds of the backend: its connection, its place in flight, and what was learned.
 pub(super) fn settle<N: Net>(exchange: &mut Exchange, verdict: Verdict, world: &mut World<N>) {
+    give_back(exchange, verdict, Some(verdict), world);
+}
+
+/// The same for a failure on which the verdict may come later, or another one.
+pub(super) fn give_back<N: Net>(
+    exchange: &mut Exchange,
+    outcome: Verdict,
+    verdict: Option<Verdict>,
+    world: &mut World<N>,
+) {
     // Still being dialled: nobody has heard of this request.
     let unreachable = matches!(exchange.upstream, Upstream::None | Upstream::Dialled { .. });
     if is_reusable(exchange, world)
@@ -226,9 +234,11 @@ pub(super) fn settle<N: Net>(exchange: &mut Exchange, verdict: Verdict, world: &
     close_upstream(exchange, world);
     if let Some(dispatch) = exchange.dispatch {
         world.upstreams.finish(dispatch.pick.backend);
-        world.observe(exchange, Stage::End, outcome_of(verdict));
-        world.judge(dispatch.pick.backend, dispatch.entered, verdict, exchange, unreachable);
-        if verdict == Verdict::Failure {
+        world.observe(exchange, Stage::End, outcome_of(outcome));
+        if let Some(verdict) = verdict {
+            world.judge(dispatch.pick.backend, dispatch.entered, verdict, exchange, unreachable);
+        }
+        if outcome == Verdict::Failure {
             world.stats.backend_failed(dispatch.pick.backend); // here, for a trial is judged twice
         }
         exchange.dispatch = None;

@@ -29,6 +29,7 @@ mod redial;
 mod refuse;
 mod relay;
 mod route;
+mod suspect;
 mod tunnel;
 
 use std::net::{IpAddr, SocketAddr};
