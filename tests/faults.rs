@@ -23,6 +23,8 @@ mod blame;
 mod checks;
 #[path = "faults/clients.rs"]
 mod clients;
+#[path = "faults/closing.rs"]
+mod closing;
 #[path = "faults/connections.rs"]
 mod connections;
 #[path = "faults/limits.rs"]

@@ -6,7 +6,7 @@
 use super::exchange::Upstream;
 use super::pump::{self, Pumped};
 use super::relay::request_fault;
-use super::{Phase, Session, Step};
+use super::{Phase, Session, Step, closing};
 use crate::fault::Fault;
 use crate::net::{ConnKey, Net, Ready};
 use crate::proxy::World;
@@ -32,6 +32,9 @@ impl Session {
                 if error.kind() == std::io::ErrorKind::NotConnected {
                     return Step::Wait; // a spurious event: the handshake is still under way
                 }
+                if closing::has_answered(exchange, key, world) {
+                    return self.reached(key, world);
+                }
                 tracing::debug!(%error, backend = exchange.backend, "connect failed");
                 world.connect_error = Some(error.kind());
                 return self.fail(world, Fault::ConnectFailed);
@@ -52,7 +55,9 @@ impl Session {
                 exchange.upstream = Upstream::Dialled { conn: key, registered: true };
                 Step::Wait
             }
-            Some(Pumped::SinkGone) => self.fail(world, Fault::ConnectFailed),
+            Some(Pumped::SinkGone) if !closing::has_answered(exchange, key, world) => {
+                self.fail(world, Fault::ConnectFailed)
+            }
             _ => self.reached(key, world),
         }
     }

@@ -6,7 +6,7 @@
 
 use super::exchange::{Exchange, Upstream};
 use super::pump::{self, Pumped, TURN_BYTES_MAX};
-use super::{Phase, Session, Step};
+use super::{Phase, Session, Step, closing};
 use crate::balance::{Outcome, Stage};
 use crate::clock::Time;
 use crate::fault::Fault;
@@ -101,6 +101,7 @@ impl Session {
                     Err(Fault::ClientGone)
                 }
                 Pumped::SourceBlocked | Pumped::SinkBlocked => Ok(Step::Wait),
+                Pumped::SourceGone if closing::ends_in_reset(exchange) => continue,
                 Pumped::SourceGone | Pumped::TooLarge => Err(Fault::ResponseTruncated), // answers have no bound
                 Pumped::SinkGone => Err(Fault::ClientGone),
                 Pumped::Malformed(what) => Err(Fault::BadResponse(what)),
