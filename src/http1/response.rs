@@ -26,7 +26,8 @@ pub struct ResponseFacts {
     pub keep_alive: bool,
     /// It says `Connection: close`.
     pub says_close: bool,
-    /// The answer to a HEAD, or a 304, that does not say it would be empty: some origins send the content all the same.
+    /// The answer to a HEAD that does not say it would be empty, or a 304 with a length: some origins send the content
+    /// all the same.
     pub announces_content: bool,
     /// A 401 or 407 that offers a scheme which logs the connection in, not the request.
     pub offers_login: bool,
@@ -191,7 +192,10 @@ impl ResponseHead {
         };
         self.facts.keep_alive = ends_plainly && connection.persists(version);
         self.facts.says_close = connection.close;
-        self.facts.announces_content = (method == Method::Head || status == 304) && !framing.is_empty();
+        self.facts.announces_content = match method {
+            Method::Head => !framing.is_empty(),
+            _ => status == 304 && framing.announces_content(),
+        };
         self.facts.offers_login = offers_login && matches!(status, 401 | 407);
         self.facts.nominates = connection.nominates;
         self.answers_head = method == Method::Head;

@@ -3,6 +3,7 @@
 use super::exchange::Exchange;
 use super::pump;
 use super::{Phase, Session, Step};
+use crate::config::ProxyConfig;
 use crate::fault::Fault;
 use crate::http1::body::Body;
 use crate::http1::request::{RequestFacts, is_like_head};
@@ -101,6 +102,7 @@ impl Session {
         exchange.keep_client = facts.keep_alive && world.config.client_keepalive && !world.draining;
         let keep_trailers = facts.accepts_trailers && !facts.nominates;
         let body = Body::new(facts.framing, facts.framing, keep_trailers);
+        exchange.request.holds = held_for_retry(facts, &world.config);
         exchange.request.body = body.at_most(world.config.request_body_max.unwrap_or(u64::MAX));
         if let Some(fault) = answered_here(facts, world) {
             return Err(Stop { fault, head_len: len });
@@ -146,6 +148,14 @@ fn answered_here<N: Net>(facts: RequestFacts, world: &World<N>) -> Option<Fault>
     }
     let ends_here = facts.max_forwards == Some(0) && matches!(facts.method, Method::Trace | Method::Options);
     ends_here.then_some(Fault::FinalRecipient)
+}
+
+/// How much of the content to keep until the answer begins, so that the request can be sent again.
+fn held_for_retry(facts: RequestFacts, config: &ProxyConfig) -> u32 {
+    let is_held = facts.has_content()
+        && facts.method.is_idempotent()
+        && !matches!(facts.framing, Framing::Length(length) if length > config.retry_body_max);
+    if is_held { config.retry_body_max as u32 } else { 0 }
 }
 
 /// Keeps method and target for the log, whole or not.

@@ -46,7 +46,8 @@ fn methods() -> Vec<Row> {
             .sends("HEAD / HTTP/1.1|Host: h||")
             .reaches(&["HEAD / HTTP/1.1|Host: h|{fwd}|"])
             .answers(&["HTTP/1.1 200 OK|Date: X|Content-Length: 2||"])
-            .sees("HTTP/1.1 200 OK|Date: X|Content-Length: 2|Via: 1.1 tidegate||"),
+            .sees("HTTP/1.1 200 OK|Date: X|Content-Length: 2|Via: 1.1 tidegate||")
+            .trusting(),
     ]);
     rows.push(refused("CONNECT to an authority", 405, "CONNECT h:443 HTTP/1.1|Host: h:443||"));
     rows.push(refused("CONNECT to a path", 405, "CONNECT / HTTP/1.1|Host: h||"));

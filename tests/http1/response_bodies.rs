@@ -249,7 +249,9 @@ fn until_close() -> Vec<Row> {
 }
 
 fn heads() -> Vec<Row> {
-    let head = |row: Row| row.sends("HEAD / HTTP/1.1|Host: h||").reaches(&["HEAD / HTTP/1.1|Host: h|{fwd}|"]);
+    let head = |row: Row| {
+        row.sends("HEAD / HTTP/1.1|Host: h||").reaches(&["HEAD / HTTP/1.1|Host: h|{fwd}|"]).trusting()
+    };
     vec![
         head(answered(
             "HEAD with a length",
@@ -281,7 +283,8 @@ fn heads() -> Vec<Row> {
             .sends("HEAD / HTTP/1.0|Host: h|Connection: keep-alive||")
             .reaches(&["HEAD / HTTP/1.1|Host: h|{fwd10}|"])
             .answers(&["HTTP/1.1 200 OK|Date: X|Transfer-Encoding: chunked||"])
-            .sees(format!("HTTP/1.1 200 OK|Date: X|{VIA}Connection: keep-alive||")),
+            .sees(format!("HTTP/1.1 200 OK|Date: X|{VIA}Connection: keep-alive||"))
+            .trusting(),
     ]
 }
 
@@ -318,12 +321,14 @@ fn bodiless() -> Vec<Row> {
             "304 with a length",
             "HTTP/1.1 304 Not Modified|Date: X|Content-Length: 99||",
             format!("HTTP/1.1 304 Not Modified|Date: X|Content-Length: 99|{VIA}|"),
-        ),
+        )
+        .trusting(),
         answered(
             "304 with chunked",
             "HTTP/1.1 304 Not Modified|Date: X|Transfer-Encoding: chunked||",
             format!("HTTP/1.1 304 Not Modified|Date: X|{VIA}|"),
-        ),
+        )
+        .trusting(),
         answered(
             "205 with a length of 0",
             "HTTP/1.1 205 Reset|Date: X|Content-Length: 0||",

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use tidegate::config::ProxyConfig;
+use tidegate::config::{ProxyConfig, Trust};
 
 use super::support::origin::Arrival;
 use super::support::{Client, End, Origin, OriginConn, ProxyUnderTest, wait_for};
@@ -33,8 +33,6 @@ enum Sees {
     Exactly(String),
     /// Whole: the first. Bytewise: that, or a cut beginning of the second, depending on how far it got.
     OrCut(String, String),
-    /// Bytewise, the second will do as well.
-    OrAfter(String, String),
     /// The first if the client's connection ends, the second if it is kept: which one depends on timing.
     Either(String, String),
 }
@@ -137,14 +135,6 @@ impl Row {
         self
     }
 
-    /// When it comes byte by byte, the trouble may be noticed only after this whole answer.
-    pub fn or_when_bytewise(mut self, text: impl Into<String>) -> Row {
-        if let Sees::Exactly(first) = self.sees {
-            self.sees = Sees::OrAfter(first, text.into());
-        }
-        self
-    }
-
     /// The trouble may be noticed only when the beginning of this is with the origin.
     pub fn may_begin(mut self, text: impl Into<String>) -> Row {
         self.may_begin = Some(text.into());
@@ -202,6 +192,11 @@ impl Row {
         self.closed().with(|config| config.client_keepalive = false)
     }
 
+    /// All that HTTP allows to be kept is kept, whatever some origins make of it.
+    pub fn trusting(self) -> Row {
+        self.with(|config| config.pool_trust = Trust::Always)
+    }
+
     pub fn with(mut self, set: fn(&mut ProxyConfig)) -> Row {
         self.set = set;
         self
@@ -249,10 +244,7 @@ impl Row {
             Sees::OrCut(text, longer) if manner == Manner::Bytewise => {
                 vec![end(text, self.after, false), end(longer, After::Broken, true)]
             }
-            Sees::OrAfter(text, other) if manner == Manner::Bytewise => {
-                vec![end(text, self.after, false), end(other, self.after, false)]
-            }
-            Sees::OrCut(text, _) | Sees::OrAfter(text, _) => vec![end(text, self.after, false)],
+            Sees::OrCut(text, _) => vec![end(text, self.after, false)],
             Sees::Either(text, other) => vec![end(text, self.after, false), end(other, After::Kept, false)],
         }
     }

@@ -154,7 +154,13 @@ impl Client {
             _ => {}
         }
         let allowed = self.allowed();
-        if allowed <= self.sent || self.told_close {
+        if self.told_close && allowed > self.sent {
+            // RFC 9112 section 9.6: it ceases to send, and closes once it has read the answer.
+            wire.peer_close(self.link);
+            self.ended = Some(End::Own);
+            return true;
+        }
+        if allowed <= self.sent {
             return false;
         }
         let piece = if rng.u8(..3) == 0 { rng.usize(1..=3) } else { rng.usize(1..=20_000) };
