@@ -277,3 +277,168 @@ impl Pool {
         self.idle.pop_front().map(|idle| idle.conn)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::slab::Slab;
+
+    const MAX: Duration = Duration::from_secs(60);
+
+    const fn at(millis: u64) -> Time {
+        Time::from_millis(millis)
+    }
+
+    fn keys(count: usize) -> Vec<ConnKey> {
+        let mut slab = Slab::new();
+        (0..count).map(|_| ConnKey(slab.insert(()))).collect()
+    }
+
+    fn pool_of(conns: &[ConnKey], now: Time) -> Pool {
+        let mut pool = Pool::new(MAX);
+        conns.iter().for_each(|conn| pool.put(*conn, Duration::ZERO, After::Plain, now));
+        pool
+    }
+
+    /// A pool whose backend has shown often enough that it keeps connections open.
+    fn proven(conns: &[ConnKey], now: Time) -> Pool {
+        let mut pool = pool_of(conns, now);
+        (0..100).for_each(|_| pool.manners.found_in_order(PROVEN_BY, After::Plain));
+        pool
+    }
+
+    fn taken(pool: &mut Pool, is_repeatable: bool, now: Time) -> Option<ConnKey> {
+        pool.take(is_repeatable, Trust::Learned, now).map(|taken| taken.conn)
+    }
+
+    #[test]
+    fn the_one_used_last_is_used_next_unless_it_rests() {
+        let conns = keys(3);
+        let mut pool = pool_of(&conns[..2], at(0));
+        pool.put(conns[2], Duration::from_millis(100), After::Head, at(0));
+        assert_eq!(taken(&mut pool, true, at(99)), Some(conns[1]));
+        assert_eq!(taken(&mut pool, true, at(100)), Some(conns[2]));
+        assert_eq!(taken(&mut pool, true, at(100)), Some(conns[0]));
+        assert_eq!(taken(&mut pool, true, at(100)), None);
+    }
+
+    #[test]
+    fn behind_many_that_rest_the_oldest_is_found() {
+        let conns = keys(100);
+        let mut pool = pool_of(&conns[..1], at(0));
+        for conn in &conns[1..] {
+            pool.put(*conn, Duration::from_millis(20), After::Head, at(0));
+        }
+        assert_eq!(taken(&mut pool, true, at(1)), Some(conns[0]));
+        assert_eq!(taken(&mut pool, true, at(1)), None);
+        assert_eq!(taken(&mut pool, true, at(20)), Some(conns[99]));
+    }
+
+    #[test]
+    fn what_may_not_be_sent_twice_goes_by_a_connection_that_is_certain() {
+        let conns = keys(1);
+        for (rest, by_new, by_proven) in
+            [(0, false, true), (19, false, true), (20, true, true), (501, false, false)]
+        {
+            assert_eq!(
+                taken(&mut pool_of(&conns, at(0)), false, at(rest)).is_some(),
+                by_new,
+                "{rest} ms, new"
+            );
+            assert_eq!(taken(&mut proven(&conns, at(0)), false, at(rest)).is_some(), by_proven, "{rest} ms");
+            let any = pool_of(&conns, at(0)).take(false, Trust::Always, at(rest));
+            assert!(any.is_some(), "{rest} ms, where all are trusted");
+        }
+        let mut announced = proven(&conns, at(0));
+        announced.manners().announce(5);
+        assert!(taken(&mut announced, false, at(4000)).is_some(), "it said 5 s");
+    }
+
+    #[test]
+    fn what_is_looked_at_before_it_is_used() {
+        let conns = keys(1);
+        let look = |mut pool: Pool, is_repeatable, trust, now| {
+            pool.take(is_repeatable, trust, now).map(|taken| taken.look)
+        };
+        assert_eq!(look(pool_of(&conns, at(0)), true, Trust::Learned, at(0)), Some(true), "a new backend");
+        assert_eq!(look(proven(&conns, at(0)), true, Trust::Learned, at(1)), Some(false));
+        assert_eq!(look(proven(&conns, at(0)), true, Trust::Strict, at(1)), Some(true));
+        assert_eq!(look(proven(&conns, at(0)), false, Trust::Learned, at(1)), Some(true));
+        assert_eq!(
+            look(proven(&conns, at(0)), false, Trust::Learned, at(0)),
+            Some(false),
+            "used in this turn"
+        );
+    }
+
+    #[test]
+    fn what_was_not_needed_for_a_while_is_closed_but_for_a_few() {
+        let conns = keys(10);
+        let mut pool = pool_of(&conns, at(0));
+        let nobody = |_: ConnKey| false;
+        assert_eq!(pool.next_expiry(), Some(at(10_000)));
+        assert_eq!(pool.take_expired(MAX, at(9_999), nobody), None);
+        for conn in &conns[..8] {
+            assert_eq!(pool.take_expired(MAX, at(10_000), nobody), Some(*conn));
+        }
+        assert_eq!((pool.take_expired(MAX, at(10_000), nobody), pool.len()), (None, 2));
+        assert_eq!(pool.next_expiry(), Some(at(60_000)));
+    }
+
+    #[test]
+    fn an_announced_idle_time_is_kept() {
+        let conns = keys(1);
+        let mut pool = pool_of(&conns, at(0));
+        pool.manners().announce(5);
+        assert_eq!(pool.next_expiry(), Some(at(4000)));
+        assert_eq!(pool.take_expired(MAX, at(4000), |_| false), Some(conns[0]));
+    }
+
+    #[test]
+    fn idle_connections_make_way_for_requests_that_wait_to_be_accepted() {
+        let conns = keys(3);
+        let mut pool = pool_of(&conns[..1], at(0));
+        pool.dialled(conns[1], at(0));
+        pool.dialled(conns[2], at(1));
+        let waits = |conn: ConnKey| conn == conns[2];
+        assert_eq!(pool.next_expiry(), Some(at(100)), "to see who waits");
+        assert_eq!(pool.take_expired(MAX, at(100), waits), None, "the older one has its answer");
+        assert_eq!(pool.take_expired(MAX, at(101), waits), Some(conns[0]));
+        assert_eq!(pool.take_expired(MAX, at(101), waits), None);
+    }
+
+    #[test]
+    fn a_connection_come_free_is_closed_when_later_requests_overtake_those_that_wait() {
+        let conns = keys(2);
+        let mut pool = Pool::new(MAX);
+        pool.dialled(conns[0], at(0));
+        let crowded = |pool: &mut Pool, now: Time, waits: bool| pool.is_crowded(now, |_| waits);
+        assert!(!crowded(&mut pool, at(200), true), "nobody has overtaken it");
+        (0..8).for_each(|_| pool.answered(Duration::from_millis(40), at(1)));
+        assert!(!crowded(&mut pool, at(179), true), "an answer may take that long here");
+        assert!(crowded(&mut pool, at(180), true));
+        assert!(!crowded(&mut pool, at(180), false) && !pool.has_fresh(), "it has its answer");
+    }
+
+    #[test]
+    fn two_closes_after_the_same_rest_say_how_long_a_connection_may_be_idle() {
+        let conns = keys(1);
+        let mut pool = Pool::new(MAX);
+        for start in [0, 10_000] {
+            pool.put(conns[0], Duration::ZERO, After::Plain, at(start));
+            assert_eq!(pool.next_expiry(), Some(at(start).plus(MAX)), "not yet");
+            assert!(pool.drop_idle(conns[0], Surprise::Closed, at(start + 5000)));
+        }
+        pool.put(conns[0], Duration::ZERO, After::Plain, at(20_000));
+        assert_eq!(pool.next_expiry(), Some(at(24_000)));
+        assert!(!pool.drop_idle(keys(2)[1], Surprise::Closed, at(20_000)), "it is not there");
+    }
+
+    #[test]
+    fn a_request_lost_on_a_used_connection_is_a_lesson_too() {
+        let mut pool = Pool::new(MAX);
+        pool.surprised(Duration::from_secs(5), After::Plain, Surprise::Closed, at(5000));
+        pool.surprised(Duration::from_secs(5), After::Plain, Surprise::Closed, at(15_000));
+        assert_eq!(pool.idle_max, Duration::from_secs(4));
+    }
+}
