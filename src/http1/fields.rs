@@ -11,6 +11,8 @@ pub(super) enum FieldKind {
     Other,
     Host,
     ContentLength,
+    /// Content-Length with zeros in front of its number: written anew, since servers disagree about them.
+    PaddedLength,
     TransferEncoding,
     Connection,
     /// For one hop only, but it says how long the other side keeps an idle connection.
@@ -49,7 +51,14 @@ impl FieldKind {
         use FieldKind::*;
         matches!(
             self,
-            Host | ContentLength | TransferEncoding | Connection | Expect | MaxForwards | Te | Upgrade
+            Host | ContentLength
+                | PaddedLength
+                | TransferEncoding
+                | Connection
+                | Expect
+                | MaxForwards
+                | Te
+                | Upgrade
         )
     }
 }
@@ -234,6 +243,19 @@ pub(super) fn mark_nominated(fields: &mut [Field], bytes: &[u8]) {
             }
         }
     }
+}
+
+/// Marks the Content-Length that has zeros in front.
+pub(super) fn mark_padded(fields: &mut [Field]) {
+    for field in fields.iter_mut().filter(|field| field.kind == FieldKind::ContentLength) {
+        field.kind = FieldKind::PaddedLength; // there is but the one
+    }
+}
+
+/// The number in the Content-Length marked so.
+pub(super) fn padded_length(fields: &[Field], bytes: &[u8]) -> Option<u64> {
+    let field = fields.iter().find(|field| field.kind == FieldKind::PaddedLength)?;
+    grammar::decimal(field.value.of(bytes))
 }
 
 /// Whether credentials or a challenge are of a scheme that logs the connection in and not the request: NTLM, or Negotiate,

@@ -80,6 +80,8 @@ pub struct RequestHead {
     pub(super) section: Section<(Version, Method, bool)>,
     /// The request line can be sent on as it is.
     pub(super) line_is_final: bool,
+    /// Content-Length is to be written anew.
+    pub(super) length_is_padded: bool,
     /// Offset of the first field line.
     pub(super) fields_start: usize,
     /// Length of the head, empty line included.
@@ -98,6 +100,7 @@ impl Default for RequestHead {
             facts: RequestFacts::default(),
             section: Section::default(),
             line_is_final: false,
+            length_is_padded: false,
             fields_start: 0,
             len: 0,
             valid_host: Vec::new(),
@@ -232,6 +235,10 @@ impl RequestHead {
             && is_current
             && !has_body
             && fields::offers_upgrade(self.section.fields(), bytes);
+        self.length_is_padded = seen.framing.is_padded();
+        if seen.framing.is_padded() {
+            self.section.mark_padded();
+        }
         if seen.connection.nominates {
             self.section.mark_nominated(bytes);
         }

@@ -55,6 +55,8 @@ pub struct ResponseHead {
     pub(super) status_line: Span,
     /// The status line can be sent on as it is.
     pub(super) line_is_final: bool,
+    /// Content-Length is to be written anew.
+    pub(super) length_is_padded: bool,
     /// Offset of the first field line.
     pub(super) fields_start: usize,
     /// Length of the head, empty line included.
@@ -176,6 +178,10 @@ impl ResponseHead {
                 FieldKind::Date => self.facts.has_date = true,
                 _ => {}
             }
+        }
+        self.length_is_padded = framing.is_padded();
+        if framing.is_padded() {
+            self.section.mark_padded();
         }
         if connection.nominates {
             self.section.mark_nominated(bytes);

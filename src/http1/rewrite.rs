@@ -5,7 +5,7 @@
 //! for nor check such credentials, and a proxy beyond us may (RFC 9110 section 11.7). Nothing here can fail, and nothing
 //! here judges: the heads were checked when they were parsed.
 
-use super::fields::{Field, FieldKind, protocols};
+use super::fields::{Field, FieldKind, padded_length, protocols};
 use super::forwarded::Forwarding;
 use super::request::{RequestHead, Target};
 use super::response::ResponseHead;
@@ -91,8 +91,10 @@ pub fn request(head: &RequestHead, bytes: &[u8], how: &RequestContext<'_>, out: 
         FieldKind::XForwardedOther => how.trusted,
         _ => false,
     });
-    if facts.framing == Framing::Chunked {
-        out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+    match facts.framing {
+        Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+        Framing::Length(length) if head.length_is_padded => write_length(length, out),
+        _ => {}
     }
     if let Some(hops) = facts.max_forwards {
         let mut digits = itoa::Buffer::new();
@@ -198,7 +200,8 @@ pub fn response(head: &ResponseHead, bytes: &[u8], how: &ResponseContext<'_>, ou
             has_length |= length_may_stay;
             length_may_stay
         }
-        FieldKind::Connection
+        FieldKind::PaddedLength
+        | FieldKind::Connection
         | FieldKind::KeepAlive
         | FieldKind::HopByHop
         | FieldKind::Te
@@ -213,11 +216,15 @@ pub fn response(head: &ResponseHead, bytes: &[u8], how: &ResponseContext<'_>, ou
         match how.framing {
             Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
             Framing::Empty => out.extend_from_slice(b"Content-Length: 0\r\n"),
-            Framing::Length(length) => {
-                line(out, "Content-Length", itoa::Buffer::new().format(length).as_bytes());
-            }
+            Framing::Length(length) => write_length(length, out),
             Framing::UntilClose => {}
         }
+    } else if has_no_body
+        && head.length_is_padded
+        && length_may_stay
+        && let Some(length) = padded_length(head.section.fields(), bytes)
+    {
+        write_length(length, out);
     }
     if !is_interim && !facts.has_date {
         line(out, "Date", how.date);
@@ -315,6 +322,11 @@ fn write_upgrade(fields: &[Field], bytes: &[u8], with_te: bool, out: &mut Vec<u8
         before = b", ";
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// A length in digits of our own.
+fn write_length(length: u64, out: &mut Vec<u8>) {
+    line(out, "Content-Length", itoa::Buffer::new().format(length).as_bytes());
 }
 
 fn line(out: &mut Vec<u8>, name: &str, value: &[u8]) {

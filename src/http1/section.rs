@@ -67,6 +67,13 @@ impl<Key: PartialEq> Section<Key> {
         fields::mark_nominated(&mut self.fields, bytes);
     }
 
+    /// Marks the Content-Length that has zeros in front.
+    #[cold]
+    pub(super) fn mark_padded(&mut self) {
+        self.bytes.clear(); // likewise
+        fields::mark_padded(&mut self.fields);
+    }
+
     /// The offset after the section, if it is whole, well-formed and not too long.
     fn read_usual(&mut self, bytes: &[u8], start: usize, max: usize) -> Option<usize> {
         let section = bytes.get(start..)?;

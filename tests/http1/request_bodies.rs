@@ -21,7 +21,25 @@ fn lengths() -> Vec<Row> {
     vec![
         post("length 0", "Content-Length: 0||", "Content-Length: 0|{fwd}|"),
         post("length 5", "Content-Length: 5||hello", "Content-Length: 5|{fwd}|hello"),
-        post("length with zeros in front", "Content-Length: 0005||hello", "Content-Length: 0005|{fwd}|hello"),
+        post("length with zeros in front", "Content-Length: 0005||hello", "Content-Length: 5|{fwd}|hello"),
+        post(
+            "length of 20 digits, and a field behind it",
+            "Content-Length: 00000000000000000005|A: b||hello",
+            "A: b|Content-Length: 5|{fwd}|hello",
+        ),
+        post("length of zeros only", "Content-Length: 000||", "Content-Length: 0|{fwd}|"),
+        post(
+            "length with zeros in front that Connection names",
+            "Connection: Content-Length|Content-Length: 02||ab",
+            "Content-Length: 2|{fwd}|ab",
+        ),
+        passes(
+            "length with zeros in front of HTTP/1.0",
+            "POST / HTTP/1.0|Host: h|Content-Length: 010||0123456789",
+            "POST / HTTP/1.1|Host: h|Content-Length: 10|{fwd10}|0123456789",
+        )
+        .sees("{OK close}")
+        .closed(),
         post("a body of CRLFs", "Content-Length: 4||||", "Content-Length: 4|{fwd}|||"),
         post(
             "a body of every kind of byte",

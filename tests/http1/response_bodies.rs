@@ -40,6 +40,21 @@ fn lengths() -> Vec<Row> {
         ),
     ];
     rows.pop();
+    let (padded, plain) = ("Content-Length: 005|", format!("Content-Length: 5|{VIA}"));
+    rows.push(body("answer of a length with zeros in front", padded, "hello", &plain, "hello"));
+    rows.push(body(
+        "answer of a length of zeros only",
+        "Content-Length: 00|",
+        "",
+        &format!("Content-Length: 0|{VIA}"),
+        "",
+    ));
+    rows.push(
+        body("answer of a length with zeros in front to HTTP/1.0", padded, "hello", "", "")
+            .sees(format!("HTTP/1.1 200 OK|Date: X|{plain}Connection: keep-alive||hello"))
+            .sends("GET / HTTP/1.0|Host: h|Connection: keep-alive||")
+            .reaches(&["GET / HTTP/1.1|Host: h|{fwd10}|"]),
+    );
     rows.push(length("answer that looks like one more", "38", "HTTP/1.1 200 OK|Content-Length: 0||"));
     for (name, fields) in [
         ("two lengths", "Content-Length: 2|Content-Length: 2|"),
@@ -257,6 +272,11 @@ fn heads() -> Vec<Row> {
             format!("HTTP/1.1 200 OK|Date: X|Content-Length: 99|{VIA}|"),
         )),
         head(answered(
+            "HEAD with a length with zeros in front",
+            "HTTP/1.1 200 OK|Date: X|Content-Length: 099||",
+            format!("HTTP/1.1 200 OK|Date: X|Content-Length: 99|{VIA}|"),
+        )),
+        head(answered(
             "HEAD with chunked",
             "HTTP/1.1 200 OK|Date: X|Transfer-Encoding: chunked||",
             format!("HTTP/1.1 200 OK|Date: X|{VIA}|"),
@@ -317,6 +337,11 @@ fn bodiless() -> Vec<Row> {
         answered(
             "304 with a length",
             "HTTP/1.1 304 Not Modified|Date: X|Content-Length: 99||",
+            format!("HTTP/1.1 304 Not Modified|Date: X|Content-Length: 99|{VIA}|"),
+        ),
+        answered(
+            "304 with a length with zeros in front",
+            "HTTP/1.1 304 Not Modified|Date: X|Content-Length: 099||",
             format!("HTTP/1.1 304 Not Modified|Date: X|Content-Length: 99|{VIA}|"),
         ),
         answered(

@@ -37,12 +37,13 @@ const STATUS_LINES: [&str; 10] = [
     "HTTP/1.1 101 Switching Protocols",
 ];
 
-const FIELDS: [&str; 22] = [
+const FIELDS: [&str; 23] = [
     "Host: a",
     "Host: b:80",
     "Host:",
     "Content-Length: 5",
     "Content-Length: 0",
+    "Content-Length: 05",
     "Transfer-Encoding: chunked",
     "Transfer-Encoding: gzip, chunked",
     "Connection: close",

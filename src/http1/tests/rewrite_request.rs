@@ -137,6 +137,11 @@ fn hop_by_hop_and_nominated_fields_go() {
         ),
         ("Expect: 100-continue\r\nContent-Length: 1\r\n", "Expect: 100-continue\r\nContent-Length: 1\r\n"),
         ("Expect: 100-continue\r\n", ""),
+        ("Content-Length: 010\r\nA: b\r\n", "A: b\r\nContent-Length: 10\r\n"),
+        ("A: b\r\ncontent-LENGTH:\t00 \r\n", "A: b\r\nContent-Length: 0\r\n"),
+        ("Connection: content-length\r\nContent-Length: 00000000000000000005\r\n", "Content-Length: 5\r\n"),
+        ("Content-Length: 0\r\nA: b\r\n", "Content-Length: 0\r\nA: b\r\n"),
+        ("Content-Length: 100\r\nA: b\r\n", "Content-Length: 100\r\nA: b\r\n"),
         ("Max-Forwards: 3\r\n", "Max-Forwards: 3\r\n"),
         ("TE: trailers, gzip\r\nConnection: TE\r\n", "Connection: TE\r\nTE: trailers\r\n"),
         (
