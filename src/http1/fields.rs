@@ -76,7 +76,20 @@ pub(super) struct Field {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     TooMany,
+    /// A name that is no token, or has blanks around it.
+    BadName,
     Malformed(&'static str),
+}
+
+impl Fault {
+    /// In words for the log.
+    pub(super) fn reason(self) -> &'static str {
+        match self {
+            Fault::TooMany => "too many fields",
+            Fault::BadName => "bad field name, or whitespace around it",
+            Fault::Malformed(reason) => reason,
+        }
+    }
 }
 
 /// What the name means; it is a token. Length and first letter tell all names that matter apart, so one comparison

@@ -429,10 +429,8 @@ pub(super) fn bad(reason: &'static str) -> Refusal {
 
 impl From<fields::Fault> for Refusal {
     fn from(fault: fields::Fault) -> Self {
-        match fault {
-            fields::Fault::TooMany => Refusal { status: 431, reason: "too many fields" },
-            fields::Fault::Malformed(reason) => bad(reason),
-        }
+        let status = if fault == fields::Fault::TooMany { 431 } else { 400 };
+        Refusal { status, reason: fault.reason() }
     }
 }
 

@@ -8,9 +8,9 @@
 use super::fields::{Field, FieldKind, padded_length, protocols};
 use super::forwarded::Forwarding;
 use super::request::{RequestHead, Target};
-use super::response::ResponseHead;
+use super::response::{Copies, ResponseHead};
 use super::trailers::is_forbidden;
-use super::{Framing, Method, Version};
+use super::{Framing, Limits, Method, Parsed, Version};
 use std::net::IpAddr;
 
 /// What the forwarded request says of the client and of the host it asked for. Fewer fields leave room where an origin
@@ -178,9 +178,12 @@ pub struct ResponseContext<'a> {
 pub fn response(head: &ResponseHead, bytes: &[u8], how: &ResponseContext<'_>, out: &mut Vec<u8>) {
     let facts = head.facts();
     out.reserve(head.len + 256);
-    let run_start = if head.line_is_final {
+    let run_start = if head.copies == Copies::All {
         0
     } else {
+        if head.copies == Copies::Parts {
+            return response_less_blanks(head, bytes, how, out);
+        }
         out.extend_from_slice(b"HTTP/1.1 ");
         out.extend_from_slice(head.status_line.of(bytes));
         // `200` alone: the blank before the (empty) reason is not optional (RFC 9112 section 4).
@@ -232,6 +235,27 @@ pub fn response(head: &ResponseHead, bytes: &[u8], how: &ResponseContext<'_>, ou
     write_via(facts.version, how.pseudonym, out);
     write_response_connection(head, bytes, how, out);
     out.extend_from_slice(b"\r\n");
+}
+
+/// The same for a head with blanks behind names, which a proxy must remove (RFC 9112 section 5.1): it is read once more
+/// without them. Few servers send such, so it may allocate.
+#[cold]
+fn response_less_blanks(head: &ResponseHead, bytes: &[u8], how: &ResponseContext<'_>, out: &mut Vec<u8>) {
+    let mut less = Vec::with_capacity(head.len);
+    let mut rest = 0;
+    for field in head.section.fields() {
+        let name_end = usize::from(field.name.end);
+        less.extend_from_slice(&bytes[rest..name_end]);
+        rest = name_end + bytes[name_end..].iter().take_while(|byte| **byte != b':').count();
+    }
+    less.extend_from_slice(&bytes[rest..head.len]);
+    let method = if head.answers_head { Method::Head } else { Method::Get };
+    let mut again = ResponseHead::default();
+    let parsed = again.parse(&less, method, &Limits::MOST);
+    debug_assert_eq!(parsed, Ok(Parsed::Complete(less.len())));
+    if again.copies != Copies::Parts {
+        response(&again, &less, how, out);
+    }
 }
 
 /// What the connection to the client will do next. Interim heads say nothing of it, but for a 101.

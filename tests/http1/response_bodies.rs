@@ -42,6 +42,15 @@ fn lengths() -> Vec<Row> {
     rows.pop();
     let (padded, plain) = ("Content-Length: 005|", format!("Content-Length: 5|{VIA}"));
     rows.push(body("answer of a length with zeros in front", padded, "hello", &plain, "hello"));
+    for (name, field) in [("a blank", "Content-Length : 5|"), ("tabs", "Content-Length\t\t: 05|")] {
+        rows.push(body(
+            &format!("answer of a length with {name} before the colon"),
+            field,
+            "hello",
+            &plain,
+            "hello",
+        ));
+    }
     rows.push(body(
         "answer of a length of zeros only",
         "Content-Length: 00|",
@@ -66,6 +75,8 @@ fn lengths() -> Vec<Row> {
         ("a length past 64 bits", "Content-Length: 18446744073709551618|"),
         ("a hexadecimal length", "Content-Length: 0x2|"),
         ("a length and chunked", "Content-Length: 2|Transfer-Encoding: chunked|"),
+        ("a length and chunked with a blank", "Content-Length: 2|Transfer-Encoding : chunked|"),
+        ("two lengths, one with a blank", "Content-Length : 2|Content-Length: 2|"),
         ("an unknown coding", "Transfer-Encoding: gzip, chunked|"),
         ("chunked twice", "Transfer-Encoding: chunked, chunked|"),
         ("chunked not last", "Transfer-Encoding: chunked, gzip|"),
@@ -110,6 +121,13 @@ fn chunks() -> Vec<Row> {
     let mut rows = vec![
         chunked("answer without a chunk", "0||", "0||"),
         chunked("answer in chunks", "2|ab|3|cde|0||", "2|ab|3|cde|0||"),
+        body(
+            "answer in chunks, a blank before the colon",
+            "Transfer-Encoding : chunked|",
+            "2|ab|3|cde|0||",
+            &format!("Transfer-Encoding: chunked|{VIA}"),
+            "2|ab|3|cde|0||",
+        ),
         chunked("answer in a large chunk", "186a0|{x*100000}|0||", "186a0|{x*100000}|0||"),
         chunked("answer with extensions", "2;a=b|ab|0;c||", "2|ab|0||"),
         chunked("answer with trailers nobody asked for", "2|ab|0|A: b||", "2|ab|0||"),
@@ -274,6 +292,11 @@ fn heads() -> Vec<Row> {
         head(answered(
             "HEAD with a length with zeros in front",
             "HTTP/1.1 200 OK|Date: X|Content-Length: 099||",
+            format!("HTTP/1.1 200 OK|Date: X|Content-Length: 99|{VIA}|"),
+        )),
+        head(answered(
+            "HEAD with a blank before the colon of the length",
+            "HTTP/1.1 200 OK|Date: X|Content-Length : 99||",
             format!("HTTP/1.1 200 OK|Date: X|Content-Length: 99|{VIA}|"),
         )),
         head(answered(

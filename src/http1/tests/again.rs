@@ -37,7 +37,7 @@ const STATUS_LINES: [&str; 10] = [
     "HTTP/1.1 101 Switching Protocols",
 ];
 
-const FIELDS: [&str; 23] = [
+const FIELDS: [&str; 25] = [
     "Host: a",
     "Host: b:80",
     "Host:",
@@ -60,6 +60,8 @@ const FIELDS: [&str; 23] = [
     "X-Forwarded-For: 1.2.3.4",
     "X-Request-Id: 7",
     "bad name: x",
+    "X-A : b",
+    "Content-Length : 5",
     "Via: 1.1 x",
 ];
 

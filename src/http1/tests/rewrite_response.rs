@@ -91,6 +91,38 @@ fn hop_by_hop_and_nominated_fields_go() {
 }
 
 #[test]
+fn blanks_before_a_colon_go_no_further() {
+    let length = "Content-Length: 5\r\n";
+    for (fields, left) in [
+        ("A : b\r\n", "A: b\r\n"),
+        ("A\t \t:b\r\nB: c\r\nC  : d : e\r\n", "A:b\r\nB: c\r\nC: d : e\r\n"),
+        ("Connection : A, close\r\nA : b\r\nKeep-Alive : 5\r\nB : c\r\n", "B: c\r\n"),
+        ("Transfer_Encoding : x\r\nX-Tidegate-Explain : y\r\n", ""),
+    ] {
+        assert_eq!(
+            fields_left(200, &format!("{length}{fields}"), &HOW),
+            format!("{length}{left}"),
+            "{fields}"
+        );
+    }
+    assert_eq!(fields_left(200, "Content-Length : 5\r\n", &HOW), length);
+    assert_eq!(fields_left(200, "A: b\r\nContent-Length : 05\r\n", &HOW), format!("A: b\r\n{length}"));
+    let chunked = ResponseContext { framing: Framing::Chunked, ..HOW };
+    assert_eq!(
+        fields_left(200, "Transfer-Encoding : CHUNKED\r\n", &chunked),
+        "Transfer-Encoding: chunked\r\n"
+    );
+    let old = rewritten("HTTP/1.0 200\r\nDate : d\r\nContent-Length : 7\r\n\r\n", Method::Head, &HOW);
+    assert_eq!(old, "HTTP/1.1 200 \r\nDate: d\r\nContent-Length: 7\r\nVia: 1.0 tidegate\r\n\r\n");
+    let switch = "Connection : Upgrade\r\nUpgrade : WebSocket\r\nA : b\r\n";
+    let how = ResponseContext { upgrade: true, framing: Framing::Empty, ..HOW };
+    assert_eq!(
+        rewritten(&format!("HTTP/1.1 101 x\r\n{switch}\r\n"), Method::Get, &how),
+        "HTTP/1.1 101 x\r\nA: b\r\nVia: 1.1 tidegate\r\nConnection: upgrade\r\nUpgrade: WebSocket\r\n\r\n"
+    );
+}
+
+#[test]
 fn framing_towards_the_client() {
     let how = |framing| ResponseContext { framing, ..HOW };
     let (length, chunked) = ("Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n");
