@@ -13,7 +13,7 @@ use tidegate::http1::chunked::{Piece, Scanner};
 use tidegate::http1::request::RequestHead;
 use tidegate::http1::response::ResponseHead;
 use tidegate::http1::rewrite::{self, RequestContext, ResponseContext};
-use tidegate::http1::{Framing, Limits, Method, Version};
+use tidegate::http1::{Framing, Limits, Method, Sender, Version};
 use tidegate::record::row::{Facts, Names, Row, RowEncoder};
 
 fn main() {
@@ -99,7 +99,7 @@ fn chunk_scan(bencher: Bencher<'_, '_>, size: usize) {
     }
     body.extend_from_slice(b"0\r\n\r\n");
     bencher.counter(BytesCount::of_slice(&body)).bench_local(|| {
-        let (mut scanner, mut rest) = (Scanner::new(), black_box(&body[..]));
+        let (mut scanner, mut rest) = (Scanner::new(Sender::Backend), black_box(&body[..]));
         while let Ok(Piece::Framing { len, .. } | Piece::Data(len) | Piece::Last(len)) = scanner.next(rest) {
             rest = &rest[len..];
         }

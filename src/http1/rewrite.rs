@@ -9,7 +9,7 @@ use super::fields::{Field, FieldKind, padded_length, protocols};
 use super::forwarded::Forwarding;
 use super::request::{RequestHead, Target};
 use super::response::{Copies, ResponseHead};
-use super::trailers::is_forbidden;
+use super::trailers::{is_forbidden, less_blanks};
 use super::{Framing, Limits, Method, Parsed, Version};
 use std::net::IpAddr;
 
@@ -282,17 +282,18 @@ fn write_response_connection(
 }
 
 /// Appends to `out` the trailer section to send on (its final CRLF included) from a checked one, without the fields a
-/// trailer must not carry (RFC 9110 section 6.5.1). With `keep` false: only the CRLF.
+/// trailer must not carry (RFC 9110 section 6.5.1) and without blanks before a colon. With `keep` false: only the CRLF.
 pub fn trailers(section: &[u8], keep: bool, out: &mut Vec<u8>) {
     let mut rest = section;
     while keep && let Some(newline) = memchr::memchr(b'\n', rest) {
         let (line, after) = rest.split_at(newline + 1);
         rest = after;
         // The empty line has no colon.
-        if let Some(colon) = memchr::memchr(b':', line)
-            && !is_forbidden(&line[..colon])
-        {
-            out.extend_from_slice(line);
+        let Some(colon) = memchr::memchr(b':', line) else { continue };
+        let name = less_blanks(&line[..colon]);
+        if !is_forbidden(name) {
+            out.extend_from_slice(name);
+            out.extend_from_slice(&line[colon..]);
         }
     }
     out.extend_from_slice(b"\r\n");

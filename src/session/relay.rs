@@ -188,7 +188,7 @@ impl Session {
         let interims_len = exchange.response.out.len();
         write_head(exchange, len, framing, exchange.keep_client, false, world);
         exchange.response.body =
-            Body::new(facts.framing, framing, exchange.facts.accepts_trailers && !facts.nominates);
+            Body::of_answer(facts.framing, framing, exchange.facts.accepts_trailers && !facts.nominates);
         exchange.response.progress = world.now;
         exchange.status = facts.status;
         if let Err(fault) = check_surplus(exchange, facts.framing) {

@@ -189,7 +189,12 @@ fn chunks() -> Vec<Row> {
         chunked("no chunk but the last", "0||", "0||"),
         chunked("two chunks", "1|a|2|bc|0||", "1|a|2|bc|0||"),
         chunked("sizes in either case", "a|0123456789|A|0123456789|0||", "a|0123456789|A|0123456789|0||"),
-        chunked("zeros in front of a size", "00002|ab|000||", "00002|ab|000||"),
+        chunked("zeros in front of a size", "00002|ab|000||", "2|ab|0||"),
+        chunked("more zeros in front of a size than a number has digits", "{0*40}2|ab|{0*40}||", "2|ab|0||"),
+        chunked("as many zeros as a line takes", "{0*4093}2|ab|0||", "2|ab|0||"),
+        chunked("blanks about an extension", "2 ; a\t=  b ;c|ab|0\t;d||", "2|ab|0||"),
+        chunked("blanks about a quoted extension", "2; a = \" ; \";b|ab|0||", "2|ab|0||"),
+        chunked("zeros and an extension behind blanks", "002 ;a|ab|00 ;b||", "2|ab|0||"),
         chunked("data of CRLFs and zeros", "a|0||0|\n\r|0||", "a|0||0|\n\r|0||"),
         chunked("an extension", "2;a|bc|0||", "2|bc|0||"),
         chunked("an extension with a value", "2;a=b;c=d|bc|0;e||", "2|bc|0||"),
@@ -215,14 +220,20 @@ fn chunks() -> Vec<Row> {
         ("0x before a size", "0x2|ab|0||"),
         ("a blank before a size", " 2|ab|0||"),
         ("a blank after a size", "2 |ab|0||"),
+        ("a tab after a size", "2\t|ab|0||"),
+        ("a blank after an extension", "2;a |ab|0||"),
+        ("a blank and a bare LF after a size", "2 \nab|0||"),
+        ("a blank in a size", "2 2|ab|0||"),
         ("a size of 2^63", "8000000000000000|"),
         ("a size of 17 digits", "10000000000000000|"),
         ("a bare LF after a size", "2\nab|0||"),
         ("a bare LF after data", "2|ab\n0||"),
         ("no CRLF after data", "2|abc|0||"),
         ("a bare CR after a size", "2\rab|0||"),
-        ("a blank before an extension", "2 ;a|ab|0||"),
         ("an extension without a name", "2;|ab|0||"),
+        ("an extension without a name behind blanks", "2 ; |ab|0||"),
+        ("an extension of two words", "2;a b|ab|0||"),
+        ("a blank after the last size", "2|ab|0 ||"),
         ("a NUL in an extension", "2;a=\0|ab|0||"),
         ("a LF in a quoted extension", "2;a=\"\n\"|ab|0||"),
         ("a bare LF after the last chunk", "0\n|"),
@@ -237,6 +248,7 @@ fn chunks() -> Vec<Row> {
         rows.push(cut_request(name, body));
     }
     rows.push(cut_request("an extension without end", "2;{a*5000}"));
+    rows.push(cut_request("a zero too many for a line", "{0*4094}2|ab|0||"));
     rows.push(
         cut_request("extensions past all measure", &format!("{}0||", "1;{a*4000}|x|".repeat(20)))
             .may_begin(format!("{POST}Transfer-Encoding: chunked|{{fwd}}|{}", "1|x|".repeat(20))),

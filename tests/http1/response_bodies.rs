@@ -130,6 +130,21 @@ fn chunks() -> Vec<Row> {
         ),
         chunked("answer in a large chunk", "186a0|{x*100000}|0||", "186a0|{x*100000}|0||"),
         chunked("answer with extensions", "2;a=b|ab|0;c||", "2|ab|0||"),
+        chunked("answer with blanks about extensions", "2 ; a\t= b |ab|0 ;c||", "2|ab|0||"),
+        chunked("answer with blanks behind its sizes", "2   |ab|3\t|cde|0    ||", "2|ab|3|cde|0||"),
+        chunked(
+            "answer with sizes of a fixed width",
+            "00000002|ab|00000003|cde|00000000||",
+            "2|ab|3|cde|0||",
+        ),
+        chunked("answer with zeros and blanks about its sizes", "{0*40}2 |ab|{0*40}  ||", "2|ab|0||"),
+        chunked(
+            "answer with a blank before the colon of a trailer",
+            "2|ab|0|A : b|Content-Length : 9||",
+            "2|ab|0|A: b||",
+        )
+        .sends("GET / HTTP/1.1|Host: h|TE: trailers|Connection: TE||")
+        .reaches(&["GET / HTTP/1.1|Host: h|{fwd}Connection: TE|TE: trailers||"]),
         chunked("answer with trailers nobody asked for", "2|ab|0|A: b||", "2|ab|0||"),
         chunked(
             "answer with trailers that were asked for",
@@ -160,6 +175,7 @@ fn chunks() -> Vec<Row> {
         ("chunks to HTTP/1.0", "2|ab|3|cde|0||"),
         ("chunks with extensions to HTTP/1.0", "2;x|ab|3;y=z|cde|0||"),
         ("chunks with trailers to HTTP/1.0", "5|abcde|0|A: b||"),
+        ("chunks with blanks and zeros to HTTP/1.0", "2 |ab|003 ; y|cde|00 ||"),
     ] {
         for (how, fields) in [("", ""), (" that would stay", "Connection: keep-alive|")] {
             rows.push(
@@ -182,11 +198,14 @@ fn bad_chunks() -> Vec<Row> {
         ("a bare LF after a size", "2\nab|0||"),
         ("no CRLF after data", "2|abc|0||"),
         ("a size of 2^63", "8000000000000000|"),
-        ("a blank after a size", "2 |ab|0||"),
+        ("a blank in a size", "2 2|ab|0||"),
+        ("a blank and a bare LF after a size", "2 \nab|0||"),
+        ("an extension of two words", "2;a b|ab|0||"),
         ("a blank before one", " 2|ab|0||"),
         ("an empty size", "|"),
         ("a bare LF at the end", "2|ab|0|\n"),
         ("a trailer without a colon", "0|A||"),
+        ("a trailer without a colon behind its blank", "0|A ||"),
         ("a NUL in a trailer", "0|A: \0||"),
         ("a bad extension", "2;=|ab|0||"),
     ] {

@@ -6,7 +6,7 @@ use crate::http1::fields::FieldKind;
 use crate::http1::request::{RequestHead, Target};
 use crate::http1::response::ResponseHead;
 use crate::http1::rewrite::RequestContext;
-use crate::http1::{Framing, Limits, Method, Parsed};
+use crate::http1::{Framing, Limits, Method, Parsed, Sender};
 use proptest::prelude::*;
 
 fn method() -> impl Strategy<Value = String> {
@@ -117,7 +117,7 @@ proptest! {
         for bytes in [&bytes, &with_line] {
             let _ = RequestHead::default().parse(bytes, &Limits::default());
             let _ = ResponseHead::default().parse(bytes, Method::Get, &Limits::default());
-            let mut scanner = Scanner::new();
+            let mut scanner = Scanner::new(Sender::Backend);
             let mut rest = &bytes[..];
             while let Ok(Piece::Framing { len, .. } | Piece::Data(len) | Piece::Last(len)) = scanner.next(rest) {
                 rest = &rest[len..];
@@ -127,18 +127,24 @@ proptest! {
 
     #[test]
     fn any_split_of_a_chunked_body_gives_the_same(
-        chunks in proptest::collection::vec((proptest::collection::vec(any::<u8>(), 1..80), "(;[a-z]{1,3}(=[a-z]{1,3})?){0,2}"), 0..6),
+        chunks in proptest::collection::vec((proptest::collection::vec(any::<u8>(), 1..80), "([ \t]{0,2};[ \t]{0,2}[a-z]{1,3}([ \t]{0,2}=[ \t]{0,2}([a-z]{1,3}|\"[ -!#-Z]{0,5}\"))?){0,2}"), 0..6),
         trailers in "([A-Za-z]{1,5}: [a-z ]{0,9}\r\n){0,3}",
         cuts in proptest::collection::vec(1..60usize, 1..40),
+        is_backend: bool,
+        zeros in 0..20usize,
+        blanks in "[ \t]{0,5}",
     ) {
+        let sender = if is_backend { Sender::Backend } else { Sender::Client };
+        let blanks = if is_backend { &blanks[..] } else { "" };
+        let zeros = "0".repeat(zeros);
         let mut body = Vec::new();
         for (data, extension) in &chunks {
-            body.extend_from_slice(format!("{:X}{extension}\r\n", data.len()).as_bytes());
+            body.extend_from_slice(format!("{zeros}{:X}{extension}{blanks}\r\n", data.len()).as_bytes());
             body.extend_from_slice(data);
             body.extend_from_slice(b"\r\n");
         }
         body.extend_from_slice(format!("0\r\n{trailers}\r\n").as_bytes());
-        let (mut scanner, mut data, mut start, mut end) = (Scanner::new(), Vec::new(), 0, 0);
+        let (mut scanner, mut data, mut start, mut end) = (Scanner::new(sender), Vec::new(), 0, 0);
         let mut cuts = cuts.into_iter().cycle();
         let section = loop {
             let front = &body[start..end];
