@@ -50,7 +50,6 @@ fn request_head(bencher: Bencher<'_, '_>, which: &str) {
         keep_alive: true,
         pseudonym: "tidegate",
         request_id: None,
-        default_host: "127.0.0.1:9090",
     };
     let (mut head, mut out) = (RequestHead::default(), Vec::new());
     bencher.counter(BytesCount::of_slice(bytes)).bench_local(|| {

@@ -53,11 +53,10 @@ pub struct RequestContext<'a> {
     pub pseudonym: &'a str,
     /// Value for `X-Request-Id` when the client sent none; `None` switches it off.
     pub request_id: Option<&'a str>,
-    /// Host to send when an HTTP/1.0 request has none (the backend's address).
-    pub default_host: &'a str,
 }
 
-/// Appends to `out` the head to send to the backend. `bytes` are those `head` was parsed from.
+/// Appends to `out` the head to send to the backend. `bytes` are those `head` was parsed from. A request that names no host
+/// is not finished by that: see [`put_host`].
 pub fn request(head: &RequestHead, bytes: &[u8], how: &RequestContext<'_>, out: &mut Vec<u8>) {
     let facts = head.facts();
     // Enough for all that is added below, so that a fresh Vec grows once.
@@ -70,8 +69,8 @@ pub fn request(head: &RequestHead, bytes: &[u8], how: &RequestContext<'_>, out: 
     };
     let authority_rules = matches!(head.form, Target::Absolute { .. });
     let authority = head.authority().map(|span| span.of(bytes)).filter(|host| !host.is_empty());
-    if authority_rules || head.host.is_none() {
-        line(out, "Host", authority.unwrap_or(how.default_host.as_bytes()));
+    if authority_rules {
+        line(out, "Host", authority.unwrap_or_default()); // never empty
     }
     let mut has_request_id = false;
     copy_runs(bytes, run_start, head.len - 2, head.section.fields(), out, |kind| match kind {
@@ -122,6 +121,21 @@ pub fn request(head: &RequestHead, bytes: &[u8], how: &RequestContext<'_>, out: 
         out.extend_from_slice(b"TE: trailers\r\n");
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// Gives the head that `out` begins with a Host, for a request that came without one ([`lacks_host`]); in place of the one
+/// it was given before, if it goes to another backend now. Says how much longer the head has become.
+///
+/// [`lacks_host`]: super::request::RequestFacts::lacks_host
+#[cold]
+pub fn put_host(host: &str, out: &mut Vec<u8>) -> isize {
+    const NAME: &[u8] = b"Host: ";
+    let line_end = |from: usize| memchr::memchr(b'\n', &out[from..]).map_or(out.len(), |at| from + at + 1);
+    let start = line_end(0);
+    let end = if out[start..].starts_with(NAME) { line_end(start) } else { start };
+    let before = out.len();
+    out.splice(start..end, [NAME, host.as_bytes(), b"\r\n"].concat());
+    out.len() as isize - before as isize
 }
 
 /// The request line in origin-form or asterisk-form and as HTTP/1.1, whatever it came as.

@@ -116,7 +116,6 @@ impl Session {
             keep_alive: world.keeps_upstream(),
             pseudonym: crate::proxy::PSEUDONYM,
             request_id: None,
-            default_host: &world.own_host,
         };
         let id = world.config.request_id.then(|| world.draw.u64(..));
         let mut text = [0u8; 16];

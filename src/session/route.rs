@@ -6,6 +6,7 @@ use super::exchange::{Exchange, Upstream};
 use super::finish::settle;
 use super::{Phase, Session, Step};
 use crate::fault::Fault;
+use crate::http1::rewrite;
 use crate::net::{Conn, ConnKey, Net, Role};
 use crate::proxy::World;
 use crate::upstream::Closed;
@@ -34,6 +35,9 @@ impl Session {
         };
         exchange.backend = Some(backend);
         exchange.request.out_sent = 0;
+        if exchange.facts.lacks_host {
+            name_host(exchange, world.upstreams.url(backend));
+        }
         if !fresh && let Some(conn) = world.check_out(backend) {
             exchange.trace.dispatch(world.now, true);
             exchange.upstream = Upstream::Connected(conn);
@@ -94,6 +98,14 @@ impl Session {
         self.deadline = begun.plus(world.config.queue.timeout);
         Step::Wait
     }
+}
+
+/// A request that came without a Host goes to each backend with that one's own name as configured.
+#[cold]
+fn name_host(exchange: &mut Exchange, url: &str) {
+    let host = url.strip_prefix("http://").unwrap_or(url);
+    let more = rewrite::put_host(host, &mut exchange.request.out);
+    exchange.request.head_len = exchange.request.head_len.saturating_add_signed(more);
 }
 
 /// The policy's pick among those not tried yet, entered as in flight.

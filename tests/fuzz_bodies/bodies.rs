@@ -27,7 +27,6 @@ const CONTEXT: RequestContext<'_> = RequestContext {
     keep_alive: true,
     pseudonym: "tidegate",
     request_id: None,
-    default_host: "default.example",
 };
 
 thread_local! {
@@ -51,6 +50,9 @@ pub(crate) fn request_head(bytes: &[u8]) {
     let facts = head.facts();
     let mut out = Vec::new();
     rewrite::request(&head, bytes, &CONTEXT, &mut out);
+    if facts.lacks_host {
+        rewrite::put_host("default.example", &mut out);
+    }
     let mut alone = RequestHead::default();
     assert_eq!(alone.parse(&bytes[..len], &limits), Ok(Parsed::Complete(len)));
     assert_eq!(alone.facts(), facts);

@@ -152,12 +152,32 @@ fn via_and_forwarded() -> Vec<Row> {
         drop("all of them", "Forwarded: for=a|X-Forwarded-For: b|X-Forwarded-For: c|X-Forwarded-Host: d"),
         get("X-Real-IP is anybody's", "Host: h|X-Real-IP: 1.2.3.4|", "Host: h|X-Real-IP: 1.2.3.4|{fwd}"),
         passes(
-            "HTTP/1.0 without Host gets one",
+            "HTTP/1.0 without Host gets the backend's",
             "GET / HTTP/1.0|A: b||",
-            "GET / HTTP/1.1|Host: {own}|A: b|{fwd10 -}|",
+            "GET / HTTP/1.1|Host: {origin}|A: b|{fwd10 -}|",
         )
         .sees("{OK close}")
         .closed(),
+        passes(
+            "OPTIONS * of HTTP/1.0 without Host gets it, too",
+            "OPTIONS * HTTP/1.0|Connection: keep-alive||",
+            "OPTIONS * HTTP/1.1|Host: {origin}|{fwd10 -}|",
+        )
+        .sees("{OK keep}"),
+        passes(
+            "a POST of HTTP/1.0 without Host, and its body",
+            "POST /a HTTP/1.0|Content-Length: 3|Connection: keep-alive||abc",
+            "POST /a HTTP/1.1|Host: {origin}|Content-Length: 3|{fwd10 -}|abc",
+        )
+        .sees("{OK keep}"),
+        row("two of HTTP/1.0 without Host in a row")
+            .sends("GET / HTTP/1.0|Connection: keep-alive||GET /b HTTP/1.0|Connection: keep-alive||")
+            .answers(&["{ok}"; 2])
+            .reaches(&[
+                "GET / HTTP/1.1|Host: {origin}|{fwd10 -}|",
+                "GET /b HTTP/1.1|Host: {origin}|{fwd10 -}|",
+            ])
+            .sees("{OK keep}{OK keep}"),
     ]
 }
 

@@ -238,7 +238,7 @@ impl Row {
             prober.read_until(|seen| text::normal(seen).len() >= probe_seen.len());
             differ("the probe's answer", &probe_seen, &text::normal(&prober.seen))?;
         }
-        self.check_origin(&origin, &proxy.address.to_string())
+        self.check_origin(&origin)
     }
 
     /// Every way it may end.
@@ -293,8 +293,8 @@ impl Row {
         if self.rechunked { text::rechunk(&text::normal(seen)) } else { text::normal(seen) }
     }
 
-    /// The proxy's own address reads `own` here.
-    fn check_origin(&self, origin: &Origin, own: &str) -> Result<(), String> {
+    /// The origin's own address reads `{origin}` here.
+    fn check_origin(&self, origin: &Origin) -> Result<(), String> {
         let mut seen = origin.seen();
         // A request that was cut can be seen late, by another thread of the origin.
         let is_probe = |arrival: &Arrival| arrival.bytes.starts_with(b"GET /probe ");
@@ -317,7 +317,7 @@ impl Row {
             return Err(format!("{} requests reached the origin: {all:#?}", seen.len()));
         }
         for (arrival, expected) in seen.iter().zip(&self.reaches) {
-            let expected = expand(&expected.replace("{own}", own));
+            let expected = expand(&expected.replace("{origin}", &origin.address.to_string()));
             differ("the origin saw", &expected, &arrival.bytes)?;
         }
         match seen.last() {

@@ -9,7 +9,7 @@ use crate::http1::{Limits, Method, Parsed};
 use proptest::prelude::*;
 use proptest::sample::select;
 
-const REQUEST_LINES: [&str; 12] = [
+const REQUEST_LINES: [&str; 13] = [
     "GET / HTTP/1.1",
     "GET /longer?path HTTP/1.1",
     "GET / HTTP/1.0",
@@ -20,6 +20,7 @@ const REQUEST_LINES: [&str; 12] = [
     "OPTIONS * HTTP/1.1",
     "OPTIONS /a HTTP/1.1",
     "GET http://other:8/x HTTP/1.1",
+    "GET http://third HTTP/1.1",
     "GET http://other HTTP/1.0",
     "\r\nGET / HTTP/1.1",
 ];
@@ -37,10 +38,11 @@ const STATUS_LINES: [&str; 10] = [
     "HTTP/1.1 101 Switching Protocols",
 ];
 
-const FIELDS: [&str; 25] = [
+const FIELDS: [&str; 26] = [
     "Host: a",
     "Host: b:80",
     "Host:",
+    "Host: b/c",
     "Content-Length: 5",
     "Content-Length: 0",
     "Content-Length: 05",

@@ -11,7 +11,6 @@ pub(super) const HOW: RequestContext<'static> = RequestContext {
     keep_alive: true,
     pseudonym: "tidegate",
     request_id: None,
-    default_host: "origin:9000",
 };
 
 pub(super) fn rewritten(head: &str, how: &RequestContext<'_>) -> String {
@@ -20,8 +19,12 @@ pub(super) fn rewritten(head: &str, how: &RequestContext<'_>) -> String {
     assert_eq!(complete, Ok(Parsed::Complete(head.len())), "{head}");
     let mut out = b"before".to_vec();
     rewrite::request(&parsed, head.as_bytes(), how, &mut out);
-    let out = String::from_utf8(out).unwrap();
-    let sent = out.strip_prefix("before").unwrap().to_owned();
+    let mut out = out.strip_prefix(b"before").unwrap().to_vec();
+    if parsed.facts().lacks_host {
+        let len = out.len();
+        assert_eq!(rewrite::put_host("origin:9000", &mut out), (out.len() - len) as isize);
+    }
+    let sent = String::from_utf8(out).unwrap();
     let again = RequestHead::default().parse(sent.as_bytes(), &Limits::default());
     assert_eq!(again, Ok(Parsed::Complete(sent.len())), "{sent}");
     sent
@@ -106,6 +109,18 @@ fn http_1_0_gets_a_host_and_its_version_in_via() {
     let expect =
         rewritten("POST / HTTP/1.0\r\nHost: a\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n", &HOW);
     assert!(!expect.contains("Expect"), "{expect}");
+}
+
+#[test]
+fn a_host_is_put_in_for_each_backend_in_turn() {
+    for line in ["GET /a HTTP/1.1\r\n", "OPTIONS * HTTP/1.1\r\n"] {
+        let rest = "A: b\r\nHostess: c\r\n\r\nHost: body\r\n";
+        let mut out = format!("{line}{rest}").into_bytes();
+        for (host, more) in [("a:1", 11), ("longer.example:8080", 16), ("b:2", -16), ("b:2", 0)] {
+            assert_eq!(rewrite::put_host(host, &mut out), more);
+            assert_eq!(String::from_utf8_lossy(&out), format!("{line}Host: {host}\r\n{rest}"));
+        }
+    }
 }
 
 #[test]
