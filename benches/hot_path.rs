@@ -12,7 +12,7 @@ use tidegate::clock::Time;
 use tidegate::http1::chunked::{Piece, Scanner};
 use tidegate::http1::request::RequestHead;
 use tidegate::http1::response::ResponseHead;
-use tidegate::http1::rewrite::{self, RequestContext, ResponseContext};
+use tidegate::http1::rewrite::{self, ForwardedFields, RequestContext, ResponseContext};
 use tidegate::http1::{Framing, Limits, Method, Sender, Version};
 use tidegate::record::row::{Facts, Names, Row, RowEncoder};
 
@@ -48,6 +48,9 @@ fn request_head(bencher: Bencher<'_, '_>, which: &str) {
         client: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 33)),
         trusted: false,
         keep_alive: true,
+        forwarded: ForwardedFields::All,
+        x_real_ip: false,
+        via: true,
         pseudonym: "tidegate",
         request_id: None,
     };
@@ -72,6 +75,7 @@ fn response_head(bencher: Bencher<'_, '_>, which: &str) {
         client: Version::Http11,
         keep_alive: true,
         framing: Framing::Length(200),
+        via: true,
         pseudonym: "tidegate",
         date: b"Sun, 06 Nov 1994 08:49:37 GMT",
         upgrade: false,

@@ -35,6 +35,10 @@ pub(super) enum FieldKind {
     /// Any other X-Forwarded-*, such as -Port: believed from trusted peers only.
     XForwardedOther,
     Forwarded,
+    /// X-Real-IP: who the client is, believed from trusted peers only.
+    XRealIp,
+    /// True-Client-IP, likewise, but never sent by us.
+    TrueClientIp,
     XRequestId,
     /// X-Tidegate-Explain: between a proxy and its own client only, in either direction.
     Explain,
@@ -105,6 +109,7 @@ pub(super) fn classify(name: &[u8]) -> FieldKind {
         (7, b't') => settle(name, b"Trailer", HopByHop),
         (7, b'u') => settle(name, b"Upgrade", Upgrade),
         (9, b'f') => settle(name, b"Forwarded", Forwarded),
+        (9, b'x') => settle(name, b"X-Real-IP", XRealIp),
         (10, b'c') => settle(name, b"Connection", Connection),
         (10, b'k') => settle(name, b"Keep-Alive", KeepAlive),
         // Look-alikes of these four are harmless, so they are not sought.
@@ -117,6 +122,7 @@ pub(super) fn classify(name: &[u8]) -> FieldKind {
         (12, b'x') if name.eq_ignore_ascii_case(b"X-Request-Id") => XRequestId,
         (14, b'c') => settle(name, b"Content-Length", ContentLength),
         (14, b'h') => settle(name, b"HTTP2-Settings", HopByHop),
+        (14, b't') => settle(name, b"True-Client-IP", TrueClientIp),
         (15, b'x') => settle(name, b"X-Forwarded-For", XForwardedFor),
         (16, b'x') => settle(name, b"X-Forwarded-Host", XForwardedHost),
         (16, b'p') => settle(name, b"Proxy-Connection", HopByHop),

@@ -14,7 +14,8 @@ use super::{Framing, Limits, Method, Parsed, Version};
 use std::net::IpAddr;
 
 /// What the forwarded request says of the client and of the host it asked for. Fewer fields leave room where an origin
-/// bounds their number or size.
+/// bounds their number or size. What an untrusted client says there is dropped in any case; what a trusted peer says in
+/// a form that we do not write goes on as it came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ForwardedFields {
     /// X-Forwarded-For, -Proto and -Host, and Forwarded (RFC 7239).
@@ -26,6 +27,18 @@ pub enum ForwardedFields {
     Forwarded,
     /// Neither.
     Off,
+}
+
+impl ForwardedFields {
+    /// Whether X-Forwarded-* are written.
+    pub(super) fn has_x_forwarded(self) -> bool {
+        matches!(self, ForwardedFields::All | ForwardedFields::XForwarded)
+    }
+
+    /// Whether Forwarded is written.
+    pub(super) fn has_forwarded(self) -> bool {
+        matches!(self, ForwardedFields::All | ForwardedFields::Forwarded)
+    }
 }
 
 /// Which messages get a Via.
@@ -45,12 +58,18 @@ pub enum ViaFields {
 pub struct RequestContext<'a> {
     /// Peer address of the client connection.
     pub client: IpAddr,
-    /// Whether the peer may be believed about X-Forwarded-* and Forwarded: then appended to, else replaced.
+    /// Whether the peer may be believed about X-Forwarded-*, Forwarded and X-Real-IP: then appended to or kept, else replaced.
     pub trusted: bool,
     /// Whether the backend connection is to be kept open after the answer; if not, `Connection: close` is sent.
     pub keep_alive: bool,
     /// Our pseudonym for Via, e.g. `tidegate`.
     pub pseudonym: &'a str,
+    /// Which forms of X-Forwarded-* and Forwarded are sent.
+    pub forwarded: ForwardedFields,
+    /// Whether `X-Real-IP` is sent: the client's address, or what a trusted peer said there.
+    pub x_real_ip: bool,
+    /// Whether Via is sent.
+    pub via: bool,
     /// Value for `X-Request-Id` when the client sent none; `None` switches it off.
     pub request_id: Option<&'a str>,
 }
@@ -87,7 +106,11 @@ pub fn request(head: &RequestHead, bytes: &[u8], how: &RequestContext<'_>, out: 
         }
         FieldKind::Expect => facts.expect_continue,
         FieldKind::MaxForwards => facts.max_forwards.is_none(),
-        FieldKind::XForwardedOther => how.trusted,
+        FieldKind::XForwardedOther | FieldKind::XRealIp | FieldKind::TrueClientIp => how.trusted,
+        FieldKind::XForwardedFor | FieldKind::XForwardedProto | FieldKind::XForwardedHost => {
+            how.trusted && !how.forwarded.has_x_forwarded()
+        }
+        FieldKind::Forwarded => how.trusted && !how.forwarded.has_forwarded(),
         _ => false,
     });
     match facts.framing {
@@ -99,28 +122,41 @@ pub fn request(head: &RequestHead, bytes: &[u8], how: &RequestContext<'_>, out: 
         let mut digits = itoa::Buffer::new();
         line(out, "Max-Forwards", digits.format(hops.saturating_sub(1)).as_bytes());
     }
-    write_via(facts.version, how.pseudonym, out);
+    if how.via {
+        write_via(facts.version, how.pseudonym, out);
+    }
     let earlier = how.trusted.then_some((head.section.fields(), bytes));
-    Forwarding { client: how.client, host: authority, earlier }.write(out);
+    let forwarding = Forwarding { client: how.client, host: authority, earlier };
+    forwarding.write(how.forwarded, out);
+    if how.x_real_ip {
+        forwarding.write_real_ip(out);
+    }
     if let (Some(id), false) = (how.request_id, has_request_id) {
         line(out, "X-Request-Id", id.as_bytes());
     }
+    if facts.upgrade | facts.accepts_trailers {
+        write_options(head, bytes, how.keep_alive, out);
+    } else if !how.keep_alive {
+        out.extend_from_slice(b"Connection: close\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// What goes on to the backend though it is for one hop: an upgrade, and that trailers are taken.
+#[cold]
+fn write_options(head: &RequestHead, bytes: &[u8], keep_alive: bool, out: &mut Vec<u8>) {
+    let facts = head.facts();
     if facts.upgrade {
         // No `close` beside it: some servers look for nothing but the one word.
         write_upgrade(head.section.fields(), bytes, facts.accepts_trailers, out);
-    } else if facts.accepts_trailers {
-        out.extend_from_slice(if how.keep_alive {
-            b"Connection: TE\r\n"
-        } else {
-            b"Connection: close, TE\r\n"
-        });
-    } else if !how.keep_alive {
-        out.extend_from_slice(b"Connection: close\r\n");
+    } else if keep_alive {
+        out.extend_from_slice(b"Connection: TE\r\n");
+    } else {
+        out.extend_from_slice(b"Connection: close, TE\r\n");
     }
     if facts.accepts_trailers {
         out.extend_from_slice(b"TE: trailers\r\n");
     }
-    out.extend_from_slice(b"\r\n");
 }
 
 /// Gives the head that `out` begins with a Host, for a request that came without one ([`lacks_host`]); in place of the one
@@ -180,7 +216,9 @@ pub struct ResponseContext<'a> {
     pub keep_alive: bool,
     /// How the body is framed towards the client (may differ from the backend's).
     pub framing: Framing,
-    /// Our pseudonym for Via.
+    /// Whether Via is sent.
+    pub via: bool,
+    /// Our pseudonym for it.
     pub pseudonym: &'a str,
     /// Date to add when the backend sent none: an IMF-fixdate, 29 bytes.
     pub date: &'a [u8],
@@ -246,7 +284,9 @@ pub fn response(head: &ResponseHead, bytes: &[u8], how: &ResponseContext<'_>, ou
     if !is_interim && !facts.has_date {
         line(out, "Date", how.date);
     }
-    write_via(facts.version, how.pseudonym, out);
+    if how.via {
+        write_via(facts.version, how.pseudonym, out);
+    }
     write_response_connection(head, bytes, how, out);
     out.extend_from_slice(b"\r\n");
 }

@@ -40,7 +40,7 @@ fn is_alike(name: &[u8], lower: &[u8]) -> bool {
 }
 
 /// Digests (Content-Digest, Content-MD5) are left out on purpose: a trailer is where they belong.
-const FORBIDDEN: [&str; 42] = [
+const FORBIDDEN: [&str; 43] = [
     "age",
     "authentication-info",
     "authorization",
@@ -75,6 +75,7 @@ const FORBIDDEN: [&str; 42] = [
     "te",
     "trailer",
     "transfer-encoding",
+    "true-client-ip",
     "upgrade",
     "vary",
     "via",
@@ -118,6 +119,8 @@ mod tests {
             "If-Match",
             "Set-Cookie",
             "X-Tidegate-Explain",
+            "X-Real-IP",
+            "true_client-IP",
         ] {
             assert!(is_forbidden(name.as_bytes()), "{name}");
         }

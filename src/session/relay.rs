@@ -12,7 +12,7 @@ use crate::clock::Time;
 use crate::fault::Fault;
 use crate::http1::body::{BadBody, Body};
 use crate::http1::response::ResponseFacts;
-use crate::http1::rewrite::{self, EXPLAIN_FIELD, ResponseContext};
+use crate::http1::rewrite::{self, EXPLAIN_FIELD, ResponseContext, ViaFields};
 use crate::http1::{Framing, Limits, Parsed, Version};
 use crate::net::{ConnKey, Fill, Net};
 use crate::proxy::{PSEUDONYM, World};
@@ -318,6 +318,7 @@ fn write_head<N: Net>(
         client: exchange.facts.version,
         keep_alive,
         framing,
+        via: world.config.via == ViaFields::Both,
         pseudonym: PSEUDONYM,
         date: world.date.at(world.unix_seconds),
         upgrade,

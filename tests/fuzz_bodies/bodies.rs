@@ -14,7 +14,7 @@ use tidegate::config::{BackendConfig, ProxyConfig};
 use tidegate::http1::chunked::{Piece, Scanner};
 use tidegate::http1::request::RequestHead;
 use tidegate::http1::response::ResponseHead;
-use tidegate::http1::rewrite::{self, RequestContext, ResponseContext};
+use tidegate::http1::rewrite::{self, ForwardedFields, RequestContext, ResponseContext};
 use tidegate::http1::{Framing, Limits, Method, Parsed, Sender};
 use tidegate::proxy::{Inbox, Proxy, Setup, World};
 use tidegate::reactor::Turned;
@@ -25,6 +25,9 @@ const CONTEXT: RequestContext<'_> = RequestContext {
     client: IpAddr::V4(Ipv4Addr::LOCALHOST),
     trusted: false,
     keep_alive: true,
+    forwarded: ForwardedFields::All,
+    x_real_ip: false,
+    via: true,
     pseudonym: "tidegate",
     request_id: None,
 };
@@ -89,6 +92,7 @@ pub(crate) fn response_head(bytes: &[u8]) {
             client: facts.version,
             keep_alive: true,
             framing: facts.framing,
+            via: true,
             pseudonym: "tidegate",
             date: b"Thu, 01 Jan 1970 00:00:00 GMT",
             upgrade: facts.status == 101,

@@ -200,7 +200,18 @@ fn chunks() -> Vec<Row> {
         chunked("an extension with a value", "2;a=b;c=d|bc|0;e||", "2|bc|0||"),
         chunked("an extension with a quoted value", "2;a=\"b;\\\"c\"|bc|0||", "2|bc|0||"),
         chunked("a large chunk", "186a0|{x*100000}|0||", "186a0|{x*100000}|0||"),
-        chunked("trailers nobody asked for", "2|ab|0|A: b||", "2|ab|0||"),
+        chunked("trailers", "2|ab|0|A: b|C:||", "2|ab|0|A: b|C:||"),
+        chunked(
+            "trailers of which some must not be",
+            "2|ab|0|Host: x|A: b|Content-Length: 9|X-Real-IP: 1|True-Client-IP: 2|X_Forwarded_For: 3||",
+            "2|ab|0|A: b||",
+        ),
+        chunked("trailers without a chunk", "0|A: b||", "0|A: b||"),
+        post(
+            "trailers that are announced",
+            "Trailer: A|Transfer-Encoding: chunked||2|ab|0|A: b||",
+            "Transfer-Encoding: chunked|{fwd}|2|ab|0|A: b||",
+        ),
         post(
             "trailers from a client that knows them",
             "TE: trailers|Connection: TE|Transfer-Encoding: chunked||2|ab|0|A: b|Content-Length: 9||",

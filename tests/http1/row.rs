@@ -60,6 +60,7 @@ pub struct Row {
     reuses: bool,
     rechunked: bool,
     probe_closes: bool,
+    without_via: bool,
     set: fn(&mut ProxyConfig),
 }
 
@@ -76,6 +77,7 @@ pub fn row(name: impl Into<String>) -> Row {
         reuses: true,
         rechunked: false,
         probe_closes: false,
+        without_via: false,
         set: |_| {},
     }
 }
@@ -202,6 +204,12 @@ impl Row {
         self.closed().with(|config| config.client_keepalive = false)
     }
 
+    /// The proxy's answers have no Via.
+    pub fn without_via(mut self) -> Row {
+        self.without_via = true;
+        self
+    }
+
     pub fn with(mut self, set: fn(&mut ProxyConfig)) -> Row {
         self.set = set;
         self
@@ -222,6 +230,9 @@ impl Row {
         let mut probe_seen = expand(PROBE_SEEN);
         if self.probe_closes {
             probe_seen = expand(&PROBE_SEEN.replace("||", "|Connection: close||"));
+        }
+        if self.without_via {
+            probe_seen = expand(&PROBE_SEEN.replace("Via: 1.1 tidegate|", ""));
         }
         let found = if manner == Manner::Pipelined {
             let whole = [&ends[0].bytes[..], &probe_seen].concat();

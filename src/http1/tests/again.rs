@@ -38,7 +38,7 @@ const STATUS_LINES: [&str; 10] = [
     "HTTP/1.1 101 Switching Protocols",
 ];
 
-const FIELDS: [&str; 26] = [
+const FIELDS: [&str; 27] = [
     "Host: a",
     "Host: b:80",
     "Host:",
@@ -61,6 +61,7 @@ const FIELDS: [&str; 26] = [
     "x_forwarded_for: 1.2.3.4",
     "X-Forwarded-For: 1.2.3.4",
     "X-Request-Id: 7",
+    "X-Real-IP: 1.2.3.4",
     "bad name: x",
     "X-A : b",
     "Content-Length : 5",

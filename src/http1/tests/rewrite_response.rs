@@ -10,6 +10,7 @@ pub(super) const HOW: ResponseContext<'static> = ResponseContext {
     client: Version::Http11,
     keep_alive: true,
     framing: Framing::Length(5),
+    via: true,
     pseudonym: "tidegate",
     date: DATE.as_bytes(),
     upgrade: false,
@@ -179,6 +180,14 @@ fn connection_towards_the_client() {
         assert_eq!(fields_left(200, length, &how), format!("{length}{expected}"));
         assert_eq!(fields_left(103, "Link: x\r\n", &how), "Link: x\r\n");
     }
+}
+
+#[test]
+fn via_may_be_left_out() {
+    let how = ResponseContext { via: false, ..HOW };
+    let head = "HTTP/1.1 200 x\r\nDate: d\r\nVia: 1.0 o\r\nContent-Length: 5\r\n\r\n";
+    assert_eq!(rewritten(head, Method::Get, &how), head);
+    assert_eq!(rewritten("HTTP/1.1 103 x\r\n\r\n", Method::Get, &how), "HTTP/1.1 103 x\r\n\r\n");
 }
 
 #[test]
