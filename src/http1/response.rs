@@ -47,15 +47,29 @@ impl ResponseFacts {
     }
 }
 
+/// What of a head can be sent on as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Copies {
+    /// The status line and the lines of the fields that stay.
+    #[default]
+    All,
+    /// The lines of the fields that stay.
+    Fields,
+    /// Not even those: there are blanks behind names.
+    Parts,
+}
+
 /// A response head as offsets into the bytes it was parsed from. Reused.
 #[derive(Debug, Default)]
 pub struct ResponseHead {
     pub(super) facts: ResponseFacts,
-    pub(super) section: Section<(u16, Version, Method)>,
+    pub(super) section: Section<(u16, Version, Method), true>,
     /// From the status code to the end of the status line, its CRLF not included.
     pub(super) status_line: Span,
-    /// The status line can be sent on as it is.
-    pub(super) line_is_final: bool,
+    /// How the head can be sent on.
+    pub(super) copies: Copies,
+    /// Content-Length is to be written anew.
+    pub(super) length_is_padded: bool,
     /// Offset of the first field line.
     pub(super) fields_start: usize,
     /// Length of the head, empty line included.
@@ -150,7 +164,7 @@ impl ResponseHead {
         }
         self.facts.status = status;
         self.facts.version = if *minor == b'0' { Version::Http10 } else { Version::Http11 };
-        self.line_is_final = *minor == b'1' && reason_len > 0;
+        self.copies = if *minor == b'1' && reason_len > 0 { Copies::All } else { Copies::Fields };
         self.status_line = Span { start: b"HTTP/1.1 ".len() as u16, end: end as u16 };
         Ok(Some(end + 2))
     }
@@ -160,6 +174,9 @@ impl ResponseHead {
         let mut framing = FramingFields::default();
         let mut connection = ConnectionOptions::default();
         let (mut has_upgrade, mut offers_login) = (false, false);
+        if self.section.take_blanks() {
+            self.copies = Copies::Parts;
+        }
         self.facts.keep_alive_timeout = None;
         self.facts.has_date = false;
         for field in self.section.fields() {
@@ -177,6 +194,10 @@ impl ResponseHead {
                 FieldKind::Date => self.facts.has_date = true,
                 _ => {}
             }
+        }
+        self.length_is_padded = framing.is_padded();
+        if framing.is_padded() {
+            self.section.mark_padded();
         }
         if connection.nominates {
             self.section.mark_nominated(bytes);
@@ -216,10 +237,7 @@ const BAD_LINE: BadResponse = BadResponse("bad status line");
 
 impl From<fields::Fault> for BadResponse {
     fn from(fault: fields::Fault) -> Self {
-        match fault {
-            fields::Fault::TooMany => BadResponse("too many fields"),
-            fields::Fault::Malformed(reason) => BadResponse(reason),
-        }
+        BadResponse(fault.reason())
     }
 }
 

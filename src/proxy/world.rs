@@ -96,8 +96,6 @@ pub struct World<N: Net> {
     pub response_head: ResponseHead,
     /// As checked.
     pub config: Arc<ProxyConfig>,
-    /// Host for an HTTP/1.0 request that has none.
-    pub own_host: String,
     /// Text of the Date field.
     pub date: DateCache,
     /// Wall-clock seconds, kept by the reactor.
@@ -159,7 +157,6 @@ impl<N: Net> World<N> {
             buffers: Pool::default(),
             request_head: RequestHead::default(),
             response_head: ResponseHead::default(),
-            own_host: config.listen.to_string(),
             date: DateCache::default(),
             unix_seconds: 0,
             draining: false,

@@ -7,7 +7,7 @@ use crate::config::ProxyConfig;
 use crate::fault::Fault;
 use crate::http1::body::Body;
 use crate::http1::request::{RequestFacts, is_like_head};
-use crate::http1::rewrite::{self, EXPLAIN_FIELD, RequestContext};
+use crate::http1::rewrite::{self, EXPLAIN_FIELD, RequestContext, ViaFields};
 use crate::http1::{Framing, Method, Parsed, Span};
 use crate::net::{Fill, Net, Ready};
 use crate::proxy::World;
@@ -100,8 +100,8 @@ impl Session {
         exchange.trace.head_done = Stamp::at(world.now);
         world.retry_budget.deposit();
         exchange.keep_client = facts.keep_alive && world.config.client_keepalive && !world.draining;
-        let keep_trailers = facts.accepts_trailers && !facts.nominates;
-        let body = Body::new(facts.framing, facts.framing, keep_trailers);
+        // TE speaks of answers: trailers of a request go on whatever it says (RFC 9110 section 10.1.4).
+        let body = Body::new(facts.framing, facts.framing, !facts.nominates);
         exchange.request.holds = held_for_retry(facts, &world.config);
         exchange.request.body = body.at_most(world.config.request_body_max.unwrap_or(u64::MAX));
         if let Some(fault) = answered_here(facts, world) {
@@ -116,9 +116,11 @@ impl Session {
             client: self.peer.ip(),
             trusted,
             keep_alive: world.keeps_upstream(),
+            forwarded: world.config.forwarded,
+            x_real_ip: world.config.x_real_ip,
+            via: world.config.via != ViaFields::Off,
             pseudonym: crate::proxy::PSEUDONYM,
             request_id: None,
-            default_host: &world.own_host,
         };
         let id = world.config.request_id.then(|| world.draw.u64(..));
         let mut text = [0u8; 16];

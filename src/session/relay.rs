@@ -12,7 +12,7 @@ use crate::clock::Time;
 use crate::fault::Fault;
 use crate::http1::body::Body;
 use crate::http1::response::ResponseFacts;
-use crate::http1::rewrite::{self, EXPLAIN_FIELD, ResponseContext};
+use crate::http1::rewrite::{self, EXPLAIN_FIELD, ResponseContext, ViaFields};
 use crate::http1::{Framing, Limits, Parsed, Version};
 use crate::net::{Conn, ConnKey, Fill, Net, Ready};
 use crate::proxy::{PSEUDONYM, World};
@@ -208,7 +208,7 @@ impl Session {
         let interims_len = exchange.response.out.len();
         write_head(exchange, len, framing, exchange.keep_client, false, world);
         exchange.response.body =
-            Body::new(facts.framing, framing, exchange.facts.accepts_trailers && !facts.nominates);
+            Body::of_answer(facts.framing, framing, exchange.facts.accepts_trailers && !facts.nominates);
         exchange.response.progress = world.now;
         exchange.status = facts.status;
         if let Err(fault) = clear_first(exchange, facts.framing) {
@@ -373,6 +373,7 @@ fn write_head<N: Net>(
         client: exchange.facts.version,
         keep_alive,
         framing,
+        via: world.config.via == ViaFields::Both,
         pseudonym: PSEUDONYM,
         date: world.date.at(world.unix_seconds),
         upgrade,

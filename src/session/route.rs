@@ -6,6 +6,7 @@ use super::exchange::{Bound, Exchange, Upstream};
 use super::finish::settle;
 use super::{Phase, Session, Step};
 use crate::fault::Fault;
+use crate::http1::rewrite;
 use crate::net::{Conn, ConnKey, Net, Role};
 use crate::proxy::World;
 use crate::upstream::Closed;
@@ -40,6 +41,9 @@ impl Session {
         };
         exchange.backend = Some(backend);
         exchange.request.rewind();
+        if exchange.facts.lacks_host {
+            name_host(exchange, world.upstreams.url(backend));
+        }
         let is_repeatable = exchange.facts.method.is_idempotent();
         if !fresh && let Some(taken) = world.check_out(backend, is_repeatable) {
             exchange.trace.dispatch(world.now, true);
@@ -83,6 +87,9 @@ impl Session {
         world.decide_on(exchange, backend);
         exchange.backend = Some(backend);
         exchange.request.rewind();
+        if exchange.facts.lacks_host {
+            name_host(exchange, world.upstreams.url(backend));
+        }
         exchange.trace.dispatch(world.now, true);
         exchange.upstream = Upstream::Connected(conn);
         exchange.login = true;
@@ -125,6 +132,14 @@ impl Session {
         self.deadline = begun.plus(world.config.queue.timeout);
         Step::Wait
     }
+}
+
+/// A request that came without a Host goes to each backend with that one's own name as configured.
+#[cold]
+fn name_host(exchange: &mut Exchange, url: &str) {
+    let host = url.strip_prefix("http://").unwrap_or(url);
+    let more = rewrite::put_host(host, &mut exchange.request.out);
+    exchange.request.head_len = exchange.request.head_len.saturating_add_signed(more);
 }
 
 /// The policy's pick among those not tried yet, entered as in flight.

@@ -107,8 +107,9 @@ fn fields() -> Vec<Row> {
         ));
     }
     for (name, field) in [
-        ("a blank before the colon", "A : b"),
+        ("a blank before its name and one before the colon", " A : b"),
         ("no name", ": b"),
+        ("a blank for a name", " : b"),
         ("no colon", "A"),
         ("a blank in the name", "A B: c"),
         ("a byte above 127 in the name", "\u{e9}: b"),
@@ -124,6 +125,19 @@ fn fields() -> Vec<Row> {
         rows.push(bad_answer(
             format!("answer with {name}"),
             format!("HTTP/1.1 200 OK|Date: X|{field}|Content-Length: 2||ok"),
+        ));
+    }
+    for (name, field, seen) in [
+        ("a blank before the colon", "A : b", "A: b"),
+        ("blanks and tabs before the colon", "A \t : b", "A: b"),
+        ("a tab before the colon and no blank behind it", "A\t:b", "A:b"),
+        ("blanks before several colons", "A : b|C: d|E  :f : g", "A: b|C: d|E:f : g"),
+        ("a blank before the colon of an empty field", "A :", "A:"),
+    ] {
+        rows.push(answered(
+            format!("answer with {name}"),
+            format!("HTTP/1.1 200 OK|Date: X|{field}|Content-Length: 2||ok"),
+            format!("HTTP/1.1 200 OK|Date: X|{seen}|Content-Length: 2|{VIA}|ok"),
         ));
     }
     rows.push(bad_answer(
@@ -258,7 +272,12 @@ fn interims() -> Vec<Row> {
         http10(row("100 to HTTP/1.0").answers(&["HTTP/1.1 100 Continue||{ok}"])),
         http10(row("103 to HTTP/1.0").answers(&["HTTP/1.1 103 E|Link: a||{ok}"])),
         http10(row("several interim answers to HTTP/1.0").answers(&["HTTP/1.1 103 A||HTTP/1.1 102 B||{ok}"])),
-        bad_answer("an interim answer with a bad field", "HTTP/1.1 103 E|A : b||{ok}"),
+        bad_answer("an interim answer with a bad field", "HTTP/1.1 103 E|A b: c||{ok}"),
+        answered(
+            "an interim answer with a blank before a colon",
+            "HTTP/1.1 103 E|Link : a||{ok}",
+            format!("HTTP/1.1 103 E|Link: a|{VIA}|{{OK}}"),
+        ),
     ];
     for (name, upgrade) in
         [("101 without an Upgrade", ""), ("101 nobody asked for", "Connection: upgrade|Upgrade: websocket|")]
@@ -275,6 +294,7 @@ fn persistence() -> Vec<Row> {
     vec![
         close("answer that closes", "Connection: close"),
         close("answer that closes, in capitals", "CONNECTION: CLOSE"),
+        close("answer that closes, a blank before the colon", "Connection : close"),
         close("answer that closes among others", "Connection: a, close ,b"),
         close("answer that closes in a second field", "Connection: keep-alive|Connection: close"),
         answered(

@@ -58,6 +58,7 @@ pub struct Row {
     reuses: bool,
     rechunked: bool,
     probe_closes: bool,
+    without_via: bool,
     set: fn(&mut ProxyConfig),
 }
 
@@ -74,6 +75,7 @@ pub fn row(name: impl Into<String>) -> Row {
         reuses: true,
         rechunked: false,
         probe_closes: false,
+        without_via: false,
         set: |_| {},
     }
 }
@@ -197,6 +199,12 @@ impl Row {
         self.with(|config| config.pool_trust = Trust::Always)
     }
 
+    /// The proxy's answers have no Via.
+    pub fn without_via(mut self) -> Row {
+        self.without_via = true;
+        self
+    }
+
     pub fn with(mut self, set: fn(&mut ProxyConfig)) -> Row {
         self.set = set;
         self
@@ -218,6 +226,9 @@ impl Row {
         if self.probe_closes {
             probe_seen = expand(&PROBE_SEEN.replace("||", "|Connection: close||"));
         }
+        if self.without_via {
+            probe_seen = expand(&PROBE_SEEN.replace("Via: 1.1 tidegate|", ""));
+        }
         let found = if manner == Manner::Pipelined {
             let whole = [&ends[0].bytes[..], &probe_seen].concat();
             let ends = [EndOf { bytes: whole, ..ends[0].clone() }];
@@ -233,7 +244,7 @@ impl Row {
             prober.read_until(|seen| text::normal(seen).len() >= probe_seen.len());
             differ("the probe's answer", &probe_seen, &text::normal(&prober.seen))?;
         }
-        self.check_origin(&origin, &proxy.address.to_string())
+        self.check_origin(&origin)
     }
 
     /// Every way it may end.
@@ -285,8 +296,8 @@ impl Row {
         if self.rechunked { text::rechunk(&text::normal(seen)) } else { text::normal(seen) }
     }
 
-    /// The proxy's own address reads `own` here.
-    fn check_origin(&self, origin: &Origin, own: &str) -> Result<(), String> {
+    /// The origin's own address reads `{origin}` here.
+    fn check_origin(&self, origin: &Origin) -> Result<(), String> {
         let mut seen = origin.seen();
         // A request that was cut can be seen late, by another thread of the origin.
         let is_probe = |arrival: &Arrival| arrival.bytes.starts_with(b"GET /probe ");
@@ -309,7 +320,7 @@ impl Row {
             return Err(format!("{} requests reached the origin: {all:#?}", seen.len()));
         }
         for (arrival, expected) in seen.iter().zip(&self.reaches) {
-            let expected = expand(&expected.replace("{own}", own));
+            let expected = expand(&expected.replace("{origin}", &origin.address.to_string()));
             differ("the origin saw", &expected, &arrival.bytes)?;
         }
         match seen.last() {
