@@ -208,12 +208,17 @@ fn ends_by_http(exchanged: &Exchanged) -> Option<Why> {
     }
 }
 
+/// Whether some origins leave a connection open, but dead, behind an answer of this status.
+pub(super) const fn is_doubtful(status: u16) -> bool {
+    matches!(status, 400 | 408 | 413 | 414 | 431 | 501 | 505)
+}
+
 /// What makes it doubtful that the next bytes will be the answer to the next request.
 fn doubt(trust: Trust, exchanged: &Exchanged, known: Known) -> Option<Why> {
     if known.closes {
         return Some(Why::ClosesUnsaid);
     }
-    if matches!(exchanged.status, 400 | 408 | 413 | 414 | 431 | 501 | 505) {
+    if is_doubtful(exchanged.status) {
         return Some(Why::Status);
     }
     if exchanged.upgrade {

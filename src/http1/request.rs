@@ -72,6 +72,8 @@ pub struct RequestFacts {
     pub login: bool,
     /// It names no host, as HTTP/1.0 allows: it gets the name of the backend it goes to.
     pub lacks_host: bool,
+    /// No content, no upgrade and no login: the usual request.
+    pub is_plain: bool,
     /// An upgrade we are willing to tunnel was asked for (HTTP/1.1, no body, Connection names it, not h2c).
     pub upgrade: bool,
     /// `Max-Forwards` of a TRACE or OPTIONS.
@@ -261,6 +263,7 @@ impl RequestHead {
         if seen.framing.is_padded() {
             self.section.mark_padded();
         }
+        self.facts.is_plain = !self.facts.has_content() && !self.facts.upgrade && !self.facts.login;
         if seen.connection.nominates {
             self.section.mark_nominated(bytes);
         }

@@ -7,7 +7,7 @@ use super::fields::{self, ConnectionOptions, FieldKind};
 use super::framing::{self, FramingFields, Message};
 use super::request::RequestHead;
 use super::section::Section;
-use super::{Framing, Limits, Method, Parsed, Span, Version, scan};
+use super::{Framing, Limits, Method, Parsed, Span, Version, persist, scan};
 
 /// Why a response cannot be forwarded (the client gets 502), in words for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub struct ResponseFacts {
     pub offers_login: bool,
     /// Seconds the backend says it keeps an idle connection.
     pub keep_alive_timeout: Option<u32>,
+    /// Nothing in it speaks against using the connection again ([`persist`](super::persist)).
+    pub keeps_plainly: bool,
     /// Whether it carries a Date.
     pub has_date: bool,
     /// Connection names fields that go no further; its trailer section is then dropped.
@@ -218,6 +220,11 @@ impl ResponseHead {
             _ => status == 304 && framing.announces_content(),
         };
         self.facts.offers_login = offers_login && matches!(status, 401 | 407);
+        self.facts.keeps_plainly = self.facts.keep_alive
+            && !self.facts.announces_content
+            && !self.facts.offers_login
+            && self.facts.keep_alive_timeout.is_none()
+            && !persist::is_doubtful(status);
         self.facts.nominates = connection.nominates;
         self.answers_head = method == Method::Head;
         self.upgrade_offered =

@@ -250,6 +250,7 @@ const NO_FACTS: RequestFacts = RequestFacts {
     expect_continue: false,
     accepts_trailers: false,
     login: false,
+    is_plain: false,
     lacks_host: false,
     upgrade: false,
     max_forwards: None,

@@ -3,6 +3,8 @@
 //! The rule itself is pure ([`persist::decide`]); here its facts are put together and its verdict is carried out. Absent:
 //! the pool (upstream/pool.rs).
 
+use std::time::Duration;
+
 use super::exchange::{Bound, Exchange, Upstream};
 use crate::http1::Framing;
 use crate::http1::persist::{self, Exchanged, Keep, Why};
@@ -24,6 +26,45 @@ pub(super) fn release<N: Net>(exchange: &mut Exchange, world: &mut World<N>) {
     if answer.status == 101 || !exchange.response.body.is_finished() {
         return close_upstream(exchange, world);
     }
+    if keeps_plainly(exchange, backend, answer, world) && world.look(conn, false).is_none() {
+        exchange.kept = Some(Why::Reusable);
+        world.stats.counters.kept[Why::Reusable as usize] += 1;
+        world.check_in(backend, conn, Duration::ZERO, After::Plain);
+        exchange.upstream = Upstream::None;
+        return;
+    }
+    release_by_rule(exchange, backend, conn, answer, world);
+}
+
+/// Whether this is the usual exchange with the usual answer, of which the rule would say the same, by way of more
+/// questions.
+#[inline(always)]
+fn keeps_plainly<N: Net>(
+    exchange: &Exchange,
+    backend: usize,
+    answer: ResponseFacts,
+    world: &World<N>,
+) -> bool {
+    exchange.facts.is_plain
+        && answer.keeps_plainly
+        && !exchange.login
+        && !exchange.request_cut
+        && exchange.trace.sent.get().is_some()
+        && exchange.response.buffer.raw().is_empty()
+        && world.keeps_upstream()
+        && !world.upstreams.closes(backend, world.now)
+        && !world.upstreams.has_fresh(backend)
+        && world.upstreams.is_open(backend)
+}
+
+#[inline(never)]
+fn release_by_rule<N: Net>(
+    exchange: &mut Exchange,
+    backend: usize,
+    conn: ConnKey,
+    answer: ResponseFacts,
+    world: &mut World<N>,
+) {
     let (keep, why) = verdict(exchange, backend, conn, answer, world);
     exchange.kept = Some(why);
     world.stats.counters.kept[why as usize] += 1;

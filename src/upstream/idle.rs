@@ -52,6 +52,12 @@ impl Upstreams {
         self.backends[backend].pool.known(now)
     }
 
+    /// Whether a backend closes connections behind its answers, unsaid.
+    #[inline]
+    pub fn closes(&self, backend: usize, now: Time) -> bool {
+        self.backends[backend].pool.closes(now)
+    }
+
     /// An answer said for how many seconds an idle connection is kept.
     pub fn announce(&mut self, backend: usize, seconds: u32) {
         self.backends[backend].pool.manners().announce(seconds);

@@ -92,8 +92,14 @@ impl Manners {
             heads_are_clean: self.clean_heads >= HEADS_WATCHED,
             heads_have_content: self.heads_have_content,
             caught: self.caught,
-            closes: now < self.unpooled_until,
+            closes: self.closes(now),
         }
+    }
+
+    /// Whether the backend has the habit of closing connections right behind its answers.
+    #[inline]
+    pub(super) fn closes(&self, now: Time) -> bool {
+        now < self.unpooled_until
     }
 
     /// Whether connections are to be looked at before they are used.

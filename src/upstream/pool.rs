@@ -106,6 +106,12 @@ impl Pool {
         self.manners.known(now)
     }
 
+    /// Whether its connections are closed behind answers, unsaid.
+    #[inline]
+    pub(super) fn closes(&self, now: Time) -> bool {
+        self.manners.closes(now)
+    }
+
     /// How long connections may be idle from now on, what was learned aside.
     pub(super) fn set_idle_max(&mut self, idle_max: Duration) {
         self.idle_max = idle_max;
@@ -116,21 +122,20 @@ impl Pool {
     pub(super) fn take(&mut self, is_repeatable: bool, trust: Trust, now: Time) -> Option<Taken> {
         let newest = self.idle.back()?;
         let takes_any = is_repeatable || trust == Trust::Always;
-        let at = if self.fits(newest, takes_any, now) {
-            self.idle.len() - 1
-        } else {
-            self.search(takes_any, now)?
+        let Idle { conn, since, after, .. } = match self.fits(newest, takes_any, now) {
+            true => self.idle.pop_back()?,
+            false => self.search(takes_any, now)?,
         };
-        let Idle { conn, since, after, .. } = self.idle.remove(at)?;
         // One that was used in this very turn was read from a moment ago.
         let look = self.manners.is_new() || trust == Trust::Strict || (!is_repeatable && since < now);
         Some(Taken { conn, rest: now.since(since), after, look })
     }
 
     #[cold]
-    fn search(&self, takes_any: bool, now: Time) -> Option<usize> {
+    fn search(&mut self, takes_any: bool, now: Time) -> Option<Idle> {
         let newest = (0..self.idle.len()).rev().take(SEARCHED);
-        newest.chain([0]).find(|at| self.fits(&self.idle[*at], takes_any, now))
+        let at = newest.chain([0]).find(|at| self.fits(&self.idle[*at], takes_any, now))?;
+        self.idle.remove(at)
     }
 
     #[inline]
@@ -147,7 +152,8 @@ impl Pool {
     /// Puts a connection into the pool, to rest there for so long first.
     #[inline]
     pub(super) fn put(&mut self, conn: ConnKey, rest: Duration, after: After, now: Time) {
-        self.idle.push_back(Idle { conn, since: now, usable: now.plus(rest), after });
+        let usable = if rest.is_zero() { now } else { now.plus(rest) };
+        self.idle.push_back(Idle { conn, since: now, usable, after });
     }
 
     /// A connection was found in order as it was taken.

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::super::Method;
 use super::super::persist::{Exchanged, HEAD_REST, HEAD_REST_FIRST, Keep, Known, Trust, Why, decide};
+use super::super::response::ResponseHead;
+use super::super::{Limits, Method, Parsed};
 
 /// A GET that was answered well.
 const GOOD: Exchanged = Exchanged {
@@ -125,4 +126,53 @@ fn each_reason_has_its_number_and_its_name() {
         assert_eq!(*why as usize, number);
         assert_eq!(Why::ALL.iter().filter(|other| other.name() == why.name()).count(), 1);
     }
+}
+
+/// The short cut says of an answer what the rule says, for the usual request.
+#[test]
+fn the_short_cut_agrees_with_the_rule() {
+    let mut head = ResponseHead::default();
+    let mut plain = 0;
+    let fields = [
+        "",
+        "Content-Length: 0\r\n",
+        "Content-Length: 5\r\n",
+        "Transfer-Encoding: chunked\r\n",
+        "Content-Length: 5\r\nConnection: close\r\n",
+        "Content-Length: 5\r\nConnection: keep-alive\r\n",
+        "Content-Length: 5\r\nKeep-Alive: timeout=0\r\n",
+        "Content-Length: 5\r\nKeep-Alive: timeout=5\r\n",
+        "Content-Length: 5\r\nWWW-Authenticate: NTLM\r\n",
+        "Content-Length: 5\r\nWWW-Authenticate: Basic realm=\"a\", Negotiate\r\n",
+        "Content-Length: 5\r\nProxy-Authenticate: Negotiate\r\n",
+    ];
+    let statuses = [200, 204, 205, 206, 301, 304, 400, 401, 404, 407, 408, 413, 414, 426, 431, 500, 501, 505];
+    for (version, status, fields) in ["1.0", "1.1"]
+        .iter()
+        .flat_map(|version| statuses.iter().map(move |status| (version, status)))
+        .flat_map(|(version, status)| fields.iter().map(move |fields| (version, status, fields)))
+    {
+        for method in [Method::Get, Method::Head, Method::Post] {
+            let bytes = format!("HTTP/{version} {status} X\r\n{fields}\r\n");
+            let Ok(Parsed::Complete(_)) = head.parse(bytes.as_bytes(), method, &Limits::MOST) else {
+                continue;
+            };
+            let facts = head.facts();
+            let exchanged = Exchanged {
+                method,
+                login: facts.offers_login,
+                status: *status,
+                announces_content: facts.announces_content,
+                says_close: facts.says_close || facts.keep_alive_timeout == Some(0),
+                persists: facts.keep_alive,
+                ..GOOD
+            };
+            let (keep, _) = decide(LEARNED, &exchanged, UNKNOWN);
+            // What announces a time goes the long way, so that the time is noted.
+            let expected = keep == POOL && facts.keep_alive_timeout.is_none();
+            assert_eq!(facts.keeps_plainly, expected, "{method:?}: {bytes}");
+            plain += u32::from(expected);
+        }
+    }
+    assert!(plain > 100, "{plain}");
 }
