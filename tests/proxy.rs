@@ -8,6 +8,8 @@ mod support;
 mod amounts;
 #[path = "proxy/duplex.rs"]
 mod duplex;
+#[path = "proxy/early.rs"]
+mod early;
 #[path = "proxy/explain.rs"]
 mod explain;
 #[path = "proxy/failures.rs"]
