@@ -73,7 +73,8 @@ pub struct RequestFacts {
     pub login: bool,
     /// It names no host, as HTTP/1.0 allows: it gets the name of the backend it goes to.
     pub lacks_host: bool,
-    /// An upgrade we are willing to tunnel was asked for (HTTP/1.1, no body, Connection names it, not h2c).
+    /// An upgrade we are willing to tunnel was asked for (HTTP/1.1, Connection names it, not h2c). With content, the switch
+    /// comes behind it (RFC 9110 section 7.8).
     pub upgrade: bool,
     /// `Max-Forwards` of a TRACE or OPTIONS.
     pub max_forwards: Option<u32>,
@@ -281,10 +282,8 @@ impl RequestHead {
         self.facts.accepts_trailers = seen.accepts_trailers && is_current;
         self.facts.max_forwards = seen.max_forwards;
         self.facts.nominates = seen.connection.nominates;
-        self.facts.upgrade = seen.connection.upgrade
-            && is_current
-            && !has_body
-            && fields::offers_upgrade(self.section.fields(), bytes);
+        self.facts.upgrade =
+            seen.connection.upgrade && is_current && fields::offers_upgrade(self.section.fields(), bytes);
         self.length_is_padded = seen.framing.is_padded();
         if seen.framing.is_padded() {
             self.section.mark_padded();
