@@ -20,6 +20,8 @@ mod heads;
 mod reuse;
 #[path = "proxy/stopping.rs"]
 mod stopping;
+#[path = "proxy/switches.rs"]
+mod switches;
 #[path = "proxy/timeouts.rs"]
 mod timeouts;
 #[path = "proxy/websocket.rs"]
