@@ -12,6 +12,8 @@ mod duplex;
 mod explain;
 #[path = "proxy/failures.rs"]
 mod failures;
+#[path = "proxy/heads.rs"]
+mod heads;
 #[path = "proxy/reuse.rs"]
 mod reuse;
 #[path = "proxy/stopping.rs"]

@@ -45,6 +45,16 @@ pub enum Version {
     Http11,
 }
 
+/// Who wrote a message. Some blanks that servers put where the grammar has none must be taken from a backend, less
+/// themselves, and refused from a client (RFC 9112 section 5.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// A client: what it sends may be meant for two readers.
+    Client,
+    /// A backend.
+    Backend,
+}
+
 /// How the end of a body is known (RFC 9112 section 6.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Framing {

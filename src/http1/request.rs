@@ -34,6 +34,25 @@ pub enum Target {
     Asterisk,
 }
 
+/// The same without the place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Form {
+    #[default]
+    Origin,
+    Absolute,
+    Asterisk,
+}
+
+impl Form {
+    fn of(target: Target) -> Form {
+        match target {
+            Target::Origin(_) => Form::Origin,
+            Target::Absolute { .. } => Form::Absolute,
+            Target::Asterisk => Form::Asterisk,
+        }
+    }
+}
+
 /// All of a request head that outlives its bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequestFacts {
@@ -51,6 +70,10 @@ pub struct RequestFacts {
     pub accepts_trailers: bool,
     /// Credentials of a scheme that logs the connection in, not the request.
     pub login: bool,
+    /// It names no host, as HTTP/1.0 allows: it gets the name of the backend it goes to.
+    pub lacks_host: bool,
+    /// No content, no upgrade and no login: the usual request.
+    pub is_plain: bool,
     /// An upgrade we are willing to tunnel was asked for (HTTP/1.1, no body, Connection names it, not h2c).
     pub upgrade: bool,
     /// `Max-Forwards` of a TRACE or OPTIONS.
@@ -76,10 +99,12 @@ pub struct RequestHead {
     /// The Host field's value, if there is a Host field.
     pub(super) host: Option<Span>,
     pub(super) facts: RequestFacts,
-    /// With the version, the method and whether the target is `*`.
-    pub(super) section: Section<(Version, Method, bool)>,
+    /// With the version, the method and the form of the target.
+    pub(super) section: Section<(Version, Method, Form)>,
     /// The request line can be sent on as it is.
     pub(super) line_is_final: bool,
+    /// Content-Length is to be written anew.
+    pub(super) length_is_padded: bool,
     /// Offset of the first field line.
     pub(super) fields_start: usize,
     /// Length of the head, empty line included.
@@ -98,6 +123,7 @@ impl Default for RequestHead {
             facts: RequestFacts::default(),
             section: Section::default(),
             line_is_final: false,
+            length_is_padded: false,
             fields_start: 0,
             len: 0,
             valid_host: Vec::new(),
@@ -190,7 +216,7 @@ impl RequestHead {
 
     /// Makes out what the fields mean together, unless the same fields of a request like this one were the last.
     fn settle_fields(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
-        let key = (self.facts.version, self.facts.method, self.form == Target::Asterisk);
+        let key = (self.facts.version, self.facts.method, Form::of(self.form));
         if self.section.take_settled(&key) {
             let host = self.section.fields().iter().find(|field| field.kind == FieldKind::Host);
             self.host = host.map(|field| field.value); // all else is no matter of where the fields lie
@@ -210,6 +236,7 @@ impl RequestHead {
             }
         }
         self.host = seen.host;
+        self.facts.lacks_host = seen.host.is_none() && !matches!(self.form, Target::Absolute { .. });
         if seen.host.is_none() && self.facts.version == Version::Http11 {
             return Err(bad("no Host"));
         }
@@ -232,6 +259,11 @@ impl RequestHead {
             && is_current
             && !has_body
             && fields::offers_upgrade(self.section.fields(), bytes);
+        self.length_is_padded = seen.framing.is_padded();
+        if seen.framing.is_padded() {
+            self.section.mark_padded();
+        }
+        self.facts.is_plain = !self.facts.has_content() && !self.facts.upgrade && !self.facts.login;
         if seen.connection.nominates {
             self.section.mark_nominated(bytes);
         }
@@ -263,9 +295,14 @@ impl Seen {
         let value = field.value.of(bytes);
         match field.kind {
             FieldKind::Host => {
-                // An http URI has a host (RFC 9110 section 4.2.1); only `*` stands for no URI.
-                let may_be_empty = form == Target::Asterisk && value.is_empty();
-                if !may_be_empty && (value.is_empty() || value != valid_host.as_slice()) {
+                let is_ignored = match form {
+                    // An http URI has a host (RFC 9110 section 4.2.1); only `*` stands for no URI.
+                    Target::Asterisk => value.is_empty(),
+                    // The URI has the host, whatever is said here (RFC 9112 section 3.2.2).
+                    Target::Absolute { .. } => true,
+                    Target::Origin(_) => false,
+                };
+                if !is_ignored && (value.is_empty() || value != valid_host.as_slice()) {
                     if !host::is_valid(value) {
                         return Err(bad("bad Host"));
                     }
@@ -422,10 +459,8 @@ pub(super) fn bad(reason: &'static str) -> Refusal {
 
 impl From<fields::Fault> for Refusal {
     fn from(fault: fields::Fault) -> Self {
-        match fault {
-            fields::Fault::TooMany => Refusal { status: 431, reason: "too many fields" },
-            fields::Fault::Malformed(reason) => bad(reason),
-        }
+        let status = if fault == fields::Fault::TooMany { 431 } else { 400 };
+        Refusal { status, reason: fault.reason() }
     }
 }
 

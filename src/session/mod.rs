@@ -27,12 +27,13 @@ mod head;
 mod pump;
 mod refuse;
 mod relay;
+mod release;
 mod route;
 mod tunnel;
 
 use std::net::SocketAddr;
 
-pub use exchange::{Dispatch, Exchange, Flow};
+pub use exchange::{Bound, Dispatch, Exchange, Flow};
 
 use crate::clock::Time;
 use crate::fault::Fault;
@@ -102,6 +103,8 @@ pub struct Session {
     pub queued: bool,
     /// The request being read, answered or discarded.
     pub exchange: Option<Box<Exchange>>,
+    /// The connection to a backend that is this client's alone, because it is logged in.
+    pub bound: Option<Bound>,
     phase: Phase,
 }
 
@@ -116,6 +119,7 @@ impl Session {
             armed: Armed::NO,
             queued: false,
             exchange: None,
+            bound: None,
             phase: Phase::Head,
         }
     }

@@ -134,7 +134,7 @@ fn a_retry_says_so_in_field_log_and_ring() {
     assert!(figures.explain && figures.sentence.is_some());
     let port = |address: SocketAddr| address.port();
     let expected = format!(
-        "ok; least-connections fallback {}=tried {}=0.0 n=0 attempt=2",
+        "ok; least-connections fallback {}=tried {}=0.0 n=0 attempt=2; connection reusable",
         port(dead),
         port(well.address)
     );

@@ -42,6 +42,8 @@ pub struct Client {
     head: Option<Head>,
     /// An answer announced the end of the connection.
     told_close: bool,
+    /// It stops at that.
+    heeds_close: bool,
     depth: usize,
     pub ended: Option<End>,
     /// Final answers begun, complete or not.
@@ -99,6 +101,7 @@ impl Client {
             patience: rng.u32(1..40),
             head: None,
             told_close: false,
+            heeds_close: rng.u8(..4) == 0,
             depth: if rng.bool() { 1 } else { rng.usize(1..=4) },
             ended: None,
             answers_begun: 0,
@@ -166,7 +169,7 @@ impl Client {
             Fate::HalfCloses if self.sent == self.script.len() => wire.peer_fin(self.link),
             _ => {}
         }
-        if self.told_close && self.withholds() {
+        if self.told_close && self.ceases() {
             wire.peer_close(self.link);
             self.ended = Some(End::Own);
             return true;
@@ -217,14 +220,17 @@ impl Client {
         }
     }
 
-    /// Whether it need not send the body of the request answered last, having asked first whether it should.
-    fn withholds(&self) -> bool {
-        let last = self.answered.checked_sub(1).map(|last| &self.requests[last]);
-        last.is_some_and(|last| last.expect && self.sent <= last.head_end)
+    /// Whether it does not send the rest of the request answered last, having been told that this is the end: as RFC 9112
+    /// section 9.6 has it. Others send what they have begun to send before they look.
+    fn ceases(&self) -> bool {
+        let Some(last) = self.answered.checked_sub(1).map(|last| &self.requests[last]) else { return false };
+        let withholds = last.expect && self.sent <= last.head_end;
+        withholds || (self.heeds_close && self.sent < last.end)
     }
 
+    /// Whether it may have gone before it had sent everything, or had its answer.
     pub fn has_left(&self) -> bool {
-        self.fate == Fate::Leaves
+        self.fate == Fate::Leaves || self.ended == Some(End::Own)
     }
 
     pub fn has_asked(&self, id: u32) -> bool {
