@@ -12,8 +12,8 @@ use tidegate::clock::Time;
 use tidegate::http1::chunked::{Piece, Scanner};
 use tidegate::http1::request::RequestHead;
 use tidegate::http1::response::ResponseHead;
-use tidegate::http1::rewrite::{self, RequestContext, ResponseContext};
-use tidegate::http1::{Framing, Limits, Method, Version};
+use tidegate::http1::rewrite::{self, ForwardedFields, RequestContext, ResponseContext};
+use tidegate::http1::{Framing, Limits, Method, Sender, Version};
 use tidegate::record::row::{Facts, Names, Row, RowEncoder};
 
 fn main() {
@@ -48,9 +48,11 @@ fn request_head(bencher: Bencher<'_, '_>, which: &str) {
         client: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 33)),
         trusted: false,
         keep_alive: true,
+        forwarded: ForwardedFields::All,
+        x_real_ip: false,
+        via: true,
         pseudonym: "tidegate",
         request_id: None,
-        default_host: "127.0.0.1:9090",
     };
     let (mut head, mut out) = (RequestHead::default(), Vec::new());
     bencher.counter(BytesCount::of_slice(bytes)).bench_local(|| {
@@ -73,6 +75,7 @@ fn response_head(bencher: Bencher<'_, '_>, which: &str) {
         client: Version::Http11,
         keep_alive: true,
         framing: Framing::Length(200),
+        via: true,
         pseudonym: "tidegate",
         date: b"Sun, 06 Nov 1994 08:49:37 GMT",
         upgrade: false,
@@ -99,7 +102,7 @@ fn chunk_scan(bencher: Bencher<'_, '_>, size: usize) {
     }
     body.extend_from_slice(b"0\r\n\r\n");
     bencher.counter(BytesCount::of_slice(&body)).bench_local(|| {
-        let (mut scanner, mut rest) = (Scanner::new(), black_box(&body[..]));
+        let (mut scanner, mut rest) = (Scanner::new(Sender::Backend), black_box(&body[..]));
         while let Ok(Piece::Framing { len, .. } | Piece::Data(len) | Piece::Last(len)) = scanner.next(rest) {
             rest = &rest[len..];
         }

@@ -8,14 +8,20 @@ mod support;
 mod amounts;
 #[path = "proxy/duplex.rs"]
 mod duplex;
+#[path = "proxy/early.rs"]
+mod early;
 #[path = "proxy/explain.rs"]
 mod explain;
 #[path = "proxy/failures.rs"]
 mod failures;
+#[path = "proxy/heads.rs"]
+mod heads;
 #[path = "proxy/reuse.rs"]
 mod reuse;
 #[path = "proxy/stopping.rs"]
 mod stopping;
+#[path = "proxy/switches.rs"]
+mod switches;
 #[path = "proxy/timeouts.rs"]
 mod timeouts;
 #[path = "proxy/websocket.rs"]

@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 
 use super::About;
 use super::reply::guards;
+use crate::http1::persist::Why;
 use crate::record::latencies::{BOUNDS_US, Distribution};
 use crate::record::snapshot::{BackendSnapshot, Snapshot, State};
 
@@ -140,6 +141,7 @@ impl Scrape {
                 counters.reused,
             ),
             ("tidegate_ejections", "Times a backend was put out.", counters.ejections),
+            ("tidegate_surplus", "Times a backend sent bytes nobody had asked for.", counters.surplus),
             ("tidegate_log_dropped_rows", "Rows the request log has lost.", counters.log_drops),
             ("tidegate_clients_accepted", "Client connections accepted.", counters.clients_accepted),
             ("tidegate_received_bytes", "Bytes received from clients.", counters.bytes_in),
@@ -147,6 +149,10 @@ impl Scrape {
         ] {
             to.counter(name, help, value)?;
         }
+        let kept = Why::ALL.iter().zip(counters.kept);
+        let kept = kept.map(|(why, count)| ([("reason", why.name().to_owned())], count));
+        let help = "Whole answers, by what decided whether their connection may serve another request.";
+        to.counters("tidegate_upstream_connection_verdicts", help, kept)?;
         to.gauge("tidegate_clients", "Client connections open.", counters.clients_active as f64)?;
         to.gauge(
             "tidegate_in_flight",

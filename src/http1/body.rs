@@ -2,11 +2,11 @@
 //!
 //! A [`Body`] moves bytes of its [`Buffer`] from raw to ready: as they are when both sides frame alike, and with chunk
 //! framing put in or taken out where they differ. It knows when the message has ended and when it has been cut.
-//! Chunk extensions and the fields a trailer must not carry are not sent on. Nothing here reads or writes.
+//! Of a chunk-size line only the number is sent on, and of trailers not the fields that a trailer must not carry. Nothing
+//! here reads or writes.
 
-use super::Framing;
 use super::chunked::{Piece, Scanner};
-use super::rewrite;
+use super::{Framing, Sender, rewrite};
 use crate::buffer::Buffer;
 
 /// Room that must stay free behind what is read, for the chunk framing put around it.
@@ -62,12 +62,22 @@ impl Body {
         allowed: u64::MAX,
     };
 
-    /// A body framed as `incoming` by its sender and as `outgoing` towards its receiver.
+    /// A client's body, framed as `incoming` by it and as `outgoing` towards its receiver.
     pub fn new(incoming: Framing, outgoing: Framing, keep_trailers: bool) -> Body {
+        Body::of(Sender::Client, incoming, outgoing, keep_trailers)
+    }
+
+    /// The same for a backend's, whose chunks may have blanks where a client's may not.
+    pub fn of_answer(incoming: Framing, outgoing: Framing, keep_trailers: bool) -> Body {
+        Body::of(Sender::Backend, incoming, outgoing, keep_trailers)
+    }
+
+    #[inline(always)]
+    fn of(sender: Sender, incoming: Framing, outgoing: Framing, keep_trailers: bool) -> Body {
         let (incoming, chunked) = match incoming {
             Framing::Empty | Framing::Length(0) => return Body::EMPTY,
             Framing::Length(length) => (Incoming::Length(length), false),
-            Framing::Chunked => (Incoming::Chunked(Scanner::new()), true),
+            Framing::Chunked => (Incoming::Chunked(Scanner::new(sender)), true),
             Framing::UntilClose => (Incoming::UntilClose, false),
         };
         let recode = match (chunked, outgoing == Framing::Chunked) {
@@ -143,9 +153,9 @@ impl Body {
                 }
                 Piece::Framing { len, .. } if unwrap => buffer.drop_raw(len),
                 Piece::Framing { len, plain: true } => buffer.clear_to_send(len),
-                Piece::Framing { len, plain: false } => drop_extensions(buffer, len),
+                Piece::Framing { len, plain: false } => send_size(buffer, len),
                 Piece::Last(len) if unwrap => buffer.drop_raw(len),
-                Piece::Last(len) => drop_extensions(buffer, len),
+                Piece::Last(len) => send_size(buffer, len),
                 Piece::End(len) => {
                     self.finished = true;
                     if unwrap {
@@ -207,10 +217,13 @@ fn hex_line(count: usize, line: &mut [u8; 18]) -> usize {
     }
 }
 
-/// Sends on a chunk-size line of `len` bytes without its extensions.
-fn drop_extensions(buffer: &mut Buffer, len: usize) {
-    let digits = buffer.raw()[..len].iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-    buffer.clear_to_send(digits);
+/// Sends on a chunk-size line of `len` bytes without extensions, blanks, and zeros in front of its number.
+fn send_size(buffer: &mut Buffer, len: usize) {
+    let line = &buffer.raw()[..len];
+    let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let zeros = line[..digits.saturating_sub(1)].iter().take_while(|byte| **byte == b'0').count();
+    buffer.drop_raw(zeros);
+    buffer.clear_to_send(digits - zeros);
     buffer.drop_raw(len - digits);
     let fitted = buffer.insert_ready(b"\r\n"); // no longer than what was dropped
     debug_assert!(fitted);

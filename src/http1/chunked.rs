@@ -1,15 +1,17 @@
 //! A strict scanner for the chunked transfer coding (RFC 9112 section 7.1).
 //!
-//! Stricter than the grammar in one respect: the blanks it tolerates around `;` and `=` for the sake of old senders are
-//! refused, since servers disagree about them. Nothing here copies or moves body bytes.
+//! Blanks around `;` and `=` are in the grammar; those behind a size, which some servers send to fill a fixed width, are
+//! not, and are taken from backends only. None of them need go further. Nothing here copies or moves body bytes.
 
 use super::grammar::{QUOTED, TEXT, TOKEN, is};
-use super::trailers;
+use super::{Sender, trailers};
 
 /// Longest chunk-size line, its CRLF included.
 const LINE_BYTES_MAX: usize = 4 * 1024;
 /// Chunk extensions of one body, all together: they cost the reader and carry nothing.
 const EXTENSION_BYTES_MAX: u32 = 64 * 1024;
+/// Zeros in front of a size and blanks behind it that do not count among those: sizes of a fixed width are honest.
+const PADDING_FREE: usize = 16;
 /// Longest trailer section, its empty line included.
 const TRAILER_BYTES_MAX: usize = 8 * 1024;
 /// Fields in a trailer section.
@@ -25,16 +27,16 @@ pub struct BadChunk(pub &'static str);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece {
     /// This many bytes of framing (a chunk-size line, or the CRLF after chunk data), fully checked. `plain` when they
-    /// carry no chunk extension and may be forwarded as they are.
+    /// may be forwarded as they are.
     Framing {
         /// How many bytes.
         len: usize,
-        /// No chunk extension among them.
+        /// No chunk extension among them, no blank and no needless zero.
         plain: bool,
     },
     /// This many bytes of data.
     Data(usize),
-    /// The last-chunk line (`0` CRLF, extensions included): this many bytes. The trailer section follows.
+    /// The last-chunk line (`0` CRLF, with all that may be in it): this many bytes. The trailer section follows.
     Last(usize),
     /// The whole trailer section and its blank line: this many bytes, fields already checked. The body has ended.
     End(usize),
@@ -47,6 +49,7 @@ pub enum Piece {
 pub struct Scanner {
     place: Place,
     extension_bytes: u32,
+    sender: Sender,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,16 +65,10 @@ enum Place {
     },
 }
 
-impl Default for Scanner {
-    fn default() -> Self {
-        Scanner::new()
-    }
-}
-
 impl Scanner {
-    /// At the first chunk-size line.
-    pub fn new() -> Self {
-        Scanner { place: Place::SizeLine, extension_bytes: 0 }
+    /// At the first chunk-size line of a body from `sender`.
+    pub fn new(sender: Sender) -> Self {
+        Scanner { place: Place::SizeLine, extension_bytes: 0, sender }
     }
 
     /// Names the piece at the front of `bytes` and moves past it; the caller then drops that many bytes.
@@ -103,8 +100,10 @@ impl Scanner {
     fn size_line(&mut self, bytes: &[u8]) -> Result<Piece, BadChunk> {
         let line = &bytes[..bytes.len().min(LINE_BYTES_MAX)];
         let is_unfinished = line.len() > SHORT_LINE_BYTES && memchr::memchr(b'\n', line).is_none();
-        if !is_unfinished && let Some(SizeLine { size, len, extension }) = read_size_line(line)? {
-            self.extension_bytes += extension;
+        if !is_unfinished
+            && let Some(SizeLine { size, len, surplus, plain }) = read_size_line(line, self.sender)?
+        {
+            self.extension_bytes += surplus;
             if self.extension_bytes > EXTENSION_BYTES_MAX {
                 return Err(BadChunk("too many chunk extensions"));
             }
@@ -113,7 +112,7 @@ impl Scanner {
                 return Ok(Piece::Last(len));
             }
             self.place = Place::Data(size);
-            return Ok(Piece::Framing { len, plain: extension == 0 });
+            return Ok(Piece::Framing { len, plain });
         }
         if line.len() == LINE_BYTES_MAX {
             Err(BadChunk("chunk-size line too long"))
@@ -137,7 +136,7 @@ impl Scanner {
             if fields > TRAILER_FIELDS_MAX {
                 return Err(BadChunk("too many trailer fields"));
             }
-            trailers::check_line(line).map_err(BadChunk)?;
+            trailers::check_line(line, self.sender).map_err(BadChunk)?;
         }
         if section.len() == TRAILER_BYTES_MAX {
             return Err(BadChunk("trailer section too long"));
@@ -151,19 +150,22 @@ struct SizeLine {
     size: u64,
     /// Bytes of the line, CRLF included.
     len: usize,
-    /// Bytes of its extensions.
-    extension: u32,
+    /// Bytes of its extensions, and of its padding beyond measure.
+    surplus: u32,
+    /// Nothing but the digits needed and the CRLF.
+    plain: bool,
 }
 
 /// Reads `chunk-size [ chunk-ext ] CRLF`; `None` if the end is not there. What is there is checked all the same, so
 /// that an impossible line is refused without waiting for its end.
-fn read_size_line(line: &[u8]) -> Result<Option<SizeLine>, BadChunk> {
+fn read_size_line(line: &[u8], sender: Sender) -> Result<Option<SizeLine>, BadChunk> {
     const DIGITS_MAX: usize = 16;
+    let zeros = line.iter().take_while(|byte| **byte == b'0').count();
     let mut size: u64 = 0;
-    let mut at = 0;
+    let mut at = zeros;
     while let Some(byte) = line.get(at) {
         let Some(digit) = hex_value(*byte) else { break };
-        if at == DIGITS_MAX {
+        if at - zeros == DIGITS_MAX {
             return Err(BadChunk("chunk size of too many digits"));
         }
         size = size << 4 | u64::from(digit);
@@ -176,18 +178,31 @@ fn read_size_line(line: &[u8]) -> Result<Option<SizeLine>, BadChunk> {
     if size >= 1 << 63 {
         return Err(BadChunk("chunk size of 2^63 or more"));
     }
-    let digits = at;
-    if *byte == b';' {
-        match read_extensions(&line[digits..])? {
-            Some(len) => at += len,
-            None => return Ok(None),
-        }
+    let (mut extensions, mut blanks) = (0, 0);
+    if *byte != b'\r' {
+        let Some(len) = read_extensions(&line[at..])? else { return Ok(None) };
+        extensions = len;
+        blanks = blanks_at(line, at + extensions);
     }
-    match &line[at..] {
-        [b'\r', b'\n', ..] => Ok(Some(SizeLine { size, len: at + 2, extension: (at - digits) as u32 })),
-        [] | [b'\r'] => Ok(None),
+    let plain = zeros + extensions + blanks == 0;
+    let end = at + extensions + blanks;
+    match &line[end..] {
+        [] => Ok(None),
+        [b'\r', ..] if blanks > 0 && sender == Sender::Client => {
+            Err(BadChunk("blank before the end of a chunk-size line"))
+        }
+        [b'\r', b'\n', ..] => {
+            let surplus = (extensions + (zeros + blanks).saturating_sub(PADDING_FREE)) as u32;
+            Ok(Some(SizeLine { size, len: end + 2, surplus, plain }))
+        }
+        [b'\r'] => Ok(None),
         _ => Err(BadChunk("junk in a chunk-size line")),
     }
+}
+
+/// How many blanks there are from `start` on.
+fn blanks_at(bytes: &[u8], start: usize) -> usize {
+    bytes[start..].iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count()
 }
 
 fn hex_value(byte: u8) -> Option<u8> {
@@ -199,24 +214,33 @@ fn hex_value(byte: u8) -> Option<u8> {
     }
 }
 
-/// Length of `*( ";" token [ "=" ( token / quoted-string ) ] )` at the front; `None` if it may go on past the end.
+/// Length of `*( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] )` at the front (RFC 9112 section 7.1.1,
+/// BWS being blanks and tabs); `None` if it may go on past the end. Blanks that no `;` follows are not part of it.
 fn read_extensions(bytes: &[u8]) -> Result<Option<usize>, BadChunk> {
     const BAD: BadChunk = BadChunk("bad chunk extension");
-    let mut at = 0;
-    while let Some(b';') = bytes.get(at) {
-        at = match token_end(bytes, at + 1).ok_or(BAD)? {
-            end if bytes.get(end) == Some(&b'=') => match bytes.get(end + 1) {
+    let behind_blanks = |at: usize| at + blanks_at(bytes, at);
+    let mut end = 0;
+    loop {
+        let semicolon = behind_blanks(end);
+        if bytes.get(semicolon) != Some(&b';') {
+            return Ok((semicolon < bytes.len()).then_some(end));
+        }
+        let name_end = token_end(bytes, behind_blanks(semicolon + 1)).ok_or(BAD)?;
+        let equals = behind_blanks(name_end);
+        if bytes.get(equals) != Some(&b'=') {
+            end = name_end;
+            continue;
+        }
+        let value = behind_blanks(equals + 1);
+        end = match bytes.get(value) {
+            None => return Ok(None),
+            Some(b'"') => match quoted_end(bytes, value + 1)? {
+                Some(end) => end,
                 None => return Ok(None),
-                Some(b'"') => match quoted_end(bytes, end + 2)? {
-                    Some(end) => end,
-                    None => return Ok(None),
-                },
-                Some(_) => token_end(bytes, end + 1).ok_or(BAD)?,
             },
-            end => end,
+            Some(_) => token_end(bytes, value).ok_or(BAD)?,
         };
     }
-    Ok((at < bytes.len()).then_some(at))
 }
 
 /// Where the token at `start` ends; `None` if there is a byte and it is not of a token.

@@ -11,6 +11,8 @@ pub(super) enum FieldKind {
     Other,
     Host,
     ContentLength,
+    /// Content-Length with zeros in front of its number: written anew, since servers disagree about them.
+    PaddedLength,
     TransferEncoding,
     Connection,
     /// For one hop only, but it says how long the other side keeps an idle connection.
@@ -33,6 +35,10 @@ pub(super) enum FieldKind {
     /// Any other X-Forwarded-*, such as -Port: believed from trusted peers only.
     XForwardedOther,
     Forwarded,
+    /// X-Real-IP: who the client is, believed from trusted peers only.
+    XRealIp,
+    /// True-Client-IP, likewise, but never sent by us.
+    TrueClientIp,
     XRequestId,
     /// X-Tidegate-Explain: between a proxy and its own client only, in either direction.
     Explain,
@@ -49,7 +55,14 @@ impl FieldKind {
         use FieldKind::*;
         matches!(
             self,
-            Host | ContentLength | TransferEncoding | Connection | Expect | MaxForwards | Te | Upgrade
+            Host | ContentLength
+                | PaddedLength
+                | TransferEncoding
+                | Connection
+                | Expect
+                | MaxForwards
+                | Te
+                | Upgrade
         )
     }
 }
@@ -67,7 +80,20 @@ pub(super) struct Field {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     TooMany,
+    /// A name that is no token, or has blanks around it.
+    BadName,
     Malformed(&'static str),
+}
+
+impl Fault {
+    /// In words for the log.
+    pub(super) fn reason(self) -> &'static str {
+        match self {
+            Fault::TooMany => "too many fields",
+            Fault::BadName => "bad field name, or whitespace around it",
+            Fault::Malformed(reason) => reason,
+        }
+    }
 }
 
 /// What the name means; it is a token. Length and first letter tell all names that matter apart, so one comparison
@@ -83,6 +109,7 @@ pub(super) fn classify(name: &[u8]) -> FieldKind {
         (7, b't') => settle(name, b"Trailer", HopByHop),
         (7, b'u') => settle(name, b"Upgrade", Upgrade),
         (9, b'f') => settle(name, b"Forwarded", Forwarded),
+        (9, b'x') => settle(name, b"X-Real-IP", XRealIp),
         (10, b'c') => settle(name, b"Connection", Connection),
         (10, b'k') => settle(name, b"Keep-Alive", KeepAlive),
         // Look-alikes of these four are harmless, so they are not sought.
@@ -95,6 +122,7 @@ pub(super) fn classify(name: &[u8]) -> FieldKind {
         (12, b'x') if name.eq_ignore_ascii_case(b"X-Request-Id") => XRequestId,
         (14, b'c') => settle(name, b"Content-Length", ContentLength),
         (14, b'h') => settle(name, b"HTTP2-Settings", HopByHop),
+        (14, b't') => settle(name, b"True-Client-IP", TrueClientIp),
         (15, b'x') => settle(name, b"X-Forwarded-For", XForwardedFor),
         (16, b'x') => settle(name, b"X-Forwarded-Host", XForwardedHost),
         (16, b'p') => settle(name, b"Proxy-Connection", HopByHop),
@@ -234,6 +262,19 @@ pub(super) fn mark_nominated(fields: &mut [Field], bytes: &[u8]) {
             }
         }
     }
+}
+
+/// Marks the Content-Length that has zeros in front.
+pub(super) fn mark_padded(fields: &mut [Field]) {
+    for field in fields.iter_mut().filter(|field| field.kind == FieldKind::ContentLength) {
+        field.kind = FieldKind::PaddedLength; // there is but the one
+    }
+}
+
+/// The number in the Content-Length marked so.
+pub(super) fn padded_length(fields: &[Field], bytes: &[u8]) -> Option<u64> {
+    let field = fields.iter().find(|field| field.kind == FieldKind::PaddedLength)?;
+    grammar::decimal(field.value.of(bytes))
 }
 
 /// Whether credentials or a challenge are of a scheme that logs the connection in and not the request: NTLM, or Negotiate,

@@ -1,8 +1,9 @@
-//! Who is asking, for the origin: X-Forwarded-For/-Proto/-Host and Forwarded (RFC 7239).
+//! Who is asking, for the origin: X-Forwarded-For/-Proto/-Host, Forwarded (RFC 7239) and X-Real-IP.
 //!
 //! What an untrusted client says about itself is dropped. Whether the peer is trusted is decided elsewhere.
 
 use super::fields::{Field, FieldKind};
+use super::rewrite::ForwardedFields;
 use crate::digits::three_digits;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr};
@@ -18,15 +19,36 @@ pub(super) struct Forwarding<'a> {
 }
 
 impl Forwarding<'_> {
-    /// Appends the four fields to `out`. For and Forwarded grow by an element; Proto and Host stay what the first proxy
-    /// said, since only it met the client.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    /// Appends to `out` those of the four fields that are wanted. For and Forwarded grow by an element; Proto and Host stay
+    /// what the first proxy said, since only it met the client.
+    pub(super) fn write(&self, wanted: ForwardedFields, out: &mut Vec<u8>) {
         let client = self.client.to_canonical();
-        if self.earlier.is_none()
+        if wanted == ForwardedFields::All
+            && self.earlier.is_none()
             && let (IpAddr::V4(address), Some(host)) = (client, self.host)
         {
             return write_usual(address, host, out);
         }
+        if wanted.has_x_forwarded() {
+            self.write_x_forwarded(client, out);
+        }
+        if wanted.has_forwarded() {
+            out.extend_from_slice(b"Forwarded: ");
+            self.write_earlier(FieldKind::Forwarded, true, out);
+            self.write_element(client, out);
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+
+    /// Appends X-Real-IP, unless a trusted peer has said who it is.
+    #[cold]
+    pub(super) fn write_real_ip(&self, out: &mut Vec<u8>) {
+        if !self.has_earlier(FieldKind::XRealIp) {
+            let _ = write!(out, "X-Real-IP: {}\r\n", self.client.to_canonical()); // a Vec takes everything
+        }
+    }
+
+    fn write_x_forwarded(&self, client: IpAddr, out: &mut Vec<u8>) {
         out.extend_from_slice(b"X-Forwarded-For: ");
         self.write_earlier(FieldKind::XForwardedFor, true, out);
         let _ = write!(out, "{client}\r\nX-Forwarded-Proto: "); // a Vec takes everything
@@ -41,10 +63,6 @@ impl Forwarding<'_> {
             }
             out.extend_from_slice(b"\r\n");
         }
-        out.extend_from_slice(b"Forwarded: ");
-        self.write_earlier(FieldKind::Forwarded, true, out);
-        self.write_element(client, out);
-        out.extend_from_slice(b"\r\n");
     }
 
     /// One forwarded-element (RFC 7239 section 4). A host with a port needs the quotes, and none has a `"` or `\` in it.

@@ -5,8 +5,8 @@
 use super::grammar::{decimal, is_token, members};
 use super::{Framing, Method, Version};
 
-/// Digits of a Content-Length, zeros in front included. Some parsers take no more (h11), so what we send on has no more;
-/// the grammar has no bound, but no honest length comes near this one.
+/// Digits of a Content-Length, zeros in front included, though those go no further. The grammar has no bound, but no
+/// honest length comes near this one.
 const LENGTH_DIGITS_MAX: usize = 20;
 
 /// Why no end can be named.
@@ -29,6 +29,7 @@ pub(super) enum Message {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct FramingFields {
     length: Option<u64>,
+    is_padded: bool,
     has_coding: bool,
     chunked: bool,
     foreign: bool,
@@ -44,6 +45,7 @@ impl FramingFields {
             return Err(Fault::Malformed("several Content-Length fields"));
         }
         self.length = Some(decimal(value).ok_or(Fault::Malformed("bad Content-Length"))?);
+        self.is_padded = value[0] == b'0' && value.len() > 1; // a number has a digit
         Ok(())
     }
 
@@ -115,6 +117,11 @@ impl FramingFields {
     /// Whether there is a Content-Length.
     pub(super) fn has_length(self) -> bool {
         self.length.is_some()
+    }
+
+    /// Whether the Content-Length has zeros in front of its number.
+    pub(super) fn is_padded(self) -> bool {
+        self.is_padded
     }
 
     /// Whether the fields say that there is no content.

@@ -18,6 +18,7 @@ mod forwarded;
 mod framing;
 mod grammar;
 mod host;
+mod request_line;
 mod scan;
 mod section;
 mod target;
@@ -43,6 +44,16 @@ pub enum Version {
     /// HTTP/1.1 and above.
     #[default]
     Http11,
+}
+
+/// Who wrote a message. Some blanks that servers put where the grammar has none must be taken from a backend, less
+/// themselves, and refused from a client (RFC 9112 section 5.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// A client: what it sends may be meant for two readers.
+    Client,
+    /// A backend.
+    Backend,
 }
 
 /// How the end of a body is known (RFC 9112 section 6.3).

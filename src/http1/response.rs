@@ -7,7 +7,7 @@ use super::fields::{self, ConnectionOptions, FieldKind};
 use super::framing::{self, FramingFields, Message};
 use super::request::RequestHead;
 use super::section::Section;
-use super::{Framing, Limits, Method, Parsed, Span, Version, scan};
+use super::{Framing, Limits, Method, Parsed, Span, Version, persist, scan};
 
 /// Why a response cannot be forwarded (the client gets 502), in words for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,12 +26,15 @@ pub struct ResponseFacts {
     pub keep_alive: bool,
     /// It says `Connection: close`.
     pub says_close: bool,
-    /// The answer to a HEAD, or a 304, that does not say it would be empty: some origins send the content all the same.
+    /// The answer to a HEAD that does not say it would be empty, or a 304 with a length: some origins send the content
+    /// all the same.
     pub announces_content: bool,
     /// A 401 or 407 that offers a scheme which logs the connection in, not the request.
     pub offers_login: bool,
     /// Seconds the backend says it keeps an idle connection.
     pub keep_alive_timeout: Option<u32>,
+    /// Nothing in it speaks against using the connection again ([`persist`](super::persist)).
+    pub keeps_plainly: bool,
     /// Whether it carries a Date.
     pub has_date: bool,
     /// Connection names fields that go no further; its trailer section is then dropped.
@@ -46,15 +49,29 @@ impl ResponseFacts {
     }
 }
 
+/// What of a head can be sent on as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Copies {
+    /// The status line and the lines of the fields that stay.
+    #[default]
+    All,
+    /// The lines of the fields that stay.
+    Fields,
+    /// Not even those: there are blanks behind names.
+    Parts,
+}
+
 /// A response head as offsets into the bytes it was parsed from. Reused.
 #[derive(Debug, Default)]
 pub struct ResponseHead {
     pub(super) facts: ResponseFacts,
-    pub(super) section: Section<(u16, Version, Method)>,
+    pub(super) section: Section<(u16, Version, Method), true>,
     /// From the status code to the end of the status line, its CRLF not included.
     pub(super) status_line: Span,
-    /// The status line can be sent on as it is.
-    pub(super) line_is_final: bool,
+    /// How the head can be sent on.
+    pub(super) copies: Copies,
+    /// Content-Length is to be written anew.
+    pub(super) length_is_padded: bool,
     /// Offset of the first field line.
     pub(super) fields_start: usize,
     /// Length of the head, empty line included.
@@ -98,6 +115,20 @@ impl ResponseHead {
     /// Whether Connection and Upgrade name a protocol other than h2c, as a 101 must (RFC 9110 section 7.8).
     pub fn upgrade_offered(&self) -> bool {
         self.upgrade_offered
+    }
+
+    /// Whether it has an Upgrade, and a Connection that names it, whatever the protocol.
+    pub fn names_upgrade(&self, bytes: &[u8]) -> bool {
+        let mut connection = ConnectionOptions::default();
+        let mut has_upgrade = false;
+        for field in self.section.fields() {
+            match field.kind {
+                FieldKind::Upgrade => has_upgrade = true,
+                FieldKind::Connection => drop(connection.read(field.value.of(bytes))), // was good before
+                _ => {}
+            }
+        }
+        has_upgrade && connection.upgrade
     }
 
     /// Whether a 101 is a switch to protocols that `request` named, and nothing else (RFC 9110 section 7.8). Each comes with
@@ -149,7 +180,7 @@ impl ResponseHead {
         }
         self.facts.status = status;
         self.facts.version = if *minor == b'0' { Version::Http10 } else { Version::Http11 };
-        self.line_is_final = *minor == b'1' && reason_len > 0;
+        self.copies = if *minor == b'1' && reason_len > 0 { Copies::All } else { Copies::Fields };
         self.status_line = Span { start: b"HTTP/1.1 ".len() as u16, end: end as u16 };
         Ok(Some(end + 2))
     }
@@ -159,6 +190,9 @@ impl ResponseHead {
         let mut framing = FramingFields::default();
         let mut connection = ConnectionOptions::default();
         let (mut has_upgrade, mut offers_login) = (false, false);
+        if self.section.take_blanks() {
+            self.copies = Copies::Parts;
+        }
         self.facts.keep_alive_timeout = None;
         self.facts.has_date = false;
         for field in self.section.fields() {
@@ -177,6 +211,10 @@ impl ResponseHead {
                 _ => {}
             }
         }
+        self.length_is_padded = framing.is_padded();
+        if framing.is_padded() {
+            self.section.mark_padded();
+        }
         if connection.nominates {
             self.section.mark_nominated(bytes);
             self.facts.has_date = self.section.fields().iter().any(|field| field.kind == FieldKind::Date);
@@ -191,8 +229,16 @@ impl ResponseHead {
         };
         self.facts.keep_alive = ends_plainly && connection.persists(version);
         self.facts.says_close = connection.close;
-        self.facts.announces_content = (method == Method::Head || status == 304) && !framing.is_empty();
+        self.facts.announces_content = match method {
+            Method::Head => !framing.is_empty(),
+            _ => status == 304 && framing.announces_content(),
+        };
         self.facts.offers_login = offers_login && matches!(status, 401 | 407);
+        self.facts.keeps_plainly = self.facts.keep_alive
+            && !self.facts.announces_content
+            && !self.facts.offers_login
+            && self.facts.keep_alive_timeout.is_none()
+            && !persist::is_doubtful(status);
         self.facts.nominates = connection.nominates;
         self.answers_head = method == Method::Head;
         self.upgrade_offered =
@@ -212,10 +258,7 @@ const BAD_LINE: BadResponse = BadResponse("bad status line");
 
 impl From<fields::Fault> for BadResponse {
     fn from(fault: fields::Fault) -> Self {
-        match fault {
-            fields::Fault::TooMany => BadResponse("too many fields"),
-            fields::Fault::Malformed(reason) => BadResponse(reason),
-        }
+        BadResponse(fault.reason())
     }
 }
 

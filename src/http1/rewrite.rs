@@ -5,16 +5,17 @@
 //! for nor check such credentials, and a proxy beyond us may (RFC 9110 section 11.7). Nothing here can fail, and nothing
 //! here judges: the heads were checked when they were parsed.
 
-use super::fields::{Field, FieldKind, protocols};
+use super::fields::{Field, FieldKind, padded_length, protocols};
 use super::forwarded::Forwarding;
 use super::request::{RequestHead, Target};
-use super::response::ResponseHead;
-use super::trailers::is_forbidden;
-use super::{Framing, Method, Version};
+use super::response::{Copies, ResponseHead};
+use super::trailers::{is_forbidden, less_blanks};
+use super::{Framing, Limits, Method, Parsed, Version};
 use std::net::IpAddr;
 
 /// What the forwarded request says of the client and of the host it asked for. Fewer fields leave room where an origin
-/// bounds their number or size.
+/// bounds their number or size. What an untrusted client says there is dropped in any case; what a trusted peer says in
+/// a form that we do not write goes on as it came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ForwardedFields {
     /// X-Forwarded-For, -Proto and -Host, and Forwarded (RFC 7239).
@@ -26,6 +27,18 @@ pub enum ForwardedFields {
     Forwarded,
     /// Neither.
     Off,
+}
+
+impl ForwardedFields {
+    /// Whether X-Forwarded-* are written.
+    pub(super) fn has_x_forwarded(self) -> bool {
+        matches!(self, ForwardedFields::All | ForwardedFields::XForwarded)
+    }
+
+    /// Whether Forwarded is written.
+    pub(super) fn has_forwarded(self) -> bool {
+        matches!(self, ForwardedFields::All | ForwardedFields::Forwarded)
+    }
 }
 
 /// Which messages get a Via.
@@ -45,19 +58,24 @@ pub enum ViaFields {
 pub struct RequestContext<'a> {
     /// Peer address of the client connection.
     pub client: IpAddr,
-    /// Whether the peer may be believed about X-Forwarded-* and Forwarded: then appended to, else replaced.
+    /// Whether the peer may be believed about X-Forwarded-*, Forwarded and X-Real-IP: then appended to or kept, else replaced.
     pub trusted: bool,
     /// Whether the backend connection is to be kept open after the answer; if not, `Connection: close` is sent.
     pub keep_alive: bool,
     /// Our pseudonym for Via, e.g. `tidegate`.
     pub pseudonym: &'a str,
+    /// Which forms of X-Forwarded-* and Forwarded are sent.
+    pub forwarded: ForwardedFields,
+    /// Whether `X-Real-IP` is sent: the client's address, or what a trusted peer said there.
+    pub x_real_ip: bool,
+    /// Whether Via is sent.
+    pub via: bool,
     /// Value for `X-Request-Id` when the client sent none; `None` switches it off.
     pub request_id: Option<&'a str>,
-    /// Host to send when an HTTP/1.0 request has none (the backend's address).
-    pub default_host: &'a str,
 }
 
-/// Appends to `out` the head to send to the backend. `bytes` are those `head` was parsed from.
+/// Appends to `out` the head to send to the backend. `bytes` are those `head` was parsed from. A request that names no host
+/// is not finished by that: see [`put_host`].
 pub fn request(head: &RequestHead, bytes: &[u8], how: &RequestContext<'_>, out: &mut Vec<u8>) {
     let facts = head.facts();
     // Enough for all that is added below, so that a fresh Vec grows once.
@@ -70,8 +88,8 @@ pub fn request(head: &RequestHead, bytes: &[u8], how: &RequestContext<'_>, out: 
     };
     let authority_rules = matches!(head.form, Target::Absolute { .. });
     let authority = head.authority().map(|span| span.of(bytes)).filter(|host| !host.is_empty());
-    if authority_rules || head.host.is_none() {
-        line(out, "Host", authority.unwrap_or(how.default_host.as_bytes()));
+    if authority_rules {
+        line(out, "Host", authority.unwrap_or_default()); // never empty
     }
     let mut has_request_id = false;
     copy_runs(bytes, run_start, head.len - 2, head.section.fields(), out, |kind| match kind {
@@ -88,38 +106,72 @@ pub fn request(head: &RequestHead, bytes: &[u8], how: &RequestContext<'_>, out: 
         }
         FieldKind::Expect => facts.expect_continue,
         FieldKind::MaxForwards => facts.max_forwards.is_none(),
-        FieldKind::XForwardedOther => how.trusted,
+        FieldKind::XForwardedOther | FieldKind::XRealIp | FieldKind::TrueClientIp => how.trusted,
+        FieldKind::XForwardedFor | FieldKind::XForwardedProto | FieldKind::XForwardedHost => {
+            how.trusted && !how.forwarded.has_x_forwarded()
+        }
+        FieldKind::Forwarded => how.trusted && !how.forwarded.has_forwarded(),
         _ => false,
     });
-    if facts.framing == Framing::Chunked {
-        out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+    match facts.framing {
+        Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+        Framing::Length(length) if head.length_is_padded => write_length(length, out),
+        _ => {}
     }
     if let Some(hops) = facts.max_forwards {
         let mut digits = itoa::Buffer::new();
         line(out, "Max-Forwards", digits.format(hops.saturating_sub(1)).as_bytes());
     }
-    write_via(facts.version, how.pseudonym, out);
+    if how.via {
+        write_via(facts.version, how.pseudonym, out);
+    }
     let earlier = how.trusted.then_some((head.section.fields(), bytes));
-    Forwarding { client: how.client, host: authority, earlier }.write(out);
+    let forwarding = Forwarding { client: how.client, host: authority, earlier };
+    forwarding.write(how.forwarded, out);
+    if how.x_real_ip {
+        forwarding.write_real_ip(out);
+    }
     if let (Some(id), false) = (how.request_id, has_request_id) {
         line(out, "X-Request-Id", id.as_bytes());
     }
+    if facts.upgrade | facts.accepts_trailers {
+        write_options(head, bytes, how.keep_alive, out);
+    } else if !how.keep_alive {
+        out.extend_from_slice(b"Connection: close\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// What goes on to the backend though it is for one hop: an upgrade, and that trailers are taken.
+#[cold]
+fn write_options(head: &RequestHead, bytes: &[u8], keep_alive: bool, out: &mut Vec<u8>) {
+    let facts = head.facts();
     if facts.upgrade {
         // No `close` beside it: some servers look for nothing but the one word.
         write_upgrade(head.section.fields(), bytes, facts.accepts_trailers, out);
-    } else if facts.accepts_trailers {
-        out.extend_from_slice(if how.keep_alive {
-            b"Connection: TE\r\n"
-        } else {
-            b"Connection: close, TE\r\n"
-        });
-    } else if !how.keep_alive {
-        out.extend_from_slice(b"Connection: close\r\n");
+    } else if keep_alive {
+        out.extend_from_slice(b"Connection: TE\r\n");
+    } else {
+        out.extend_from_slice(b"Connection: close, TE\r\n");
     }
     if facts.accepts_trailers {
         out.extend_from_slice(b"TE: trailers\r\n");
     }
-    out.extend_from_slice(b"\r\n");
+}
+
+/// Gives the head that `out` begins with a Host, for a request that came without one ([`lacks_host`]); in place of the one
+/// it was given before, if it goes to another backend now. Says how much longer the head has become.
+///
+/// [`lacks_host`]: super::request::RequestFacts::lacks_host
+#[cold]
+pub fn put_host(host: &str, out: &mut Vec<u8>) -> isize {
+    const NAME: &[u8] = b"Host: ";
+    let line_end = |from: usize| memchr::memchr(b'\n', &out[from..]).map_or(out.len(), |at| from + at + 1);
+    let start = line_end(0);
+    let end = if out[start..].starts_with(NAME) { line_end(start) } else { start };
+    let before = out.len();
+    out.splice(start..end, [NAME, host.as_bytes(), b"\r\n"].concat());
+    out.len() as isize - before as isize
 }
 
 /// The request line in origin-form or asterisk-form and as HTTP/1.1, whatever it came as.
@@ -164,7 +216,9 @@ pub struct ResponseContext<'a> {
     pub keep_alive: bool,
     /// How the body is framed towards the client (may differ from the backend's).
     pub framing: Framing,
-    /// Our pseudonym for Via.
+    /// Whether Via is sent.
+    pub via: bool,
+    /// Our pseudonym for it.
     pub pseudonym: &'a str,
     /// Date to add when the backend sent none: an IMF-fixdate, 29 bytes.
     pub date: &'a [u8],
@@ -176,9 +230,12 @@ pub struct ResponseContext<'a> {
 pub fn response(head: &ResponseHead, bytes: &[u8], how: &ResponseContext<'_>, out: &mut Vec<u8>) {
     let facts = head.facts();
     out.reserve(head.len + 256);
-    let run_start = if head.line_is_final {
+    let run_start = if head.copies == Copies::All {
         0
     } else {
+        if head.copies == Copies::Parts {
+            return response_less_blanks(head, bytes, how, out);
+        }
         out.extend_from_slice(b"HTTP/1.1 ");
         out.extend_from_slice(head.status_line.of(bytes));
         // `200` alone: the blank before the (empty) reason is not optional (RFC 9112 section 4).
@@ -198,7 +255,8 @@ pub fn response(head: &ResponseHead, bytes: &[u8], how: &ResponseContext<'_>, ou
             has_length |= length_may_stay;
             length_may_stay
         }
-        FieldKind::Connection
+        FieldKind::PaddedLength
+        | FieldKind::Connection
         | FieldKind::KeepAlive
         | FieldKind::HopByHop
         | FieldKind::Te
@@ -213,18 +271,45 @@ pub fn response(head: &ResponseHead, bytes: &[u8], how: &ResponseContext<'_>, ou
         match how.framing {
             Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
             Framing::Empty => out.extend_from_slice(b"Content-Length: 0\r\n"),
-            Framing::Length(length) => {
-                line(out, "Content-Length", itoa::Buffer::new().format(length).as_bytes());
-            }
+            Framing::Length(length) => write_length(length, out),
             Framing::UntilClose => {}
         }
+    } else if has_no_body
+        && head.length_is_padded
+        && length_may_stay
+        && let Some(length) = padded_length(head.section.fields(), bytes)
+    {
+        write_length(length, out);
     }
     if !is_interim && !facts.has_date {
         line(out, "Date", how.date);
     }
-    write_via(facts.version, how.pseudonym, out);
+    if how.via {
+        write_via(facts.version, how.pseudonym, out);
+    }
     write_response_connection(head, bytes, how, out);
     out.extend_from_slice(b"\r\n");
+}
+
+/// The same for a head with blanks behind names, which a proxy must remove (RFC 9112 section 5.1): it is read once more
+/// without them. Few servers send such, so it may allocate.
+#[cold]
+fn response_less_blanks(head: &ResponseHead, bytes: &[u8], how: &ResponseContext<'_>, out: &mut Vec<u8>) {
+    let mut less = Vec::with_capacity(head.len);
+    let mut rest = 0;
+    for field in head.section.fields() {
+        let name_end = usize::from(field.name.end);
+        less.extend_from_slice(&bytes[rest..name_end]);
+        rest = name_end + bytes[name_end..].iter().take_while(|byte| **byte != b':').count();
+    }
+    less.extend_from_slice(&bytes[rest..head.len]);
+    let method = if head.answers_head { Method::Head } else { Method::Get };
+    let mut again = ResponseHead::default();
+    let parsed = again.parse(&less, method, &Limits::MOST);
+    debug_assert_eq!(parsed, Ok(Parsed::Complete(less.len())));
+    if again.copies != Copies::Parts {
+        response(&again, &less, how, out);
+    }
 }
 
 /// What the connection to the client will do next. Interim heads say nothing of it, but for a 101.
@@ -251,17 +336,18 @@ fn write_response_connection(
 }
 
 /// Appends to `out` the trailer section to send on (its final CRLF included) from a checked one, without the fields a
-/// trailer must not carry (RFC 9110 section 6.5.1). With `keep` false: only the CRLF.
+/// trailer must not carry (RFC 9110 section 6.5.1) and without blanks before a colon. With `keep` false: only the CRLF.
 pub fn trailers(section: &[u8], keep: bool, out: &mut Vec<u8>) {
     let mut rest = section;
     while keep && let Some(newline) = memchr::memchr(b'\n', rest) {
         let (line, after) = rest.split_at(newline + 1);
         rest = after;
         // The empty line has no colon.
-        if let Some(colon) = memchr::memchr(b':', line)
-            && !is_forbidden(&line[..colon])
-        {
-            out.extend_from_slice(line);
+        let Some(colon) = memchr::memchr(b':', line) else { continue };
+        let name = less_blanks(&line[..colon]);
+        if !is_forbidden(name) {
+            out.extend_from_slice(name);
+            out.extend_from_slice(&line[colon..]);
         }
     }
     out.extend_from_slice(b"\r\n");
@@ -315,6 +401,11 @@ fn write_upgrade(fields: &[Field], bytes: &[u8], with_te: bool, out: &mut Vec<u8
         before = b", ";
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// A length in digits of our own.
+fn write_length(length: u64, out: &mut Vec<u8>) {
+    line(out, "Content-Length", itoa::Buffer::new().format(length).as_bytes());
 }
 
 fn line(out: &mut Vec<u8>, name: &str, value: &[u8]) {

@@ -1,7 +1,8 @@
 //! The field section of a head: kept as offsets, names classified once.
 //!
 //! The usual one is split in one look at each byte (scan.rs). Any other, good or bad, is for httparse, whose verdict is
-//! then made strict: it takes a bare LF as a line end, this does not.
+//! then made strict: it takes a bare LF as a line end, this does not. Of one thing it is too strict for answers: blanks
+//! between a name and its colon, which a proxy must remove from those (RFC 9112 section 5.1).
 //!
 //! Heads resemble each other: a client says the same of itself in each request, and an origin of itself in each answer. The
 //! lines that stand at the front of the section read before, byte for byte, are taken over from it: what a line means
@@ -10,6 +11,7 @@
 //! how many whole lines were those of the head before, some 15 ns each; who could guess a line knows it.)
 
 use super::fields::{self, Fault, Field, classify};
+use super::grammar::{TOKEN, is};
 use super::{Parsed, Span, scan};
 use httparse::{EMPTY_HEADER, Error, Header, Status};
 
@@ -19,9 +21,9 @@ const FIELDS_MAX: usize = 1000;
 const KEPT_MAX: usize = 2048;
 
 /// The fields of the section read last, and its bytes. Reused. `Key` is all that decides, besides the fields, what they
-/// mean together.
+/// mean together; `TAKES_BLANKS` says whether blanks before a colon are taken.
 #[derive(Debug, Default)]
-pub(super) struct Section<Key> {
+pub(super) struct Section<Key, const TAKES_BLANKS: bool = false> {
     fields: Vec<Field>,
     /// The section as it was read; empty when nothing may be taken over from it.
     bytes: Vec<u8>,
@@ -29,9 +31,11 @@ pub(super) struct Section<Key> {
     start: usize,
     /// For what the meaning of these fields was made out.
     settled: Option<Key>,
+    /// A name that nobody has asked about yet had blanks behind it.
+    has_blanks: bool,
 }
 
-impl<Key: PartialEq> Section<Key> {
+impl<Key: PartialEq, const TAKES_BLANKS: bool> Section<Key, TAKES_BLANKS> {
     /// The fields in order, as offsets into the bytes they were read from.
     pub(super) fn fields(&self) -> &[Field] {
         &self.fields
@@ -56,15 +60,57 @@ impl<Key: PartialEq> Section<Key> {
             None => {
                 self.bytes.clear();
                 self.settled = None;
-                split_any(bytes, start, max, &mut self.fields)
+                match split_any(bytes, start, max, &mut self.fields) {
+                    Err(Fault::BadName) if TAKES_BLANKS => self.split_less_blanks(bytes, start, max),
+                    result => result,
+                }
             }
         }
+    }
+
+    /// The same for a section in which names may have blanks behind them: it is read as if each colon stood in front of
+    /// them. That way every part of it stays where it is.
+    #[cold]
+    fn split_less_blanks(&mut self, bytes: &[u8], start: usize, max: usize) -> Result<Parsed, Fault> {
+        let mut moved = bytes.to_vec();
+        let (mut at, mut has_blanks) = (start, false);
+        while let Some(newline) = memchr::memchr(b'\n', &moved[at..]) {
+            let line = &mut moved[at..at + newline];
+            if matches!(line, [] | [b'\r']) {
+                break;
+            }
+            has_blanks |= move_colon(line);
+            at += newline + 1;
+        }
+        // Of a line that is not all here: one without its colon may yet get it.
+        let unfinished = &mut moved[at..];
+        let (name, blanks) = name_and_blanks(unfinished);
+        if name > 0 && name + blanks == unfinished.len() {
+            moved.truncate(at + name);
+        } else {
+            move_colon(unfinished);
+        }
+        let result = split_any(&moved, start, max, &mut self.fields);
+        self.has_blanks = has_blanks && matches!(result, Ok(Parsed::Complete(_)));
+        result
+    }
+
+    /// Whether a name of the section just read has blanks behind it. Asked once after each reading that was not settled.
+    pub(super) fn take_blanks(&mut self) -> bool {
+        std::mem::take(&mut self.has_blanks)
     }
 
     /// Marks the fields that Connection names.
     pub(super) fn mark_nominated(&mut self, bytes: &[u8]) {
         self.bytes.clear(); // a mark is no matter of the line alone
         fields::mark_nominated(&mut self.fields, bytes);
+    }
+
+    /// Marks the Content-Length that has zeros in front.
+    #[cold]
+    pub(super) fn mark_padded(&mut self) {
+        self.bytes.clear(); // likewise
+        fields::mark_padded(&mut self.fields);
     }
 
     /// The offset after the section, if it is whole, well-formed and not too long.
@@ -137,6 +183,23 @@ impl<Key: PartialEq> Section<Key> {
     }
 }
 
+/// Moves the colon of a field line in front of the blanks that part it from its name, if there are any.
+fn move_colon(line: &mut [u8]) -> bool {
+    let (name, blanks) = name_and_blanks(line);
+    let is_parted = name > 0 && blanks > 0 && line.get(name + blanks) == Some(&b':');
+    if is_parted {
+        line.swap(name, name + blanks);
+    }
+    is_parted
+}
+
+/// Lengths of the token that a line begins with and of the blanks behind it.
+fn name_and_blanks(line: &[u8]) -> (usize, usize) {
+    let name = line.iter().take_while(|byte| is(**byte, TOKEN)).count();
+    let blanks = line[name..].iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    (name, blanks)
+}
+
 /// Any other: the same, or what is wrong with it, or that it is not all there.
 #[cold]
 fn split_any(bytes: &[u8], start: usize, max: usize, fields: &mut Vec<Field>) -> Result<Parsed, Fault> {
@@ -162,7 +225,7 @@ fn split_into<const ROOM: usize>(
         Ok(Status::Complete((len, headers))) => record(&bytes[..start + len], headers, fields),
         Ok(Status::Partial) => Ok(Parsed::Partial),
         Err(Error::TooManyHeaders) => Err(Fault::TooMany),
-        Err(Error::HeaderName) => Err(Fault::Malformed("bad field name, or whitespace around it")),
+        Err(Error::HeaderName) => Err(Fault::BadName),
         Err(Error::HeaderValue) => Err(Fault::Malformed("control character in a field value")),
         Err(_) => Err(Fault::Malformed("CR without LF in the head")),
     }

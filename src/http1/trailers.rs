@@ -1,14 +1,24 @@
 //! Trailer sections: checked line by line, and which fields must not be in one (RFC 9110 section 6.5).
 
+use super::Sender;
 use super::grammar::{TEXT, all, is_token};
 
-/// Checks one field line, without its CRLF.
-pub(super) fn check_line(line: &[u8]) -> Result<(), &'static str> {
+/// Checks one field line, without its CRLF. Blanks before the colon are taken from a backend, as in its heads.
+pub(super) fn check_line(line: &[u8], sender: Sender) -> Result<(), &'static str> {
     let Some(colon) = memchr::memchr(b':', line) else { return Err("trailer line without a colon") };
-    if !is_token(&line[..colon]) {
+    let name = if sender == Sender::Backend { less_blanks(&line[..colon]) } else { &line[..colon] };
+    if !is_token(name) {
         return Err("bad field name in the trailer section");
     }
     if all(&line[colon + 1..], TEXT) { Ok(()) } else { Err("control character in the trailer section") }
+}
+
+/// A name without the blanks behind it.
+pub(super) fn less_blanks(mut name: &[u8]) -> &[u8] {
+    while let [rest @ .., b' ' | b'\t'] = name {
+        name = rest;
+    }
+    name
 }
 
 /// Whether a field of that name must not be in a trailer section, or would mislead there: it frames, routes,
@@ -30,7 +40,7 @@ fn is_alike(name: &[u8], lower: &[u8]) -> bool {
 }
 
 /// Digests (Content-Digest, Content-MD5) are left out on purpose: a trailer is where they belong.
-const FORBIDDEN: [&str; 42] = [
+const FORBIDDEN: [&str; 43] = [
     "age",
     "authentication-info",
     "authorization",
@@ -65,6 +75,7 @@ const FORBIDDEN: [&str; 42] = [
     "te",
     "trailer",
     "transfer-encoding",
+    "true-client-ip",
     "upgrade",
     "vary",
     "via",
@@ -82,12 +93,19 @@ mod tests {
     #[test]
     fn lines_are_name_colon_value() {
         for good in ["a:", "a: b", "a:\tb \u{e9}", "A-b_c:d:e"] {
-            assert_eq!(check_line(good.as_bytes()), Ok(()), "{good}");
+            assert_eq!(check_line(good.as_bytes(), Sender::Client), Ok(()), "{good}");
+            assert_eq!(check_line(good.as_bytes(), Sender::Backend), Ok(()), "{good}");
         }
-        for bad in
-            ["", ":", ": a", "a", "a b", "a : b", " a: b", "\ta: b", "a: \0", "a: \r", "a: \x7f", "(a): b"]
-        {
-            assert!(check_line(bad.as_bytes()).is_err(), "{bad:?}");
+        for bad in [
+            "", ":", ": a", " : a", "a", "a b", "a b: c", " a: b", "\ta: b", "a: \0", "a: \r", "a: \x7f",
+            "(a): b",
+        ] {
+            assert!(check_line(bad.as_bytes(), Sender::Client).is_err(), "{bad:?}");
+            assert!(check_line(bad.as_bytes(), Sender::Backend).is_err(), "{bad:?}");
+        }
+        for blank in ["a : b", "a\t :b", "a :"] {
+            assert!(check_line(blank.as_bytes(), Sender::Client).is_err(), "{blank:?}");
+            assert_eq!(check_line(blank.as_bytes(), Sender::Backend), Ok(()), "{blank:?}");
         }
     }
 
@@ -101,6 +119,8 @@ mod tests {
             "If-Match",
             "Set-Cookie",
             "X-Tidegate-Explain",
+            "X-Real-IP",
+            "true_client-IP",
         ] {
             assert!(is_forbidden(name.as_bytes()), "{name}");
         }

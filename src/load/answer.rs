@@ -77,7 +77,7 @@ impl Answer {
         }
         if !facts.is_interim() {
             self.facts = facts;
-            self.body = Some(Body::new(facts.framing, facts.framing, false));
+            self.body = Some(Body::of_answer(facts.framing, facts.framing, false));
         }
         Ok(())
     }

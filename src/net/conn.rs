@@ -93,6 +93,8 @@ pub struct Conn<S> {
     pub stream: S,
     /// Whom its events concern. Checking a pooled connection out is one write to this field.
     pub role: Role,
+    /// Dialled for a request that has had no answer yet.
+    pub is_unanswered: bool,
     ready: Ready,
     prompt: bool,
 }
@@ -100,12 +102,12 @@ pub struct Conn<S> {
 impl<S> Conn<S> {
     /// A socket just accepted, about which nothing was said yet but `ready`.
     pub fn accepted(stream: S, role: Role, ready: Ready) -> Self {
-        Conn { stream, role, ready, prompt: true }
+        Conn { stream, role, is_unanswered: false, ready, prompt: true }
     }
 
     /// A socket just dialled. Writable until the kernel says otherwise: on a short path the handshake is over already.
     pub fn dialled(stream: S, role: Role) -> Self {
-        Conn { stream, role, ready: Ready::WRITABLE, prompt: false }
+        Conn { stream, role, is_unanswered: true, ready: Ready::WRITABLE, prompt: false }
     }
 
     /// Before the second write of one message: Nagle's algorithm would hold it back until the first is acknowledged,

@@ -7,7 +7,7 @@ use super::World;
 use crate::balance::explain::words;
 use crate::balance::explain::{About, Ended};
 use crate::balance::shadow::{Agreement, ShadowFigures};
-use crate::balance::{Observation, Outcome, Pick, Policy, Stage, Variant, millis_between};
+use crate::balance::{Observation, Outcome, Pick, Policy, Reason, Stage, Variant, millis_between};
 use crate::clock::Time;
 use crate::dashboard::Decisions;
 use crate::net::Net;
@@ -46,6 +46,15 @@ impl<N: Net> World<N> {
             self.note(exchange, dispatch);
         }
         Ok(pick.backend)
+    }
+
+    /// Enters a request as in flight on a backend that no policy has picked: the client's own connection leads there.
+    #[cold]
+    pub fn decide_on(&mut self, exchange: &mut Exchange, backend: usize) {
+        let pick = Pick::new(backend, Reason::Only);
+        let entered = self.upstreams.dispatch(backend, self.now);
+        exchange.dispatch =
+            Some(Dispatch { pick, entered, agreement: Agreement::default(), head_seen: false });
     }
 
     /// Tells the policy how the dispatch under way is going.

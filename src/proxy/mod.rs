@@ -7,6 +7,7 @@
 mod command;
 mod decide;
 mod descriptors;
+mod pool;
 mod probe;
 mod refusals;
 mod reload;
@@ -231,10 +232,7 @@ impl<N: Net> Proxy<N> {
         let sessions = &self.sessions;
         self.timers.forget_stale(|owner| sessions.get(owner).map(|session| session.armed));
         self.timers.prune(sessions.len(), |owner| sessions.get(owner).map(|session| session.armed));
-        while let Some((backend, conn)) = self.world.upstreams.take_expired(now) {
-            self.world.upstreams.closed(backend);
-            self.world.close(conn, false);
-        }
+        self.world.close_expired(now);
         self.world.run_probes();
     }
 
@@ -285,6 +283,10 @@ impl<N: Net> Proxy<N> {
         if let Some(exchange) = session.exchange.take() {
             debug_assert!(exchange.trace.head_done.get().is_none(), "a request without its record");
             self.world.recycle(exchange);
+        }
+        if let Some(bound) = session.bound {
+            self.world.upstreams.closed(bound.backend);
+            self.world.close(bound.conn, false);
         }
         self.world.close(session.client, false);
     }

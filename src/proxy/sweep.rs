@@ -56,6 +56,10 @@ impl<N: Net> Proxy<N> {
             assert_ne!(session.deadline, Time::NEVER, "waits for ever in {:?}", session.phase());
             assert!(Timers::covers(session.armed, session.deadline), "sleeps past its deadline");
         }
+        if let Some(bound) = session.bound {
+            assert_eq!(self.role(bound.conn), Some(Role::Upstream(session.key)), "a client's own connection");
+            held.busy[bound.backend] += 1;
+        }
         let Some(exchange) = &session.exchange else { return };
         held.buffer_bytes += exchange.request.buffer.capacity() + exchange.response.buffer.capacity();
         if let Some(dispatch) = exchange.dispatch {

@@ -22,7 +22,7 @@ use crate::fault::Fault;
 use crate::http1::date::DateCache;
 use crate::http1::request::RequestHead;
 use crate::http1::response::ResponseHead;
-use crate::net::{Conn, ConnKey, Net, Ready, Role, SessionKey};
+use crate::net::{Conn, ConnKey, Net, Role, SessionKey};
 use crate::record::console::Console;
 use crate::record::row::Row;
 use crate::record::shadow_log::ShadowLog;
@@ -101,8 +101,6 @@ pub struct World<N: Net> {
     pub response_head: ResponseHead,
     /// As checked.
     pub config: Arc<ProxyConfig>,
-    /// Host for an HTTP/1.0 request that has none.
-    pub own_host: String,
     /// Text of the Date field.
     pub date: DateCache,
     /// Wall-clock seconds, kept by the reactor.
@@ -166,7 +164,6 @@ impl<N: Net> World<N> {
             buffers: Pool::default(),
             request_head: RequestHead::default(),
             response_head: ResponseHead::default(),
-            own_host: config.listen.to_string(),
             date: DateCache::default(),
             unix_seconds: 0,
             draining: false,
@@ -325,70 +322,6 @@ impl<N: Net> World<N> {
         }
     }
 
-    /// A pooled connection to this backend, if one is left alive.
-    pub fn check_out(&mut self, backend: usize) -> Option<ConnKey> {
-        if !self.keeps_upstream() {
-            return None;
-        }
-        while let Some(conn) = self.upstreams.take_idle(backend) {
-            if self
-                .conns
-                .get(conn.0)
-                .is_some_and(|conn| !conn.ready().any(Ready::READ_CLOSED.with(Ready::GONE)))
-            {
-                return Some(conn);
-            }
-            self.upstreams.closed(backend);
-            self.close(conn, false);
-        }
-        None
-    }
-
-    /// Puts a connection into the pool of this backend.
-    pub fn check_in(&mut self, backend: usize, conn: ConnKey) {
-        if !self.upstreams.is_open(backend) {
-            self.upstreams.closed(backend);
-            self.close(conn, true);
-            return;
-        }
-        self.give_role(conn, Role::Idle(backend));
-        self.upstreams.put_idle(backend, conn, self.now);
-    }
-
-    /// Closes the idle connections of backends that get nothing new or are out. Whatever put a backend out may have
-    /// befallen them too, unseen when its host or the way there is gone: a trial on one of them would be lost, where a
-    /// connect that fails is tried elsewhere.
-    pub fn close_orphans(&mut self) {
-        while let Some((backend, conn)) = self.upstreams.take_orphan() {
-            self.upstreams.closed(backend);
-            self.close(conn, true);
-        }
-    }
-
-    /// Whether nothing has arrived on this connection that nobody asked for. One read tells, and only when the last
-    /// read had left the question open.
-    pub fn is_quiet(&mut self, key: ConnKey) -> bool {
-        let Some(conn) = self.conns.get_mut(key.0) else { return false };
-        if conn.ready().any(Ready::READ_CLOSED.with(Ready::GONE)) {
-            return false;
-        }
-        if !conn.ready().any(Ready::READABLE) {
-            return true;
-        }
-        let mut buffer = self.buffers.take(1);
-        let filled = conn.fill(&mut self.net, &mut buffer, 0);
-        self.buffers.give(&mut buffer);
-        filled == crate::net::Fill::Blocked
-    }
-
-    /// Something was said about a pooled connection. Unless it is nothing after all, the connection is dead or lying.
-    pub fn idle_event(&mut self, backend: usize, conn: ConnKey) {
-        if !self.is_quiet(conn) && self.upstreams.drop_idle(backend, conn, self.now) {
-            self.upstreams.closed(backend);
-            self.close(conn, false);
-        }
-    }
-
     /// Whom events on this connection concern from now on.
     pub fn give_role(&mut self, key: ConnKey, role: Role) {
         if let Some(conn) = self.conns.get_mut(key.0) {
@@ -419,7 +352,11 @@ impl<N: Net> World<N> {
         let facts = exchange.trace.facts(peer, backend, 0, exchange.status);
         let client_gone = matches!(exchange.fault, Some(Fault::ClientGone | Fault::ClientStalled));
         self.stats.record(&facts, client_gone);
-        let outcome = exchange.fault.map_or("ok", |fault| fault.reason());
+        let outcome = match exchange.fault {
+            Some(fault) => fault.reason(),
+            None if exchange.request_cut => "request_cut",
+            None => "ok",
+        };
         if exchange.note.seq != 0 {
             self.explain_end(exchange.note.seq, exchange.status, facts.latency_us, outcome);
         }
@@ -434,6 +371,9 @@ impl<N: Net> World<N> {
             } else {
                 self.text.clear();
                 self.text.extend([outcome, "; ", &exchange.note.compact]);
+                if let Some(why) = exchange.kept {
+                    self.text.extend(["; connection ", why.name()]);
+                }
                 log.push(&Row { reason: &self.text, ..row });
             }
         }

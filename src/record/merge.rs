@@ -66,6 +66,10 @@ fn add_counters(sum: &mut Counters, more: &Counters) {
     sum.dispatched += more.dispatched;
     sum.reused += more.reused;
     sum.ejections += more.ejections;
+    sum.surplus += more.surplus;
+    for (sum, more) in sum.kept.iter_mut().zip(more.kept) {
+        *sum += more;
+    }
     sum.log_drops = sum.log_drops.max(more.log_drops); // one log, whose count all know
     sum.bytes_in += more.bytes_in;
     sum.bytes_out += more.bytes_out;

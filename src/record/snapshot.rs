@@ -35,6 +35,11 @@ pub struct Counters {
     pub reused: u64,
     /// Times a backend was put out.
     pub ejections: u64,
+    /// Times a backend sent bytes that nobody had asked for, behind an answer or later.
+    pub surplus: u64,
+    /// What became of connections to backends behind whole answers, by the number of the reason
+    /// ([`Why::ALL`](crate::http1::persist::Why::ALL)).
+    pub kept: [u64; 16],
     /// Rows the log has lost.
     pub log_drops: u64,
     /// Bytes received from clients.

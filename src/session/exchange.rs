@@ -2,6 +2,8 @@
 //!
 //! Boxed and recycled, buffers and all, so that ten thousand idle clients cost none and a busy one allocates nothing.
 
+use std::time::Duration;
+
 use super::pump::{PIECE_FIRST, PIECE_LONG};
 use super::redial::Redialling;
 use crate::balance::Pick;
@@ -12,13 +14,14 @@ use crate::clock::Time;
 use crate::fault::Fault;
 use crate::http1::body::Body;
 use crate::http1::head::HeadScan;
+use crate::http1::persist::Why;
 use crate::http1::request::RequestFacts;
 use crate::http1::response::ResponseFacts;
 use crate::http1::{Framing, Method, Version};
 use crate::net::ConnKey;
 use crate::record::trace::{Stamp, Trace};
-use crate::upstream::Entered;
 use crate::upstream::blame::Marks;
+use crate::upstream::{After, Entered};
 
 /// One direction: what is sent on, what was read, and how the one becomes the other.
 #[derive(Debug)]
@@ -33,8 +36,12 @@ pub struct Flow {
     pub buffer: Buffer,
     /// The body on its way.
     pub body: Body,
-    /// Body bytes were sent that `out` does not hold, so the message cannot be sent again.
+    /// Body bytes were sent that are not at hand any more, so the message cannot be sent again.
     pub spilled: bool,
+    /// So many bytes of a body are held back from being forgotten once they are sent.
+    pub holds: u32,
+    /// Of the bytes in `buffer` that may be sent, so many have been.
+    pub held: usize,
     /// When a byte last moved, or could first have.
     pub progress: Time,
     /// Bytes read from the source.
@@ -60,6 +67,8 @@ impl Flow {
             buffer: Buffer::default(),
             body: Body::EMPTY,
             spilled: false,
+            holds: 0,
+            held: 0,
             progress: Time::ZERO,
             read: 0,
             written: 0,
@@ -76,6 +85,8 @@ impl Flow {
         self.out_sent = 0;
         self.body = Body::EMPTY;
         self.spilled = false;
+        debug_assert!(self.held == 0 || self.buffer.capacity() == 0, "held bytes before the next message");
+        (self.holds, self.held) = (0, 0);
         self.read = self.buffer.len() as u64;
         self.written = 0;
         self.source_failed = false;
@@ -91,7 +102,32 @@ impl Flow {
 
     /// Whether everything cleared to send has been sent.
     pub fn is_drained(&self) -> bool {
-        self.out_sent == self.out.len() && self.buffer.ready().is_empty()
+        self.out_sent == self.out.len() && self.buffer.ready().len() == self.held
+    }
+
+    /// `count` bytes of the buffer were sent. They stay at hand as long as no more than [`Flow::holds`] do.
+    pub fn sent(&mut self, count: usize) {
+        if self.held + count <= self.holds as usize {
+            self.held += count;
+            return;
+        }
+        self.spilled = true;
+        self.let_go();
+        self.buffer.sent(count);
+    }
+
+    /// The message will not be sent again: what was held for that is forgotten.
+    pub fn let_go(&mut self) {
+        self.holds = 0;
+        if self.held > 0 {
+            self.buffer.sent(std::mem::take(&mut self.held));
+        }
+    }
+
+    /// The message is sent again from its start.
+    pub fn rewind(&mut self) {
+        self.out_sent = 0;
+        self.held = 0;
     }
 
     /// Whether the whole message has been sent.
@@ -139,6 +175,15 @@ pub struct Dispatch {
     pub head_seen: bool,
 }
 
+/// A connection to a backend that belongs to one client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// Which backend.
+    pub backend: usize,
+    /// Which connection.
+    pub conn: ConnKey,
+}
+
 /// One request and its answer.
 #[derive(Debug)]
 pub struct Exchange {
@@ -174,6 +219,14 @@ pub struct Exchange {
     pub suspects: u64,
     /// Stands for its client among others, where failures are judged.
     pub client: u32,
+    /// The connection to the backend is its client's alone.
+    pub login: bool,
+    /// The same connection, when the exchange has ended.
+    pub bound: Option<Bound>,
+    /// Since when the connection was idle that this request went over, and what the exchange before left open.
+    pub previous: Option<(Duration, After)>,
+    /// Why the connection to the backend was kept or closed.
+    pub kept: Option<Why>,
     /// When what happened.
     pub trace: Trace,
     /// Method and target as received, a space between, for the log.
@@ -182,8 +235,8 @@ pub struct Exchange {
     pub method_len: usize,
     /// Whether the client connection can take another request after this one.
     pub keep_client: bool,
-    /// Whether the backend connection can take another request after this one.
-    pub keep_upstream: bool,
+    /// The backend reads the rest of the request though its answer has begun.
+    pub reads_on: bool,
     /// The backend stopped taking the request; only its answer is awaited.
     pub request_cut: bool,
     /// Interim responses forwarded or dropped so far.
@@ -205,6 +258,8 @@ const NO_FACTS: RequestFacts = RequestFacts {
     expect_continue: false,
     accepts_trailers: false,
     login: false,
+    is_plain: false,
+    lacks_host: false,
     upgrade: false,
     max_forwards: None,
     nominates: false,
@@ -230,11 +285,15 @@ impl Exchange {
             redialling: Redialling::default(),
             suspects: 0,
             client: 0,
+            login: false,
+            bound: None,
+            previous: None,
+            kept: None,
             trace: Trace::default(),
             line: Vec::new(),
             method_len: 0,
             keep_client: false,
-            keep_upstream: false,
+            reads_on: false,
             request_cut: false,
             interims: 0,
             status: 0,
@@ -260,11 +319,15 @@ impl Exchange {
         self.pinned = None;
         self.redialling = Redialling::default();
         self.suspects = 0;
+        self.login = false;
+        self.bound = None;
+        self.previous = None;
+        self.kept = None;
         self.trace = Trace::default();
         self.line.clear();
         self.method_len = 0;
         self.keep_client = false;
-        self.keep_upstream = false;
+        self.reads_on = false;
         self.request_cut = false;
         self.interims = 0;
         self.status = 0;

@@ -4,14 +4,17 @@
 use super::exchange::{Exchange, Upstream};
 use super::redial::bit_of;
 use super::relay::{outcome_of, outgoing_framing};
+use super::release::{close_upstream, release};
 use super::suspect;
 use super::{Phase, Session, Step};
 use crate::balance::Stage;
 use crate::fault::{Fault, Side};
 use crate::http1::Framing;
+use crate::http1::body::Body;
 use crate::net::{Fill, Net, Ready};
 use crate::proxy::World;
 use crate::record::trace::Stamp;
+use crate::upstream::Surprise;
 use crate::upstream::health::Verdict;
 
 /// What a lingering close discards at most: a client still sending after that is not reading its answer either.
@@ -27,7 +30,8 @@ impl Session {
             tell_overdue(&exchange, world);
         }
         self.record(&mut exchange, world);
-        if exchange.keep_client {
+        self.keep_own(&mut exchange);
+        if exchange.keep_client && !exchange.request_cut {
             self.deadline = world.idle_until(world.now);
             if exchange.request.buffer.is_empty() {
                 world.recycle(exchange);
@@ -49,7 +53,7 @@ impl Session {
         self.stop_waiting(world);
         let Some(exchange) = self.exchange.as_mut() else { return Step::Gone };
         tracing::debug!(reason = fault.reason(), backend = exchange.backend, "exchange failed");
-        if fault == Fault::UpstreamClosed && redial(exchange, world) {
+        if redial(exchange, fault, world) {
             return Step::Next(Phase::Route);
         }
         exchange.trace.response_done.mark_first(world.now);
@@ -81,6 +85,7 @@ impl Session {
         exchange.trace.response_done.mark_first(world.now);
         settle(&mut exchange, Verdict::Abandoned, world);
         self.record(&mut exchange, world);
+        self.keep_own(&mut exchange);
         // A cut answer whose length or chunks are known is visibly cut; one that ends where the connection ends must
         // end in a reset. So must one that its client does not take: after an ordinary close the kernel would keep
         // what is left of it, megabytes perhaps, and offer it for minutes or, to one who only says to be alive, for ever.
@@ -101,6 +106,13 @@ impl Session {
         let step = if lingers { self.begin_linger(world) } else { Step::Gone };
         world.recycle(exchange);
         step
+    }
+
+    /// A connection that is this client's alone stays with it; it is closed with the client's.
+    fn keep_own(&mut self, exchange: &mut Exchange) {
+        if let Some(bound) = exchange.bound.take() {
+            self.bound = Some(bound);
+        }
     }
 
     /// Whether something of the client's is unread, or still to come.
@@ -171,20 +183,35 @@ fn tell_overdue<N: Net>(exchange: &Exchange, world: &mut World<N>) {
     }
 }
 
-/// A pooled connection died before a byte of the answer came. That is nobody's failure: the backend closed it as we
-/// took it. If the request may be sent again, the same backend gets it on a fresh connection.
-fn redial<N: Net>(exchange: &mut Exchange, world: &mut World<N>) -> bool {
+/// A pooled connection died before a byte of the answer came, or what came is no answer. That is nobody's failure: the
+/// backend closed it as we took it, or what it sent belongs to the exchange before. If the request may be sent again, the
+/// same backend gets it on a fresh connection.
+fn redial<N: Net>(exchange: &mut Exchange, fault: Fault, world: &mut World<N>) -> bool {
+    let (Some(backend), Some((rest, after))) = (exchange.backend, exchange.previous) else { return false };
+    let surprise = match fault {
+        Fault::UpstreamClosed if exchange.trace.ttfb.get().is_none() => Surprise::Closed,
+        Fault::BadResponse(_) if is_unanswered(exchange) => Surprise::Bytes,
+        _ => return false,
+    };
+    world.upstreams.surprised(backend, rest, after, surprise, world.now);
     let untouched = exchange.request.out_sent == 0 && !exchange.request.spilled;
-    let unanswered = exchange.trace.ttfb.get().is_none();
-    if !exchange.trace.reused || !unanswered || !(untouched || exchange.is_replayable()) {
+    if !(untouched || exchange.is_replayable()) {
         return false;
     }
     close_upstream(exchange, world);
     exchange.pinned = exchange.backend;
     exchange.redials += 1;
     exchange.redialling.elsewhere(true);
+    exchange.previous = None;
+    exchange.response.body = Body::EMPTY;
+    exchange.scan = Default::default();
     exchange.forget_attempt();
     true
+}
+
+/// Whether nothing that came from the backend has been taken for an answer.
+fn is_unanswered(exchange: &Exchange) -> bool {
+    exchange.answer.is_none() && exchange.interims == 0 && exchange.response.written == 0
 }
 
 /// Whether this request is to be tried on a backend it has not been to. What was never sent may always go; what was
@@ -225,13 +252,7 @@ pub(super) fn give_back<N: Net>(
 ) {
     // Still being dialled: nobody has heard of this request.
     let unreachable = matches!(exchange.upstream, Upstream::None | Upstream::Dialled { .. });
-    if is_reusable(exchange, world)
-        && let (Some(backend), Upstream::Connected(conn)) = (exchange.backend, exchange.upstream)
-    {
-        world.check_in(backend, conn);
-        exchange.upstream = Upstream::None;
-    }
-    close_upstream(exchange, world);
+    release(exchange, world);
     if let Some(dispatch) = exchange.dispatch {
         world.upstreams.finish(dispatch.pick.backend);
         world.observe(exchange, Stage::End, outcome_of(outcome));
@@ -244,29 +265,4 @@ pub(super) fn give_back<N: Net>(
         exchange.dispatch = None;
         world.wake_waiting();
     }
-}
-
-fn is_reusable<N: Net>(exchange: &Exchange, world: &mut World<N>) -> bool {
-    let whole = exchange.response.body.is_finished() && exchange.response.buffer.raw().is_empty();
-    exchange.keep_upstream
-        && exchange.answer.is_some()
-        && whole
-        && exchange.trace.sent.get().is_some()
-        && exchange.upstream.conn().is_some_and(|conn| world.is_quiet(conn))
-}
-
-pub(super) fn close_upstream<N: Net>(exchange: &mut Exchange, world: &mut World<N>) {
-    let Some(conn) = exchange.upstream.conn() else { return };
-    // Complete by length or chunks: nothing more can come that anybody wants, so no TIME_WAIT need be kept. Of a tunnel
-    // the end of one way says nothing about the other: what was written last may still be on its way.
-    let complete = exchange.response.body.is_finished()
-        && exchange
-            .answer
-            .is_some_and(|answer| answer.framing != Framing::UntilClose && answer.status != 101);
-    if let Some(backend) = exchange.backend {
-        world.upstreams.closed(backend);
-    }
-    world.close(conn, complete);
-    exchange.upstream = Upstream::None;
-    exchange.response.buffer.drop_raw(exchange.response.buffer.raw().len());
 }

@@ -3,10 +3,11 @@
 use super::exchange::Exchange;
 use super::pump;
 use super::{Phase, Session, Step};
+use crate::config::ProxyConfig;
 use crate::fault::Fault;
 use crate::http1::body::Body;
 use crate::http1::request::{RequestFacts, is_like_head};
-use crate::http1::rewrite::{self, EXPLAIN_FIELD, RequestContext};
+use crate::http1::rewrite::{self, EXPLAIN_FIELD, RequestContext, ViaFields};
 use crate::http1::{Framing, Method, Parsed, Span};
 use crate::net::{Fill, Net, Ready};
 use crate::proxy::World;
@@ -81,7 +82,7 @@ impl Session {
             Ok(Parsed::Partial) => None,
             Ok(Parsed::Complete(len)) => Some(self.accept(exchange, len, world)),
             Err(refusal) => {
-                note_line(exchange, world);
+                note_refused(exchange, world);
                 if is_like_head(exchange.request.buffer.raw()) {
                     exchange.facts.method = Method::Head;
                 }
@@ -100,8 +101,9 @@ impl Session {
         exchange.trace.head_done = Stamp::at(world.now);
         world.retry_budget.deposit();
         exchange.keep_client = facts.keep_alive && world.config.client_keepalive && !world.draining;
-        let keep_trailers = facts.accepts_trailers && !facts.nominates;
-        let body = Body::new(facts.framing, facts.framing, keep_trailers);
+        // TE speaks of answers: trailers of a request go on whatever it says (RFC 9110 section 10.1.4).
+        let body = Body::new(facts.framing, facts.framing, !facts.nominates);
+        exchange.request.holds = held_for_retry(facts, &world.config);
         exchange.request.body = body.at_most(world.config.request_body_max.unwrap_or(u64::MAX));
         if let Some(fault) = answered_here(facts, world) {
             return Err(Stop { fault, head_len: len });
@@ -115,9 +117,11 @@ impl Session {
             client: self.peer.ip(),
             trusted,
             keep_alive: world.keeps_upstream(),
+            forwarded: world.config.forwarded,
+            x_real_ip: world.config.x_real_ip,
+            via: world.config.via != ViaFields::Off,
             pseudonym: crate::proxy::PSEUDONYM,
             request_id: None,
-            default_host: &world.own_host,
         };
         let id = world.config.request_id.then(|| world.draw.u64(..));
         let mut text = [0u8; 16];
@@ -149,14 +153,30 @@ fn answered_here<N: Net>(facts: RequestFacts, world: &World<N>) -> Option<Fault>
     ends_here.then_some(Fault::FinalRecipient)
 }
 
-/// Keeps method and target for the log, whole or not.
+/// How much of the content to keep until the answer begins, so that the request can be sent again.
+fn held_for_retry(facts: RequestFacts, config: &ProxyConfig) -> u32 {
+    let is_held = facts.has_content()
+        && facts.method.is_idempotent()
+        && !matches!(facts.framing, Framing::Length(length) if length > config.retry_body_max);
+    if is_held { config.retry_body_max as u32 } else { 0 }
+}
+
+/// Keeps method and target for the log.
 fn note_line<N: Net>(exchange: &mut Exchange, world: &World<N>) {
     let (method, target) = (world.request_head.method(), world.request_head.target());
-    // The one blank of the request line stands between them; of a line that is none there is nothing.
+    // The one blank of the request line stands between them.
     let both = Span { start: method.start, end: target.end };
     exchange.line.clear();
     exchange.line.extend_from_slice(both.of(exchange.request.buffer.raw()));
     exchange.method_len = usize::from(method.end - method.start);
+}
+
+/// The same for a request line that may be none.
+#[cold]
+fn note_refused<N: Net>(exchange: &mut Exchange, world: &World<N>) {
+    exchange.line.clear();
+    let bytes = exchange.request.buffer.raw();
+    exchange.method_len = world.request_head.push_line(bytes, &mut exchange.line);
 }
 
 fn hex(mut id: u64, text: &mut [u8; 16]) -> &str {

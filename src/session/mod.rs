@@ -29,13 +29,14 @@ mod pump;
 mod redial;
 mod refuse;
 mod relay;
+mod release;
 mod route;
 mod suspect;
 mod tunnel;
 
 use std::net::{IpAddr, SocketAddr};
 
-pub use exchange::{Dispatch, Exchange, Flow};
+pub use exchange::{Bound, Dispatch, Exchange, Flow};
 
 use crate::clock::Time;
 use crate::fault::Fault;
@@ -108,6 +109,8 @@ pub struct Session {
     pub queued: bool,
     /// The request being read, answered or discarded.
     pub exchange: Option<Box<Exchange>>,
+    /// The connection to a backend that is this client's alone, because it is logged in.
+    pub bound: Option<Bound>,
     phase: Phase,
 }
 
@@ -127,6 +130,7 @@ impl Session {
             armed: Armed::NO,
             queued: false,
             exchange: None,
+            bound: None,
             phase: Phase::Head,
         }
     }

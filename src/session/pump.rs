@@ -97,17 +97,16 @@ pub(super) fn drain<N: Net>(world: &mut World<N>, flow: &mut Flow, sink: ConnKey
     while !flow.is_drained() {
         coalesce(flow);
         let Some(conn) = world.conns.get_mut(sink.0) else { return Some(Pumped::SinkGone) };
-        if flow.out_sent > 0 || flow.spilled {
+        if flow.written > 0 {
             conn.hurry(&mut world.net);
         }
         is_tried |= conn.ready().any(Ready::WRITABLE);
-        match conn.drain(&mut world.net, &flow.out[flow.out_sent..], flow.buffer.ready()) {
+        match conn.drain(&mut world.net, &flow.out[flow.out_sent..], &flow.buffer.ready()[flow.held..]) {
             Drain::Bytes(count) => {
                 let of_out = count.min(flow.out.len() - flow.out_sent);
                 flow.out_sent += of_out;
                 if count > of_out {
-                    flow.buffer.sent(count - of_out);
-                    flow.spilled = true;
+                    flow.sent(count - of_out);
                 }
                 flow.written += count as u64;
                 flow.progress = world.now;

@@ -12,7 +12,7 @@
 use std::time::Duration;
 
 use super::exchange::Exchange;
-use super::finish::close_upstream;
+use super::release::close_upstream;
 use super::{Phase, Session, Step};
 use crate::clock::Time;
 use crate::fault::Fault;

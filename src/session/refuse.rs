@@ -21,6 +21,7 @@ impl Session {
         // Neither the body that cannot be sent nor the front of an answer that cannot be given may follow ours, or
         // the next request.
         for flow in [&mut exchange.request, &mut exchange.response] {
+            flow.let_go();
             let cleared = flow.buffer.ready().len();
             flow.buffer.sent(cleared);
         }

@@ -10,11 +10,11 @@ use super::{Phase, Session, Step, closing};
 use crate::balance::{Outcome, Stage};
 use crate::clock::Time;
 use crate::fault::Fault;
-use crate::http1::body::{BadBody, Body};
+use crate::http1::body::Body;
 use crate::http1::response::ResponseFacts;
-use crate::http1::rewrite::{self, EXPLAIN_FIELD, ResponseContext};
+use crate::http1::rewrite::{self, EXPLAIN_FIELD, ResponseContext, ViaFields};
 use crate::http1::{Framing, Limits, Parsed, Version};
-use crate::net::{ConnKey, Fill, Net};
+use crate::net::{Conn, ConnKey, Fill, Net, Ready};
 use crate::proxy::{PSEUDONYM, World};
 use crate::record::trace::Stamp;
 use crate::upstream::health::Verdict;
@@ -90,8 +90,8 @@ impl Session {
             }
             return match pump::pump(world, &mut exchange.response, upstream, self.client, &mut budget) {
                 Pumped::Complete => {
-                    exchange.trace.response_done = Stamp::at(world.now);
-                    Ok(Step::Next(Phase::Finish))
+                    exchange.trace.response_done.mark_first(world.now);
+                    Ok(self.end_request(exchange, upstream, request_budget == 0, world))
                 }
                 Pumped::Budget => Ok(Step::Again),
                 Pumped::SourceBlocked | Pumped::SinkBlocked if budget == 0 || request_budget == 0 => {
@@ -107,6 +107,26 @@ impl Session {
                 Pumped::Malformed(what) => Err(Fault::BadResponse(what)),
             };
         }
+    }
+
+    /// The answer is out whole. The exchange ends when the request is, too: a backend that has not said close reads all
+    /// of it (RFC 9112 section 9.3).
+    #[inline(always)]
+    fn end_request<N: Net>(
+        &self,
+        exchange: &mut Exchange,
+        upstream: ConnKey,
+        is_spent: bool,
+        world: &World<N>,
+    ) -> Step {
+        if exchange.trace.sent.get().is_some() || exchange.request_cut {
+            return Step::Next(Phase::Finish);
+        }
+        if !exchange.reads_on || self.client_is_gone(world) || has_stopped_reading(upstream, world) {
+            exchange.request_cut = true;
+            return Step::Next(Phase::Finish);
+        }
+        if is_spent { Step::Again } else { Step::Wait }
     }
 
     fn relay_request<N: Net>(
@@ -184,15 +204,15 @@ impl Session {
         }
         let framing = outgoing_framing(facts.framing, exchange.facts.version);
         let request_done = exchange.trace.sent.get().is_some();
-        exchange.keep_client &= request_done && framing != Framing::UntilClose && !world.draining;
-        exchange.keep_upstream = request_done && facts.keep_alive && world.keeps_upstream();
+        exchange.reads_on = request_done || reads_on(exchange, facts, world);
+        exchange.keep_client &= exchange.reads_on && framing != Framing::UntilClose && !world.draining;
         let interims_len = exchange.response.out.len();
         write_head(exchange, len, framing, exchange.keep_client, false, world);
         exchange.response.body =
-            Body::new(facts.framing, framing, exchange.facts.accepts_trailers && !facts.nominates);
+            Body::of_answer(facts.framing, framing, exchange.facts.accepts_trailers && !facts.nominates);
         exchange.response.progress = world.now;
         exchange.status = facts.status;
-        if let Err(fault) = check_surplus(exchange, facts.framing) {
+        if let Err(fault) = clear_first(exchange, facts.framing) {
             // What was cleared of it must not follow the answer we give instead.
             exchange.response.out.truncate(interims_len);
             let cleared = exchange.response.buffer.ready().len();
@@ -200,12 +220,15 @@ impl Session {
             return Answer::Failed(fault);
         }
         exchange.answer = Some(facts);
+        exchange.request.let_go();
+        note_answered(exchange, world);
         world.observe(exchange, Stage::Head, outcome_of(Verdict::of_status(facts.status)));
         world.judge_trial(exchange, Verdict::of_status(facts.status));
         Answer::Final
     }
 
-    /// 101: only to a client that asked, and only for what it asked.
+    /// 101: only to a client that asked, only for what it asked, and only once the request is with the backend whole: what
+    /// is left of its content is not the new protocol's. Until then the head stays where it is, to be read again.
     #[cold]
     fn take_switch<N: Net>(
         &self,
@@ -214,16 +237,20 @@ impl Session {
         facts: ResponseFacts,
         world: &mut World<N>,
     ) -> Answer {
-        if !exchange.facts.upgrade || !is_as_asked(exchange, world) {
-            return Answer::Failed(Fault::BadResponse("101 without being asked"));
+        if let Err(what) = check_switch(exchange, world) {
+            return Answer::Failed(Fault::BadResponse(what));
+        }
+        if exchange.trace.sent.get().is_none() {
+            ask_for_content(exchange);
+            return Answer::Wait;
         }
         write_head(exchange, len, Framing::Empty, true, true, world);
         exchange.response.body = Body::tunnel();
         exchange.request.body = Body::tunnel();
         exchange.answer = Some(facts);
         exchange.status = facts.status;
+        exchange.request.let_go();
         exchange.keep_client = false;
-        exchange.keep_upstream = false;
         world.observe(exchange, Stage::Head, Outcome::Abandoned);
         world.judge_trial(exchange, Verdict::Ok);
         Answer::Tunnel
@@ -238,7 +265,40 @@ impl Session {
             self.deadline = deadline(exchange, world);
             return Step::Wait;
         }
+        if exchange.answer_begun() && exchange.response.is_complete() {
+            exchange.request_cut = true; // its answer is out: only the request is late
+            return Step::Next(Phase::Finish);
+        }
         self.fail(world, fault)
+    }
+}
+
+/// Whether the backend goes on reading the request behind this answer to its head: unless it says close. Asked to close
+/// by ourselves, it says so whatever it means; then it is its end of file that tells. A client that waits for a 100 and
+/// gets another answer may send its content or not (RFC 9110 section 10.1.1): nobody waits for that.
+fn reads_on<N: Net>(exchange: &Exchange, facts: ResponseFacts, world: &World<N>) -> bool {
+    let waits_for_leave =
+        exchange.facts.expect_continue && exchange.interims == 0 && exchange.request.is_body_untouched();
+    (facts.keep_alive || !world.keeps_upstream()) && !waits_for_leave
+}
+
+/// Whether a backend that was asked to close has closed its side.
+fn has_stopped_reading<N: Net>(upstream: ConnKey, world: &World<N>) -> bool {
+    let has_closed = |conn: &Conn<N::Stream>| conn.ready().any(Ready::READ_CLOSED.with(Ready::GONE));
+    !world.keeps_upstream() && world.conns.get(upstream.0).is_none_or(has_closed)
+}
+
+/// What this answer says of how its backend accepts connections.
+#[inline(always)]
+fn note_answered<N: Net>(exchange: &Exchange, world: &mut World<N>) {
+    let Some(backend) = exchange.backend else { return };
+    if !exchange.trace.reused {
+        if let Some(conn) = exchange.upstream.conn().and_then(|conn| world.conns.get_mut(conn.0)) {
+            conn.is_unanswered = false;
+        }
+    } else if world.upstreams.has_fresh(backend) {
+        let took = exchange.trace.dispatched.get().map(|sent| world.now.since(sent));
+        world.upstreams.answered(backend, took.unwrap_or_default(), world.now);
     }
 }
 
@@ -280,6 +340,32 @@ fn is_taken_slowly<N: Net>(exchange: &mut Exchange, fault: Fault, client: ConnKe
     is_less
 }
 
+/// What is wrong with a 101.
+fn check_switch<N: Net>(exchange: &Exchange, world: &mut World<N>) -> Result<(), &'static str> {
+    if !exchange.facts.upgrade {
+        return Err("101 without being asked");
+    }
+    if !world.response_head.names_upgrade(exchange.response.buffer.raw()) {
+        return Err("101 without Upgrade, or Connection that names it");
+    }
+    if !is_as_asked(exchange, world) {
+        return Err("101 without being asked");
+    }
+    if exchange.request_cut {
+        return Err("101 to a request not taken whole");
+    }
+    Ok(())
+}
+
+/// A backend that switches means to take the content; a client that waits to be told so must be told before the 101
+/// (RFC 9110 section 7.8).
+fn ask_for_content(exchange: &mut Exchange) {
+    if exchange.facts.expect_continue && exchange.interims == 0 && exchange.request.is_body_untouched() {
+        exchange.interims = 1;
+        exchange.response.out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+    }
+}
+
 /// Whether the switch is to nothing but what the request, as we sent it, named.
 fn is_as_asked<N: Net>(exchange: &Exchange, world: &mut World<N>) -> bool {
     let sent = &exchange.request.out[..exchange.request.head_len];
@@ -319,6 +405,7 @@ fn write_head<N: Net>(
         client: exchange.facts.version,
         keep_alive,
         framing,
+        via: world.config.via == ViaFields::Both,
         pseudonym: PSEUDONYM,
         date: world.date.at(world.unix_seconds),
         upgrade,
@@ -342,20 +429,16 @@ pub(super) fn outgoing_framing(incoming: Framing, client: Version) -> Framing {
     }
 }
 
-/// Bytes behind an answer that is here whole, before any of it was sent: the backend does not know what it says.
-fn check_surplus(exchange: &mut Exchange, framing: Framing) -> Result<(), Fault> {
-    let flow = &mut exchange.response;
+/// Takes what is here of the answer's body. An answer whose framing is broken from the start can still be replaced by
+/// ours.
+fn clear_first(exchange: &mut Exchange, framing: Framing) -> Result<(), Fault> {
     if framing == Framing::Empty {
-        exchange.keep_upstream &= flow.buffer.raw().is_empty();
         return Ok(());
     }
-    match flow.body.advance(&mut flow.buffer) {
-        Ok(()) if flow.body.is_finished() && !flow.buffer.raw().is_empty() => {
-            Err(Fault::BadResponse("bytes after the end of the response"))
-        }
-        Ok(()) => Ok(()),
-        Err(BadBody::Malformed(what)) => Err(Fault::BadResponse(what)),
-        Err(_) => Err(Fault::ResponseTruncated),
+    match pump::clear(&mut exchange.response) {
+        None => Ok(()),
+        Some(Pumped::Malformed(what)) => Err(Fault::BadResponse(what)),
+        Some(_) => Err(Fault::ResponseTruncated),
     }
 }
 
@@ -371,6 +454,10 @@ pub(super) fn outcome_of(verdict: Verdict) -> Outcome {
 fn waiting_for(exchange: &Exchange) -> Fault {
     let request_done = exchange.request_cut || exchange.trace.sent.get().is_some();
     match exchange.answer {
+        Some(_) if exchange.response.is_complete() && exchange.request.is_drained() => {
+            Fault::RequestBodyTimeout
+        }
+        Some(_) if exchange.response.is_complete() => Fault::UpstreamTimeout,
         Some(_) if exchange.response.is_drained() => Fault::ResponseStalled,
         Some(_) => Fault::ClientStalled,
         None if !exchange.response.is_drained() => Fault::ClientStalled,

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use super::exchange::{Exchange, Upstream};
+use super::exchange::{Bound, Exchange, Upstream};
 use super::finish::settle;
 use super::redial::OVERDUE;
 use super::{Phase, Session, Step};
 use crate::fault::Fault;
+use crate::http1::rewrite;
 use crate::net::{Conn, ConnKey, Net, Role};
 use crate::proxy::World;
 use crate::upstream::Closed;
@@ -24,6 +25,12 @@ impl Session {
         }
         let Some(exchange) = self.exchange.as_mut() else { return Step::Gone };
         exchange.short_of_descriptor = false;
+        if let Some(bound) = self.bound.take()
+            && self.go_by_own(bound, world)
+        {
+            return Step::Next(Phase::Relay);
+        }
+        let Some(exchange) = self.exchange.as_mut() else { return Step::Gone };
         let (backend, fresh) = match exchange.pinned.take() {
             Some(backend) => (backend, exchange.trace.reused), // one that was idle may be as dead as the last
             None => match choose(exchange, world) {
@@ -38,13 +45,19 @@ impl Session {
             },
         };
         exchange.backend = Some(backend);
-        exchange.request.out_sent = 0;
-        if !fresh && let Some(conn) = world.check_out(backend) {
+        exchange.request.rewind();
+        if exchange.facts.lacks_host {
+            name_host(exchange, world.upstreams.url(backend));
+        }
+        let is_repeatable = exchange.facts.method.is_idempotent();
+        if !fresh && let Some(taken) = world.check_out(backend, is_repeatable) {
             exchange.trace.dispatch(world.now, true);
-            exchange.upstream = Upstream::Connected(conn);
-            world.give_role(conn, Role::Upstream(self.key));
+            exchange.upstream = Upstream::Connected(taken.conn);
+            exchange.previous = Some((taken.rest, taken.after));
+            world.give_role(taken.conn, Role::Upstream(self.key));
             return Step::Next(Phase::Relay);
         }
+        exchange.previous = None;
         let dialled = world.dial(backend);
         if dialled.as_ref().is_err_and(|fault| *fault == Fault::Exhausted) {
             return self.wait_for_descriptor(world);
@@ -55,6 +68,9 @@ impl Session {
                 let conn = Conn::dialled(stream, Role::Upstream(self.key));
                 let conn = ConnKey(world.conns.insert(conn));
                 world.upstreams.opened(backend);
+                if world.keeps_upstream() {
+                    world.upstreams.dialled(backend, conn, world.now);
+                }
                 exchange.upstream = Upstream::Dialled { conn, registered: false };
                 exchange.redialling.begin(world.now);
                 self.deadline = world.now.plus(world.config.timeouts.connect.min(OVERDUE));
@@ -62,6 +78,28 @@ impl Session {
             }
             Err(fault) => self.fail(world, fault),
         }
+    }
+
+    /// Sends the request over the connection that is this client's alone, if that is still there.
+    #[cold]
+    fn go_by_own<N: Net>(&mut self, bound: Bound, world: &mut World<N>) -> bool {
+        let Some(exchange) = self.exchange.as_mut() else { return false };
+        let Bound { backend, conn } = bound;
+        if !world.upstreams.is_open(backend) || world.look(conn, true).is_some() {
+            world.upstreams.closed(backend);
+            world.close(conn, false);
+            return false;
+        }
+        world.decide_on(exchange, backend);
+        exchange.backend = Some(backend);
+        exchange.request.rewind();
+        if exchange.facts.lacks_host {
+            name_host(exchange, world.upstreams.url(backend));
+        }
+        exchange.trace.dispatch(world.now, true);
+        exchange.upstream = Upstream::Connected(conn);
+        exchange.login = true;
+        true
     }
 
     /// No socket can be opened now: soon, when idle clients have made room.
@@ -100,6 +138,14 @@ impl Session {
         self.deadline = begun.plus(world.config.queue.timeout);
         Step::Wait
     }
+}
+
+/// A request that came without a Host goes to each backend with that one's own name as configured.
+#[cold]
+fn name_host(exchange: &mut Exchange, url: &str) {
+    let host = url.strip_prefix("http://").unwrap_or(url);
+    let more = rewrite::put_host(host, &mut exchange.request.out);
+    exchange.request.head_len = exchange.request.head_len.saturating_add_signed(more);
 }
 
 /// The policy's pick among those not tried yet, entered as in flight.

@@ -8,46 +8,36 @@ pub mod health;
 pub mod blame;
 pub mod budget;
 mod elsewhere;
+mod idle;
+mod manners;
 mod orders;
+mod pool;
 mod trials;
 mod verdicts;
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::balance::Candidate;
 use crate::clock::Time;
 use crate::config::BackendConfig;
-use crate::net::ConnKey;
+
+pub use manners::{After, Surprise};
+pub use pool::Taken;
 
 use blame::Blame;
 use health::{Ejection, Health, Reason, Usable};
+use pool::Pool;
 
 /// Share of the backends that may fail their checks before all are used, when nothing else is configured.
 const OUT_SHARE_MAX: f64 = 0.5;
-/// An idle connection that its backend closes this soon tells nothing about the backend's own idle time-out.
-const IDLE_LESSON_MIN: Duration = Duration::from_millis(500);
-
-/// An unused connection and since when.
-#[derive(Clone, Copy, Debug)]
-struct Idle {
-    conn: ConnKey,
-    since: Time,
-}
-
 /// One backend.
 #[derive(Debug)]
 struct Backend {
     config: BackendConfig,
-    /// Oldest first: taken from the back (its window is the warmest), expired from the front.
-    idle: VecDeque<Idle>,
+    pool: Pool,
     /// Connections open, idle ones included.
     open: usize,
-    /// How long a connection may be idle: as configured, or less if the backend was seen to close earlier.
-    idle_max: Duration,
-    /// How long the last connection closed by the backend had been idle, and when that was.
-    last_close: (Duration, Time),
     health: Health,
     /// What its failures have in common, and what it is fine with.
     blame: Blame,
@@ -68,10 +58,8 @@ impl Backend {
     fn new(config: &BackendConfig, limits: &Limits) -> Backend {
         Backend {
             config: config.clone(),
-            idle: VecDeque::new(),
+            pool: Pool::new(limits.idle_max),
             open: 0,
-            idle_max: limits.idle_max,
-            last_close: (Duration::ZERO, Time::ZERO),
             health: Health::default(),
             blame: Blame::default(),
             removed: false,
@@ -258,7 +246,7 @@ impl Upstreams {
             }
             backend.removed = true;
             backend.drained = false;
-            backend.idle_max = limits.idle_max;
+            backend.pool.set_idle_max(limits.idle_max);
             if limits.ejection.is_none() {
                 backend.health = Health::default(); // nobody would let it in again
                 candidate.failure_rate = 0.0; // ... nor count another answer
@@ -331,16 +319,6 @@ impl Upstreams {
         self.all_up = false;
     }
 
-    /// An idle connection of a backend that gets nothing new, or is out, out of the pool.
-    pub fn take_orphan(&mut self) -> Option<(usize, ConnKey)> {
-        let (index, backend) = self
-            .backends
-            .iter_mut()
-            .enumerate()
-            .find(|(_, backend)| (backend.is_closed() || backend.is_out()) && !backend.idle.is_empty())?;
-        backend.idle.pop_back().map(|idle| (index, idle.conn))
-    }
-
     /// Whether so many are out that being out is ignored.
     pub const fn is_panicking(&self) -> bool {
         self.is_panicking
@@ -384,68 +362,7 @@ impl Upstreams {
 
     /// Connections open and idle, for display and for the leak sweep.
     pub fn connections(&self, backend: usize) -> (usize, usize) {
-        (self.backends[backend].open, self.backends[backend].idle.len())
-    }
-
-    /// The newest idle connection, out of the pool.
-    pub fn take_idle(&mut self, backend: usize) -> Option<ConnKey> {
-        self.backends[backend].idle.pop_back().map(|idle| idle.conn)
-    }
-
-    /// Puts a connection into the pool.
-    pub fn put_idle(&mut self, backend: usize, conn: ConnKey, now: Time) {
-        self.backends[backend].idle.push_back(Idle { conn, since: now });
-    }
-
-    /// Takes this connection out of the pool, because its backend closed it there. Whether it was there. Two closes in
-    /// a row after about the same rest say how long the backend lets a connection be: the next ones are closed earlier
-    /// than that. Closes at odd times, as by a restart, say nothing.
-    pub fn drop_idle(&mut self, backend: usize, conn: ConnKey, now: Time) -> bool {
-        let backend = &mut self.backends[backend];
-        // The oldest are the likeliest to be closed.
-        let Some(at) = backend.idle.iter().position(|entry| entry.conn == conn) else { return false };
-        let Some(idle) = backend.idle.remove(at) else { return false };
-        let rest = now.since(idle.since);
-        let (last_rest, last_at) = backend.last_close;
-        let alike = rest.abs_diff(last_rest) <= rest / 10 && now.since(last_at) >= IDLE_LESSON_MIN;
-        if alike && rest >= IDLE_LESSON_MIN {
-            backend.idle_max = backend.idle_max.min(rest.mul_f64(0.8));
-        }
-        backend.last_close = (rest, now);
-        true
-    }
-
-    /// The next connection that has been idle too long, out of the pool. One that the backend had not closed by then
-    /// is a hint that it would have waited longer.
-    pub fn take_expired(&mut self, now: Time) -> Option<(usize, ConnKey)> {
-        let configured = self.limits.idle_max;
-        for (index, backend) in self.backends.iter_mut().enumerate() {
-            if backend.idle.front().is_some_and(|oldest| oldest.since.plus(backend.idle_max) <= now) {
-                backend.idle_max = backend.idle_max.mul_f64(1.05).min(configured);
-                return backend.idle.pop_front().map(|idle| (index, idle.conn));
-            }
-        }
-        None
-    }
-
-    /// The connection that has been idle for longest anywhere, out of the pool.
-    pub fn take_oldest(&mut self) -> Option<(usize, ConnKey)> {
-        let oldest = |backend: &Backend| backend.idle.front().map(|idle| idle.since);
-        let (index, _) = self
-            .backends
-            .iter()
-            .enumerate()
-            .filter_map(|(index, backend)| Some((index, oldest(backend)?)))
-            .min_by_key(|(_, since)| *since)?;
-        self.backends[index].idle.pop_front().map(|idle| (index, idle.conn))
-    }
-
-    /// When the next idle connection will have been so too long.
-    pub fn next_expiry(&self) -> Option<Time> {
-        self.backends
-            .iter()
-            .filter_map(|backend| backend.idle.front().map(|idle| idle.since.plus(backend.idle_max)))
-            .min()
+        (self.backends[backend].open, self.backends[backend].pool.len())
     }
 }
 

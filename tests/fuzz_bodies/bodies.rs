@@ -14,8 +14,8 @@ use tidegate::config::{BackendConfig, ProxyConfig};
 use tidegate::http1::chunked::{Piece, Scanner};
 use tidegate::http1::request::RequestHead;
 use tidegate::http1::response::ResponseHead;
-use tidegate::http1::rewrite::{self, RequestContext, ResponseContext};
-use tidegate::http1::{Framing, Limits, Method, Parsed};
+use tidegate::http1::rewrite::{self, ForwardedFields, RequestContext, ResponseContext};
+use tidegate::http1::{Framing, Limits, Method, Parsed, Sender};
 use tidegate::proxy::{Inbox, Proxy, Setup, World};
 use tidegate::reactor::Turned;
 
@@ -25,9 +25,11 @@ const CONTEXT: RequestContext<'_> = RequestContext {
     client: IpAddr::V4(Ipv4Addr::LOCALHOST),
     trusted: false,
     keep_alive: true,
+    forwarded: ForwardedFields::All,
+    x_real_ip: false,
+    via: true,
     pseudonym: "tidegate",
     request_id: None,
-    default_host: "default.example",
 };
 
 thread_local! {
@@ -51,6 +53,9 @@ pub(crate) fn request_head(bytes: &[u8]) {
     let facts = head.facts();
     let mut out = Vec::new();
     rewrite::request(&head, bytes, &CONTEXT, &mut out);
+    if facts.lacks_host {
+        rewrite::put_host("default.example", &mut out);
+    }
     let mut alone = RequestHead::default();
     assert_eq!(alone.parse(&bytes[..len], &limits), Ok(Parsed::Complete(len)));
     assert_eq!(alone.facts(), facts);
@@ -87,6 +92,7 @@ pub(crate) fn response_head(bytes: &[u8]) {
             client: facts.version,
             keep_alive: true,
             framing: facts.framing,
+            via: true,
             pseudonym: "tidegate",
             date: b"Thu, 01 Jan 1970 00:00:00 GMT",
             upgrade: facts.status == 101,
@@ -111,15 +117,21 @@ pub(crate) fn response_head(bytes: &[u8]) {
 /// A chunked body reads the same whole and byte by byte: the same data, the same end, the same refusal. Only a long line
 /// that is not here whole may be refused later than its first bad byte.
 pub(crate) fn chunks(bytes: &[u8]) {
-    let (whole, mut bytewise) = (scan(bytes, bytes.len().max(1)), scan(bytes, 1));
-    let waits = whole.1.is_none() && !whole.2;
-    bytewise.2 &= !waits;
-    assert_eq!(whole, bytewise, "{:?}", String::from_utf8_lossy(bytes));
+    let both = |sender| {
+        let (whole, mut bytewise) = (scan(bytes, bytes.len().max(1), sender), scan(bytes, 1, sender));
+        let waits = whole.1.is_none() && !whole.2;
+        bytewise.2 &= !waits;
+        assert_eq!(whole, bytewise, "{sender:?}: {:?}", String::from_utf8_lossy(bytes));
+        whole
+    };
+    let (strict, lenient) = (both(Sender::Client), both(Sender::Backend));
+    // What is taken from a client is taken from a backend, and alike.
+    assert!(strict == lenient || strict.2, "{:?}", String::from_utf8_lossy(bytes));
 }
 
 /// The data and where the body ended; whether it was refused.
-fn scan(bytes: &[u8], step: usize) -> (Vec<u8>, Option<usize>, bool) {
-    let (mut scanner, mut data) = (Scanner::new(), Vec::new());
+fn scan(bytes: &[u8], step: usize, sender: Sender) -> (Vec<u8>, Option<usize>, bool) {
+    let (mut scanner, mut data) = (Scanner::new(sender), Vec::new());
     let (mut start, mut end) = (0, step.min(bytes.len()));
     loop {
         match scanner.next(&bytes[start..end]) {

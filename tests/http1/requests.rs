@@ -46,7 +46,8 @@ fn methods() -> Vec<Row> {
             .sends("HEAD / HTTP/1.1|Host: h||")
             .reaches(&["HEAD / HTTP/1.1|Host: h|{fwd}|"])
             .answers(&["HTTP/1.1 200 OK|Date: X|Content-Length: 2||"])
-            .sees("HTTP/1.1 200 OK|Date: X|Content-Length: 2|Via: 1.1 tidegate||"),
+            .sees("HTTP/1.1 200 OK|Date: X|Content-Length: 2|Via: 1.1 tidegate||")
+            .trusting(),
     ]);
     rows.push(refused("CONNECT to an authority", 405, "CONNECT h:443 HTTP/1.1|Host: h:443||"));
     rows.push(refused("CONNECT to a path", 405, "CONNECT / HTTP/1.1|Host: h||"));
@@ -263,7 +264,22 @@ fn hosts() -> Vec<Row> {
     rows.push(refused("two Hosts", 400, "GET / HTTP/1.1|Host: h|Host: g||"));
     rows.push(refused("the same Host twice", 400, "GET / HTTP/1.1|Host: h|host: h||"));
     rows.push(refused("no Host beside an absolute-form", 400, "GET http://h/ HTTP/1.1||"));
-    rows.push(refused("a bad Host beside an absolute-form", 400, "GET http://h/ HTTP/1.1|Host: a b||"));
+    for (name, host) in [("an empty", ""), ("a bad", " a b"), ("another", " g:8")] {
+        for (version, fwd) in [("1.1", "fwd h2"), ("1.0|Connection: keep-alive", "fwd10 h2")] {
+            let row = passes(
+                format!("{name} Host beside an absolute-form of HTTP/{version}"),
+                format!("GET http://h2/a HTTP/{version}|Host:{host}|A: b||"),
+                format!("GET /a HTTP/1.1|Host: h2|A: b|{{{fwd}}}|"),
+            );
+            rows.push(if version == "1.1" { row } else { row.sees("{OK keep}") });
+        }
+    }
+    rows.push(refused("two Hosts beside an absolute-form", 400, "GET http://h/ HTTP/1.1|Host: h|Host: h||"));
+    rows.push(refused(
+        "two empty Hosts beside an absolute-form",
+        400,
+        "GET http://h/ HTTP/1.1|Host:|Host:||",
+    ));
     rows.push(refused("two Hosts in HTTP/1.0", 400, "GET / HTTP/1.0|Host: h|Host: h||"));
     rows.push(refused("Host_ is no Host", 400, "GET / HTTP/1.1|Host_: h||"));
     rows.push(refused("Host : is refused", 400, "GET / HTTP/1.1|Host : h||"));

@@ -40,6 +40,30 @@ fn lengths() -> Vec<Row> {
         ),
     ];
     rows.pop();
+    let (padded, plain) = ("Content-Length: 005|", format!("Content-Length: 5|{VIA}"));
+    rows.push(body("answer of a length with zeros in front", padded, "hello", &plain, "hello"));
+    for (name, field) in [("a blank", "Content-Length : 5|"), ("tabs", "Content-Length\t\t: 05|")] {
+        rows.push(body(
+            &format!("answer of a length with {name} before the colon"),
+            field,
+            "hello",
+            &plain,
+            "hello",
+        ));
+    }
+    rows.push(body(
+        "answer of a length of zeros only",
+        "Content-Length: 00|",
+        "",
+        &format!("Content-Length: 0|{VIA}"),
+        "",
+    ));
+    rows.push(
+        body("answer of a length with zeros in front to HTTP/1.0", padded, "hello", "", "")
+            .sees(format!("HTTP/1.1 200 OK|Date: X|{plain}Connection: keep-alive||hello"))
+            .sends("GET / HTTP/1.0|Host: h|Connection: keep-alive||")
+            .reaches(&["GET / HTTP/1.1|Host: h|{fwd10}|"]),
+    );
     rows.push(length("answer that looks like one more", "38", "HTTP/1.1 200 OK|Content-Length: 0||"));
     for (name, fields) in [
         ("two lengths", "Content-Length: 2|Content-Length: 2|"),
@@ -51,6 +75,8 @@ fn lengths() -> Vec<Row> {
         ("a length past 64 bits", "Content-Length: 18446744073709551618|"),
         ("a hexadecimal length", "Content-Length: 0x2|"),
         ("a length and chunked", "Content-Length: 2|Transfer-Encoding: chunked|"),
+        ("a length and chunked with a blank", "Content-Length: 2|Transfer-Encoding : chunked|"),
+        ("two lengths, one with a blank", "Content-Length : 2|Content-Length: 2|"),
         ("an unknown coding", "Transfer-Encoding: gzip, chunked|"),
         ("chunked twice", "Transfer-Encoding: chunked, chunked|"),
         ("chunked not last", "Transfer-Encoding: chunked, gzip|"),
@@ -95,8 +121,30 @@ fn chunks() -> Vec<Row> {
     let mut rows = vec![
         chunked("answer without a chunk", "0||", "0||"),
         chunked("answer in chunks", "2|ab|3|cde|0||", "2|ab|3|cde|0||"),
+        body(
+            "answer in chunks, a blank before the colon",
+            "Transfer-Encoding : chunked|",
+            "2|ab|3|cde|0||",
+            &format!("Transfer-Encoding: chunked|{VIA}"),
+            "2|ab|3|cde|0||",
+        ),
         chunked("answer in a large chunk", "186a0|{x*100000}|0||", "186a0|{x*100000}|0||"),
         chunked("answer with extensions", "2;a=b|ab|0;c||", "2|ab|0||"),
+        chunked("answer with blanks about extensions", "2 ; a\t= b |ab|0 ;c||", "2|ab|0||"),
+        chunked("answer with blanks behind its sizes", "2   |ab|3\t|cde|0    ||", "2|ab|3|cde|0||"),
+        chunked(
+            "answer with sizes of a fixed width",
+            "00000002|ab|00000003|cde|00000000||",
+            "2|ab|3|cde|0||",
+        ),
+        chunked("answer with zeros and blanks about its sizes", "{0*40}2 |ab|{0*40}  ||", "2|ab|0||"),
+        chunked(
+            "answer with a blank before the colon of a trailer",
+            "2|ab|0|A : b|Content-Length : 9||",
+            "2|ab|0|A: b||",
+        )
+        .sends("GET / HTTP/1.1|Host: h|TE: trailers|Connection: TE||")
+        .reaches(&["GET / HTTP/1.1|Host: h|{fwd}Connection: TE|TE: trailers||"]),
         chunked("answer with trailers nobody asked for", "2|ab|0|A: b||", "2|ab|0||"),
         chunked(
             "answer with trailers that were asked for",
@@ -127,6 +175,7 @@ fn chunks() -> Vec<Row> {
         ("chunks to HTTP/1.0", "2|ab|3|cde|0||"),
         ("chunks with extensions to HTTP/1.0", "2;x|ab|3;y=z|cde|0||"),
         ("chunks with trailers to HTTP/1.0", "5|abcde|0|A: b||"),
+        ("chunks with blanks and zeros to HTTP/1.0", "2 |ab|003 ; y|cde|00 ||"),
     ] {
         for (how, fields) in [("", ""), (" that would stay", "Connection: keep-alive|")] {
             rows.push(
@@ -149,11 +198,14 @@ fn bad_chunks() -> Vec<Row> {
         ("a bare LF after a size", "2\nab|0||"),
         ("no CRLF after data", "2|abc|0||"),
         ("a size of 2^63", "8000000000000000|"),
-        ("a blank after a size", "2 |ab|0||"),
+        ("a blank in a size", "2 2|ab|0||"),
+        ("a blank and a bare LF after a size", "2 \nab|0||"),
+        ("an extension of two words", "2;a b|ab|0||"),
         ("a blank before one", " 2|ab|0||"),
         ("an empty size", "|"),
         ("a bare LF at the end", "2|ab|0|\n"),
         ("a trailer without a colon", "0|A||"),
+        ("a trailer without a colon behind its blank", "0|A ||"),
         ("a NUL in a trailer", "0|A: \0||"),
         ("a bad extension", "2;=|ab|0||"),
     ] {
@@ -249,11 +301,23 @@ fn until_close() -> Vec<Row> {
 }
 
 fn heads() -> Vec<Row> {
-    let head = |row: Row| row.sends("HEAD / HTTP/1.1|Host: h||").reaches(&["HEAD / HTTP/1.1|Host: h|{fwd}|"]);
+    let head = |row: Row| {
+        row.sends("HEAD / HTTP/1.1|Host: h||").reaches(&["HEAD / HTTP/1.1|Host: h|{fwd}|"]).trusting()
+    };
     vec![
         head(answered(
             "HEAD with a length",
             "HTTP/1.1 200 OK|Date: X|Content-Length: 99||",
+            format!("HTTP/1.1 200 OK|Date: X|Content-Length: 99|{VIA}|"),
+        )),
+        head(answered(
+            "HEAD with a length with zeros in front",
+            "HTTP/1.1 200 OK|Date: X|Content-Length: 099||",
+            format!("HTTP/1.1 200 OK|Date: X|Content-Length: 99|{VIA}|"),
+        )),
+        head(answered(
+            "HEAD with a blank before the colon of the length",
+            "HTTP/1.1 200 OK|Date: X|Content-Length : 99||",
             format!("HTTP/1.1 200 OK|Date: X|Content-Length: 99|{VIA}|"),
         )),
         head(answered(
@@ -281,7 +345,8 @@ fn heads() -> Vec<Row> {
             .sends("HEAD / HTTP/1.0|Host: h|Connection: keep-alive||")
             .reaches(&["HEAD / HTTP/1.1|Host: h|{fwd10}|"])
             .answers(&["HTTP/1.1 200 OK|Date: X|Transfer-Encoding: chunked||"])
-            .sees(format!("HTTP/1.1 200 OK|Date: X|{VIA}Connection: keep-alive||")),
+            .sees(format!("HTTP/1.1 200 OK|Date: X|{VIA}Connection: keep-alive||"))
+            .trusting(),
     ]
 }
 
@@ -318,12 +383,20 @@ fn bodiless() -> Vec<Row> {
             "304 with a length",
             "HTTP/1.1 304 Not Modified|Date: X|Content-Length: 99||",
             format!("HTTP/1.1 304 Not Modified|Date: X|Content-Length: 99|{VIA}|"),
-        ),
+        )
+        .trusting(),
+        answered(
+            "304 with a length with zeros in front",
+            "HTTP/1.1 304 Not Modified|Date: X|Content-Length: 099||",
+            format!("HTTP/1.1 304 Not Modified|Date: X|Content-Length: 99|{VIA}|"),
+        )
+        .trusting(),
         answered(
             "304 with chunked",
             "HTTP/1.1 304 Not Modified|Date: X|Transfer-Encoding: chunked||",
             format!("HTTP/1.1 304 Not Modified|Date: X|{VIA}|"),
-        ),
+        )
+        .trusting(),
         answered(
             "205 with a length of 0",
             "HTTP/1.1 205 Reset|Date: X|Content-Length: 0||",

@@ -1,13 +1,15 @@
 //! What is left out, appended and replaced on the way (RFC 9110 sections 7.6 and 7.8, RFC 7239).
 
 use super::row::{Row, answered, passes, refused, row};
-use tidegate::config::{ProxyConfig, UpstreamMode};
+use tidegate::config::{ForwardedFields, ProxyConfig, UpstreamMode, ViaFields};
 
 pub fn rows() -> Vec<Row> {
     let mut rows = hop_by_hop();
     rows.extend(nominated());
     rows.extend(via_and_forwarded());
     rows.extend(trusted());
+    rows.extend(fewer());
+    rows.extend(real_ip());
     rows.extend(request_ids());
     rows.extend(responses());
     rows.extend(refused_looks());
@@ -150,14 +152,45 @@ fn via_and_forwarded() -> Vec<Row> {
         drop("X-Forwarded-Port", "X-Forwarded-Port: 1"),
         drop("Forwarded", "Forwarded: for=1.2.3.4"),
         drop("all of them", "Forwarded: for=a|X-Forwarded-For: b|X-Forwarded-For: c|X-Forwarded-Host: d"),
-        get("X-Real-IP is anybody's", "Host: h|X-Real-IP: 1.2.3.4|", "Host: h|X-Real-IP: 1.2.3.4|{fwd}"),
+        drop("X-Real-IP", "X-Real-IP: 1.2.3.4"),
+        drop("True-Client-IP", "true-client-ip: 1.2.3.4"),
+        drop("both of them, and twice", "X-REAL-IP: a|True-Client-IP: b|X-Real-IP: c"),
+        drop("look-alikes of both", "X_Real_IP: a|X-Real_IP: b|True_Client_IP: c"),
+        get("a longer name than X-Real-IP", "Host: h|X-Real-IPs: a|", "Host: h|X-Real-IPs: a|{fwd}"),
         passes(
-            "HTTP/1.0 without Host gets one",
-            "GET / HTTP/1.0|A: b||",
-            "GET / HTTP/1.1|Host: {own}|A: b|{fwd10 -}|",
+            "X-Real-IP from HTTP/1.0 goes, too",
+            "GET / HTTP/1.0|Host: h|X-Real-IP: 1.2.3.4||",
+            "GET / HTTP/1.1|Host: h|{fwd10}|",
         )
         .sees("{OK close}")
         .closed(),
+        passes(
+            "HTTP/1.0 without Host gets the backend's",
+            "GET / HTTP/1.0|A: b||",
+            "GET / HTTP/1.1|Host: {origin}|A: b|{fwd10 -}|",
+        )
+        .sees("{OK close}")
+        .closed(),
+        passes(
+            "OPTIONS * of HTTP/1.0 without Host gets it, too",
+            "OPTIONS * HTTP/1.0|Connection: keep-alive||",
+            "OPTIONS * HTTP/1.1|Host: {origin}|{fwd10 -}|",
+        )
+        .sees("{OK keep}"),
+        passes(
+            "a POST of HTTP/1.0 without Host, and its body",
+            "POST /a HTTP/1.0|Content-Length: 3|Connection: keep-alive||abc",
+            "POST /a HTTP/1.1|Host: {origin}|Content-Length: 3|{fwd10 -}|abc",
+        )
+        .sees("{OK keep}"),
+        row("two of HTTP/1.0 without Host in a row")
+            .sends("GET / HTTP/1.0|Connection: keep-alive||GET /b HTTP/1.0|Connection: keep-alive||")
+            .answers(&["{ok}"; 2])
+            .reaches(&[
+                "GET / HTTP/1.1|Host: {origin}|{fwd10 -}|",
+                "GET /b HTTP/1.1|Host: {origin}|{fwd10 -}|",
+            ])
+            .sees("{OK keep}{OK keep}"),
     ]
 }
 
@@ -210,8 +243,112 @@ fn trusted() -> Vec<Row> {
             format!("X-Forwarded-Port: 8|{}", chain(via, "", "http", "h", "")),
         ),
         case("a look-alike", "X_Forwarded_For: 8|", chain(via, "", "http", "h", "")),
+        case(
+            "X-Real-IP and True-Client-IP",
+            "X-Real-IP: 1.2.3.4|True-Client-IP: 5|",
+            format!("X-Real-IP: 1.2.3.4|True-Client-IP: 5|{}", chain(via, "", "http", "h", "")),
+        ),
+        case("a look-alike of X-Real-IP", "X_Real-IP: 8|", chain(via, "", "http", "h", "")),
         get("from a proxy that is not trusted", "Host: h|X-Forwarded-For: 1.2.3.4|", "Host: h|{fwd}")
             .with(|config| config.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()]),
+    ]
+}
+
+const VIA: &str = "Via: 1.1 tidegate|";
+const X_FORWARDED: &str = "X-Forwarded-For: 127.0.0.1|X-Forwarded-Proto: http|X-Forwarded-Host: h|";
+const FORWARDED: &str = "Forwarded: for=127.0.0.1;proto=http;host=\"h\"|";
+
+/// What is said by untrusted clients and by trusted peers.
+const SAID: &str = "X-Forwarded-For: 1.2.3.4|X-Forwarded-Proto: https|X-Forwarded-Host: g|X-Forwarded-Port: 8|Forwarded: for=x|";
+
+/// `--forwarded` and `--via` other than usual.
+fn fewer() -> Vec<Row> {
+    let from =
+        |name: &str, reaches: &str| get(name, &format!("Host: h|{SAID}"), &format!("Host: h|{reaches}"));
+    vec![
+        from("X-Forwarded-* only", &format!("{VIA}{X_FORWARDED}"))
+            .with(|config| config.forwarded = ForwardedFields::XForwarded),
+        from("Forwarded only", &format!("{VIA}{FORWARDED}"))
+            .with(|config| config.forwarded = ForwardedFields::Forwarded),
+        from("neither form", VIA).with(|config| config.forwarded = ForwardedFields::Off),
+        from(
+            "X-Forwarded-* only, from a trusted proxy",
+            "X-Forwarded-Port: 8|Forwarded: for=x|Via: 1.1 tidegate|X-Forwarded-For: 1.2.3.4, 127.0.0.1|\
+             X-Forwarded-Proto: https|X-Forwarded-Host: g|",
+        )
+        .with(|config| {
+            trust_all(config);
+            config.forwarded = ForwardedFields::XForwarded;
+        }),
+        from(
+            "Forwarded only, from a trusted proxy",
+            "X-Forwarded-For: 1.2.3.4|X-Forwarded-Proto: https|X-Forwarded-Host: g|X-Forwarded-Port: 8|\
+             Via: 1.1 tidegate|Forwarded: for=x, for=127.0.0.1;proto=http;host=\"h\"|",
+        )
+        .with(|config| {
+            trust_all(config);
+            config.forwarded = ForwardedFields::Forwarded;
+        }),
+        from("neither form, from a trusted proxy", &format!("{SAID}{VIA}")).with(|config| {
+            trust_all(config);
+            config.forwarded = ForwardedFields::Off;
+        }),
+        get(
+            "no form, and for one hop, from a trusted proxy",
+            "Host: h|Connection: forwarded|Forwarded: for=x|",
+            &format!("Host: h|{VIA}"),
+        )
+        .with(|config| {
+            trust_all(config);
+            config.forwarded = ForwardedFields::Off;
+        }),
+        get("no Via", "Host: h|Via: 1.0 a|", &format!("Host: h|Via: 1.0 a|{X_FORWARDED}{FORWARDED}"))
+            .sees("HTTP/1.1 200 OK|Date: X|Content-Length: 2||ok")
+            .without_via()
+            .with(|config| config.via = ViaFields::Off),
+        get("Via in the request only", "Host: h|", "Host: h|{fwd}")
+            .answers(&["HTTP/1.1 103 E|Link: a||HTTP/1.1 200 OK|Date: X|Via: 1.1 o|Content-Length: 2||ok"])
+            .sees("HTTP/1.1 103 E|Link: a||HTTP/1.1 200 OK|Date: X|Via: 1.1 o|Content-Length: 2||ok")
+            .without_via()
+            .with(|config| config.via = ViaFields::Request),
+        get("none of all, and nothing at all is added", "Host: h|A: b|", "Host: h|A: b|")
+            .sees("HTTP/1.1 200 OK|Date: X|Content-Length: 2||ok")
+            .without_via()
+            .with(|config| {
+                config.forwarded = ForwardedFields::Off;
+                config.via = ViaFields::Off;
+            }),
+    ]
+}
+
+/// `--x-real-ip on`.
+fn real_ip() -> Vec<Row> {
+    let case = |name: &str, fields: &str, reaches: &str| {
+        get(&format!("X-Real-IP {name}"), &format!("Host: h|{fields}"), &format!("Host: h|{reaches}"))
+    };
+    let on = |config: &mut ProxyConfig| config.x_real_ip = true;
+    let on_and_trusted = |config: &mut ProxyConfig| {
+        trust_all(config);
+        config.x_real_ip = true;
+    };
+    let ours = "{fwd}X-Real-IP: 127.0.0.1|";
+    vec![
+        case("sent", "", ours).with(on),
+        case(
+            "sent in place of what anybody says",
+            "X-Real-IP: 1.2.3.4|True-Client-IP: 5|X_Real_IP: 6|",
+            ours,
+        )
+        .with(on),
+        case("sent to a trusted proxy's request without one", "", ours).with(on_and_trusted),
+        case("as a trusted proxy said it", "x-real-ip: 1.2.3.4|", "x-real-ip: 1.2.3.4|{fwd}")
+            .with(on_and_trusted),
+        case("for one hop, from a trusted proxy", "Connection: X-Real-IP|X-Real-IP: 1.2.3.4|", ours)
+            .with(on_and_trusted),
+        case("alone", "", &format!("{VIA}X-Real-IP: 127.0.0.1|")).with(|config| {
+            config.x_real_ip = true;
+            config.forwarded = ForwardedFields::Off;
+        }),
     ]
 }
 

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use tidegate::config::ProxyConfig;
+use tidegate::config::{ProxyConfig, Trust};
 
 use super::support::origin::Arrival;
 use super::support::{Client, End, Origin, OriginConn, ProxyUnderTest, wait_for};
@@ -33,8 +33,6 @@ enum Sees {
     Exactly(String),
     /// Whole: the first. Bytewise: that, or a cut beginning of the second, depending on how far it got.
     OrCut(String, String),
-    /// Bytewise, the second will do as well.
-    OrAfter(String, String),
     /// The first if the client's connection ends, the second if it is kept: which one depends on timing.
     Either(String, String),
 }
@@ -60,6 +58,7 @@ pub struct Row {
     reuses: bool,
     rechunked: bool,
     probe_closes: bool,
+    without_via: bool,
     set: fn(&mut ProxyConfig),
 }
 
@@ -76,6 +75,7 @@ pub fn row(name: impl Into<String>) -> Row {
         reuses: true,
         rechunked: false,
         probe_closes: false,
+        without_via: false,
         set: |_| {},
     }
 }
@@ -137,14 +137,6 @@ impl Row {
         self
     }
 
-    /// When it comes byte by byte, the trouble may be noticed only after this whole answer.
-    pub fn or_when_bytewise(mut self, text: impl Into<String>) -> Row {
-        if let Sees::Exactly(first) = self.sees {
-            self.sees = Sees::OrAfter(first, text.into());
-        }
-        self
-    }
-
     /// The trouble may be noticed only when the beginning of this is with the origin.
     pub fn may_begin(mut self, text: impl Into<String>) -> Row {
         self.may_begin = Some(text.into());
@@ -202,6 +194,17 @@ impl Row {
         self.closed().with(|config| config.client_keepalive = false)
     }
 
+    /// All that HTTP allows to be kept is kept, whatever some origins make of it.
+    pub fn trusting(self) -> Row {
+        self.with(|config| config.pool_trust = Trust::Always)
+    }
+
+    /// The proxy's answers have no Via.
+    pub fn without_via(mut self) -> Row {
+        self.without_via = true;
+        self
+    }
+
     pub fn with(mut self, set: fn(&mut ProxyConfig)) -> Row {
         self.set = set;
         self
@@ -223,6 +226,9 @@ impl Row {
         if self.probe_closes {
             probe_seen = expand(&PROBE_SEEN.replace("||", "|Connection: close||"));
         }
+        if self.without_via {
+            probe_seen = expand(&PROBE_SEEN.replace("Via: 1.1 tidegate|", ""));
+        }
         let found = if manner == Manner::Pipelined {
             let whole = [&ends[0].bytes[..], &probe_seen].concat();
             let ends = [EndOf { bytes: whole, ..ends[0].clone() }];
@@ -238,7 +244,7 @@ impl Row {
             prober.read_until(|seen| text::normal(seen).len() >= probe_seen.len());
             differ("the probe's answer", &probe_seen, &text::normal(&prober.seen))?;
         }
-        self.check_origin(&origin, &proxy.address.to_string())
+        self.check_origin(&origin)
     }
 
     /// Every way it may end.
@@ -249,10 +255,7 @@ impl Row {
             Sees::OrCut(text, longer) if manner == Manner::Bytewise => {
                 vec![end(text, self.after, false), end(longer, After::Broken, true)]
             }
-            Sees::OrAfter(text, other) if manner == Manner::Bytewise => {
-                vec![end(text, self.after, false), end(other, self.after, false)]
-            }
-            Sees::OrCut(text, _) | Sees::OrAfter(text, _) => vec![end(text, self.after, false)],
+            Sees::OrCut(text, _) => vec![end(text, self.after, false)],
             Sees::Either(text, other) => vec![end(text, self.after, false), end(other, After::Kept, false)],
         }
     }
@@ -293,8 +296,8 @@ impl Row {
         if self.rechunked { text::rechunk(&text::normal(seen)) } else { text::normal(seen) }
     }
 
-    /// The proxy's own address reads `own` here.
-    fn check_origin(&self, origin: &Origin, own: &str) -> Result<(), String> {
+    /// The origin's own address reads `{origin}` here.
+    fn check_origin(&self, origin: &Origin) -> Result<(), String> {
         let mut seen = origin.seen();
         // A request that was cut can be seen late, by another thread of the origin.
         let is_probe = |arrival: &Arrival| arrival.bytes.starts_with(b"GET /probe ");
@@ -317,7 +320,7 @@ impl Row {
             return Err(format!("{} requests reached the origin: {all:#?}", seen.len()));
         }
         for (arrival, expected) in seen.iter().zip(&self.reaches) {
-            let expected = expand(&expected.replace("{own}", own));
+            let expected = expand(&expected.replace("{origin}", &origin.address.to_string()));
             differ("the origin saw", &expected, &arrival.bytes)?;
         }
         match seen.last() {

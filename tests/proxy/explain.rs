@@ -135,7 +135,7 @@ fn a_retry_says_so_in_field_log_and_ring() {
     assert!(figures.explain && figures.sentence.is_some());
     let port = |address: SocketAddr| address.port();
     let expected = format!(
-        "ok; least-connections fallback {}=tried {}=0.0 n=0 attempt=2",
+        "ok; least-connections fallback {}=tried {}=0.0 n=0 attempt=2; connection reusable",
         port(dead),
         port(well.address)
     );
@@ -148,7 +148,7 @@ fn our_own_answers_are_explained_too() {
     let nowhere = [Reserved::new(), Reserved::new()];
     let proxy = ProxyUnderTest::start(&nowhere.each_ref().map(|one| one.address), |config| {
         trusts_loopback(config);
-        config.timeouts.connect = Duration::from_millis(1); // then no backend is waited for
+        config.timeouts.connect = Duration::from_nanos(1); // then no backend is waited for
     });
     let answer = proxy.client().send(ASKS).response();
     assert_eq!(answer.status, 502);

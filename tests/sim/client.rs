@@ -1,6 +1,7 @@
 //! Clients: what they send, in which pieces and with what patience, and whether the answers are theirs.
 
 use crate::ledger::{Ledger, Request};
+use crate::manners::{Quirk, is_on};
 use crate::message::{Framing, Head, Read, Reader, body, chunked};
 use crate::net::{PeerRead, Wire};
 
@@ -11,6 +12,8 @@ pub enum Fate {
     Stays,
     /// As above, having said that it sends no more.
     HalfCloses,
+    /// Gone when it has sent all it had to send.
+    Leaves,
     /// Gone after this many bytes sent.
     Closes(usize),
     Resets(usize),
@@ -39,6 +42,8 @@ pub struct Client {
     head: Option<Head>,
     /// An answer announced the end of the connection.
     told_close: bool,
+    /// It stops at that.
+    heeds_close: bool,
     depth: usize,
     pub ended: Option<End>,
     /// Final answers begun, complete or not.
@@ -71,13 +76,17 @@ const GARBAGE: [&[u8]; 11] = [
 
 impl Client {
     pub fn new(
-        link: usize,
+        (link, number): (usize, u32),
         count: usize,
         benign: bool,
         ledger: &mut Ledger,
         rng: &mut fastrand::Rng,
     ) -> Client {
-        let requests: Vec<Request> = (0..count).map(|_| ledger.draw_request(benign, rng)).collect();
+        let mut requests: Vec<Request> =
+            (0..count).map(|_| ledger.draw_request(number, benign, rng)).collect();
+        if is_on(Quirk::Logins) && rng.u8(..5) == 0 {
+            requests.iter_mut().for_each(|request| request.login = rng.bool());
+        }
         let mut client = Client {
             link,
             requests,
@@ -92,14 +101,16 @@ impl Client {
             patience: rng.u32(1..40),
             head: None,
             told_close: false,
+            heeds_close: rng.u8(..4) == 0,
             depth: if rng.bool() { 1 } else { rng.usize(1..=4) },
             ended: None,
             answers_begun: 0,
             refusals: 0,
         };
         client.write_script(rng);
-        client.fate = match rng.u8(..if benign { 5 } else { 10 }) {
+        client.fate = match rng.u8(..if benign { 6 } else { 11 }) {
             0 => Fate::HalfCloses,
+            1 if is_on(Quirk::Leaving) => Fate::Leaves,
             6 => Fate::Closes(rng.usize(..=client.script.len())),
             7 => Fate::Resets(rng.usize(..=client.script.len())),
             8 => Fate::StopsReading(rng.usize(..2000)),
@@ -150,11 +161,21 @@ impl Client {
                 self.ended = Some(End::Own);
                 return true;
             }
+            Fate::Leaves if self.sent == self.script.len() => {
+                wire.peer_close(self.link);
+                self.ended = Some(End::Own);
+                return true;
+            }
             Fate::HalfCloses if self.sent == self.script.len() => wire.peer_fin(self.link),
             _ => {}
         }
-        let allowed = self.allowed();
-        if allowed <= self.sent || self.told_close {
+        if self.told_close && self.ceases() {
+            wire.peer_close(self.link);
+            self.ended = Some(End::Own);
+            return true;
+        }
+        let allowed = if self.told_close { self.owed() } else { self.allowed() };
+        if allowed <= self.sent {
             return false;
         }
         let piece = if rng.u8(..3) == 0 { rng.usize(1..=3) } else { rng.usize(1..=20_000) };
@@ -171,9 +192,9 @@ impl Client {
             Fate::StopsSending(at) | Fate::Closes(at) | Fate::Resets(at) => at,
             _ => self.script.len(),
         };
-        let mut allowed = 0;
+        let mut allowed = self.owed();
         for (index, request) in self.requests.iter().enumerate().skip(self.answered).take(self.depth) {
-            allowed = request.end;
+            allowed = allowed.max(request.end);
             if request.expect
                 && self.sent <= request.head_end
                 && !(index == self.answered && self.interim_seen)
@@ -188,6 +209,32 @@ impl Client {
             }
         }
         allowed.min(limit)
+    }
+
+    /// To the end of a request that was answered early: the answer does not end it.
+    fn owed(&self) -> usize {
+        let end = self.answered.checked_sub(1).map_or(0, |last| self.requests[last].end);
+        match self.fate {
+            Fate::StopsSending(at) | Fate::Closes(at) | Fate::Resets(at) => end.min(at),
+            _ => end,
+        }
+    }
+
+    /// Whether it does not send the rest of the request answered last, having been told that this is the end: as RFC 9112
+    /// section 9.6 has it. Others send what they have begun to send before they look.
+    fn ceases(&self) -> bool {
+        let Some(last) = self.answered.checked_sub(1).map(|last| &self.requests[last]) else { return false };
+        let withholds = last.expect && self.sent <= last.head_end;
+        withholds || (self.heeds_close && self.sent < last.end)
+    }
+
+    /// Whether it may have gone before it had sent everything, or had its answer.
+    pub fn has_left(&self) -> bool {
+        self.fate == Fate::Leaves || self.ended == Some(End::Own)
+    }
+
+    pub fn has_asked(&self, id: u32) -> bool {
+        self.requests.iter().any(|request| request.id == id)
     }
 
     fn receive(&mut self, wire: &mut Wire, ledger: &Ledger, rng: &mut fastrand::Rng) -> bool {
@@ -291,7 +338,7 @@ impl Client {
 
     /// Whether it has had all it can hope for.
     pub fn is_content(&self) -> bool {
-        self.ended.is_some() || self.answered == self.requests.len()
+        self.ended.is_some() || (self.answered == self.requests.len() && self.owed() <= self.sent)
     }
 
     /// Where it stands, in a line.
@@ -310,6 +357,9 @@ impl Client {
 
     /// In fair weather nothing is lost.
     pub fn check_benign(&self) {
+        if self.has_left() {
+            return;
+        }
         let all = self.answered == self.requests.len();
         let now = self.requests.get(self.answered);
         let sent_more =

@@ -1,6 +1,12 @@
 //! What was asked and what was answered, for comparison with what arrives.
 
+use crate::manners::{Quirk, is_on};
 use crate::message::pattern;
+
+/// The longest body of a request that may be sent twice, less than what is kept of one.
+const IDEMPOTENT_MAX: usize = 40_000;
+/// The longest of all.
+const LONG_MAX: usize = 150_000;
 
 /// A request as a client means it.
 #[derive(Clone, Debug)]
@@ -15,6 +21,10 @@ pub struct Request {
     pub absolute: bool,
     /// `Max-Forwards: 0`: answered by the proxy itself.
     pub hops: bool,
+    /// Asks for another protocol, which nobody speaks.
+    pub upgrade: bool,
+    /// Carries a login that holds for the connection.
+    pub login: bool,
     /// Not a request at all.
     pub garbage: Option<usize>,
     /// Where it lies in its client's script.
@@ -45,12 +55,19 @@ impl Request {
         if self.expect {
             head += "Expect: 100-continue\r\n";
         }
+        if self.login {
+            head += "Authorization: NTLM TlRMTVNTUAAD\r\n";
+        }
+        if self.upgrade {
+            head += "Upgrade: foo/2\r\n";
+        }
         if self.hops {
             head += "Max-Forwards: 0\r\n";
         }
         match (self.close, self.http10) {
             (true, false) => head += "Connection: close\r\n",
             (false, true) => head += "Connection: keep-alive\r\n",
+            (false, false) if self.upgrade => head += "Connection: Upgrade\r\n",
             _ => {}
         }
         head + "\r\n"
@@ -58,6 +75,11 @@ impl Request {
 
     pub fn is_idempotent(method: &str) -> bool {
         method != "POST" && method != "PATCH"
+    }
+
+    /// Whether content means something in it.
+    pub fn defines_content(method: &str) -> bool {
+        matches!(method, "POST" | "PUT" | "PATCH")
     }
 }
 
@@ -71,26 +93,49 @@ pub struct Answer {
     pub cut: bool,
     /// Its head is malformed: nobody may ever see it.
     pub bad: bool,
+    /// It came before the request was there whole and does not say close: the origin reads on.
+    pub reads_on: bool,
+    /// ... and has read all.
+    pub is_read: bool,
+}
+
+/// A request as whoever reads it may judge it by.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub method: &'static str,
+    pub body_len: usize,
+    /// Whose it is.
+    pub client: u32,
 }
 
 /// Everything said so far.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    pub requests: Vec<(String, usize)>,
+    pub requests: Vec<Asked>,
     pub answers: Vec<Answer>,
     /// Bodies may be large, for the pipes are.
     pub large: bool,
 }
 
 impl Ledger {
-    pub fn draw_request(&mut self, benign: bool, rng: &mut fastrand::Rng) -> Request {
+    pub fn draw_request(&mut self, client: u32, benign: bool, rng: &mut fastrand::Rng) -> Request {
         let methods = ["GET", "GET", "GET", "HEAD", "POST", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
         let method = methods[rng.usize(..methods.len())];
-        let has_body = matches!(method, "POST" | "PUT" | "PATCH") || (method == "DELETE" && rng.bool());
-        let body_len = if has_body { draw_len(self.large, rng) } else { 0 };
+        let has_undefined = method == "DELETE" || is_on(Quirk::Unread);
+        let has_body = Request::defines_content(method) || (has_undefined && rng.u8(..4) == 0);
+        let body_len = match (has_body, Request::is_idempotent(method)) {
+            (false, _) => 0,
+            // One that is longer than what is kept of it might not be sent again, where another might.
+            (true, true) => draw_len(self.large, rng).min(IDEMPOTENT_MAX),
+            (true, false) if self.large && is_on(Quirk::LongUploads) && rng.u8(..12) == 0 => {
+                rng.usize(60_000..=LONG_MAX)
+            }
+            (true, false) => draw_len(self.large, rng),
+        };
         let http10 = rng.u8(..8) == 0;
         let id = self.requests.len() as u32;
-        self.requests.push((method.to_owned(), body_len));
+        self.requests.push(Asked { method, body_len, client });
+        let close = rng.u8(..10) == 0;
         Request {
             id,
             method,
@@ -98,9 +143,11 @@ impl Ledger {
             chunked: has_body && !http10 && rng.bool(),
             http10,
             expect: body_len > 0 && !http10 && rng.u8(..5) == 0,
-            close: rng.u8(..10) == 0,
+            close,
             absolute: rng.u8(..10) == 0,
             hops: method == "OPTIONS" && rng.bool(),
+            upgrade: is_on(Quirk::Declines) && !http10 && !close && rng.u8(..10) == 0,
+            login: false,
             garbage: (!benign && rng.u8(..15) == 0).then(|| rng.usize(..100)),
             start: 0,
             head_end: 0,

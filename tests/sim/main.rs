@@ -2,15 +2,20 @@
 //!
 //! `TIDEGATE_SIM_SEEDS` says how many seeds (300 unless told), `TIDEGATE_SIM_SEED` names one alone, and with
 //! `TIDEGATE_SIM_TRACE=1` it tells what happens. Half of the worlds are fair: nothing fails there, so every request must
-//! get its answer. In the others anything may fail, and every rule about what may not be seen must still hold.
+//! get its answer. In the others anything may fail, and every rule about what may not be seen must still hold. What peers
+//! do in both that strains HTTP is listed in `manners.rs`, each with a switch; `TIDEGATE_SIM_QUIRKS=late,login` plays
+//! only these.
 #![allow(unreachable_pub)] // modules of one test program: nothing here is reached from outside
 #![allow(clippy::expect_used, clippy::unwrap_used)] // a panic is a verdict
 
 mod client;
+mod config;
 mod ledger;
+mod manners;
 mod message;
 mod net;
 mod origin;
+mod traffic;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -473,8 +473,9 @@ impl Net for FakeNet {
         Ok(())
     }
 
-    fn unacknowledged(&self, _stream: &FakeStream) -> Option<u64> {
-        None
+    /// What the peer has not read has not arrived: a reset takes it along.
+    fn unacknowledged(&self, stream: &FakeStream) -> Option<u64> {
+        Some(self.0.borrow().links[stream.link].from_proxy.bytes.len() as u64)
     }
 
     fn reset_on_close(&mut self, stream: &mut FakeStream) {

@@ -1,10 +1,15 @@
 //! Origins: each connection the proxy dials is read as HTTP by an independent reader and answered, well or badly.
 
 use std::collections::VecDeque;
+use std::time::Duration;
+
+use tidegate::clock::Time;
 
 use crate::ledger::{Answer, Ledger, Request, draw_len};
-use crate::message::{Framing, Head, Read, Reader, body, chunked, pattern};
+use crate::manners::{LATE_MAX, Quirk, REFUSALS, REFUSALS_FAIR, STRAY, Spoiled, is_on};
+use crate::message::{Framing, Head, Read, Reader};
 use crate::net::{PeerRead, Wire};
+use crate::traffic::{check_body, write_answer};
 
 /// What happens once everything queued was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +36,9 @@ const BAD: [&str; 8] = [
 pub struct Origin {
     link: usize,
     benign: bool,
+    manner: Option<Quirk>,
+    /// What time it is for it.
+    now: Time,
     reader: Reader,
     head: Option<Head>,
     out: VecDeque<u8>,
@@ -39,33 +47,61 @@ pub struct Origin {
     after: After,
     /// Answered already, although the request is not here whole.
     early: bool,
+    /// Answers given and to be told of when their request is here whole.
+    reading: Option<usize>,
     /// Says and reads nothing any more.
     frozen: bool,
     closed: bool,
     slow_one_in: u8,
+    /// It takes nothing for a request any more.
+    spoiled: Option<Spoiled>,
+    /// What it says at a time of its own, asked or not.
+    later: Option<(Time, Vec<u8>)>,
+    /// Until when it works on an answer, and how often it will say so then before it gives it.
+    working: Option<(Time, u8)>,
+    /// Whose login the connection carries.
+    owner: Option<u32>,
 }
 
 impl Origin {
-    pub fn new(link: usize, benign: bool, rng: &mut fastrand::Rng) -> Origin {
+    pub fn new(link: usize, benign: bool, manner: Option<Quirk>, rng: &mut fastrand::Rng) -> Origin {
         Origin {
             link,
             benign,
+            manner,
+            now: Time::ZERO,
             reader: Reader::default(),
             head: None,
             out: VecDeque::new(),
             surplus: 0,
             after: After::KeepOpen,
             early: false,
+            reading: None,
             frozen: !benign && rng.u8(..40) == 0,
             closed: false,
             slow_one_in: if rng.bool() { 1 } else { rng.u8(1..6) },
+            spoiled: None,
+            later: None,
+            working: None,
+            owner: None,
         }
     }
 
     /// Does a little; whether anything came of it.
-    pub fn step(&mut self, wire: &mut Wire, ledger: &mut Ledger, rng: &mut fastrand::Rng) -> bool {
+    pub fn step(&mut self, now: Time, wire: &mut Wire, ledger: &mut Ledger, rng: &mut fastrand::Rng) -> bool {
+        self.now = now;
         if self.closed || self.frozen || !wire.is_up(self.link) {
             return false;
+        }
+        // However slow it is: later than that it would be too late for anybody to see.
+        if self.later.as_ref().is_some_and(|(at, _)| *at <= now) && self.out.is_empty() {
+            self.say_later();
+            self.send(wire, rng);
+        }
+        if let Some((at, left)) = self.working
+            && at <= now
+        {
+            self.work(left, ledger, rng);
         }
         if rng.u8(..self.slow_one_in) > 0 {
             return true;
@@ -82,9 +118,17 @@ impl Origin {
         )
     }
 
+    /// When it will have something to say of what it works on.
+    pub fn works_until(&self) -> Option<Time> {
+        self.working.filter(|_| !self.closed && !self.frozen).map(|(at, _)| at)
+    }
+
     /// Closes a connection nobody uses.
     pub fn close_if_idle(&mut self, wire: &mut Wire) {
         if !self.frozen
+            && self.later.is_none()
+            && self.working.is_none()
+            && self.spoiled.is_none()
             && self.out.is_empty()
             && !self.reader.is_inside()
             && !self.closed
@@ -101,8 +145,14 @@ impl Origin {
         match wire.peer_read(self.link, most) {
             PeerRead::Blocked => false,
             PeerRead::Bytes(bytes) => {
-                self.reader.feed(&bytes);
-                self.digest(ledger, rng);
+                match self.spoiled {
+                    None => {
+                        self.reader.feed(&bytes);
+                        self.digest(ledger, rng);
+                    }
+                    Some(Spoiled::Silent) => {}
+                    Some(Spoiled::Complaining) => self.out.extend(STRAY.bytes()),
+                }
                 true
             }
             PeerRead::Fin | PeerRead::Reset => {
@@ -118,9 +168,18 @@ impl Origin {
             match read {
                 Read::Head(head) => {
                     assert!(self.out.is_empty(), "a request before the last one was answered");
+                    self.say_later();
+                    self.know(&head, ledger);
                     self.welcome(&head, rng);
                     self.head = Some(head);
-                    self.early = rng.u8(..if self.benign { 20 } else { 6 }) == 0;
+                    let one_in = match self.manner {
+                        Some(Quirk::Early) => 2,
+                        // These do what they do after whole requests.
+                        Some(_) if self.benign => u8::MAX,
+                        _ if self.benign => 20,
+                        _ => 6,
+                    };
+                    self.early = one_in < u8::MAX && rng.u8(..one_in) == 0;
                     if self.early {
                         self.answer(ledger, rng);
                     }
@@ -128,12 +187,82 @@ impl Origin {
                 Read::End(body) => {
                     let Some(head) = &self.head else { continue };
                     check_body(head, &body, ledger);
+                    if let Some(serial) = self.reading.take() {
+                        ledger.answers[serial].is_read = true;
+                    }
                     if !std::mem::take(&mut self.early) {
-                        self.answer(ledger, rng);
+                        self.answer_or_work(ledger, rng);
+                    }
+                    if self.spoils(&body) {
+                        self.spoil_connection(rng);
+                        return;
                     }
                 }
             }
         }
+    }
+
+    /// Nobody else's request may come where somebody has logged in.
+    fn know(&mut self, head: &Head, ledger: &Ledger) {
+        let client = ledger.requests[head.number("x-id").expect("an id")].client;
+        let owner = self.owner.unwrap_or(client);
+        assert_eq!(owner, client, "a request on a connection with another's login: {head:?}");
+        if head.get("authorization").is_some() {
+            self.owner = Some(client);
+        }
+    }
+
+    /// Whether the request just answered leaves the connection in no state to take another.
+    fn spoils(&self, body: &[u8]) -> bool {
+        let Some(head) = &self.head else { return false };
+        let method = head.line.split(' ').next().unwrap_or_default();
+        match self.manner {
+            Some(Quirk::Unread) => !body.is_empty() && !Request::defines_content(method),
+            Some(Quirk::UnreadPosts) => !body.is_empty(),
+            Some(Quirk::Declines) => head.get("upgrade").is_some(),
+            Some(Quirk::Refuses) => self.after == After::KeepOpen && self.spoiled.is_some(),
+            _ => false,
+        }
+    }
+
+    fn spoil_connection(&mut self, rng: &mut fastrand::Rng) {
+        let how = if rng.bool() { Spoiled::Silent } else { Spoiled::Complaining };
+        self.spoiled = Some(how);
+        if how == Spoiled::Complaining && rng.bool() {
+            self.plan(STRAY.as_bytes().to_vec(), rng);
+        }
+    }
+
+    /// To be said a moment later.
+    fn plan(&mut self, bytes: Vec<u8>, rng: &mut fastrand::Rng) {
+        let late = rng.u64(..=LATE_MAX.as_micros() as u64) >> rng.u8(..8);
+        self.later = Some((self.now.plus(Duration::from_micros(late)), bytes));
+    }
+
+    fn say_later(&mut self) {
+        self.out.extend(self.later.take().map_or(Vec::new(), |(_, bytes)| bytes));
+    }
+
+    fn answer_or_work(&mut self, ledger: &mut Ledger, rng: &mut fastrand::Rng) {
+        if self.manner == Some(Quirk::Working) && rng.u8(..3) == 0 {
+            self.work(rng.u8(2..6), ledger, rng);
+        } else {
+            self.answer(ledger, rng);
+        }
+    }
+
+    /// Says that it is still working, or has done. In fair weather its whole work takes longer than anybody would wait
+    /// without being told, each part of it less.
+    fn work(&mut self, left: u8, ledger: &mut Ledger, rng: &mut fastrand::Rng) {
+        if left == 0 {
+            self.working = None;
+            self.answer(ledger, rng);
+            return;
+        }
+        let id = self.head.as_ref().and_then(|head| head.get("x-id")).expect("an id");
+        self.out.extend(format!("HTTP/1.1 102 Processing\r\nX-Id: {id}\r\n\r\n").bytes());
+        let millis = if self.benign { rng.u64(1_000..8_000) } else { rng.u64(1..20) };
+        self.working = Some((self.now.plus(Duration::from_millis(millis)), left - 1));
     }
 
     fn welcome(&mut self, head: &Head, rng: &mut fastrand::Rng) {
@@ -151,15 +280,21 @@ impl Origin {
         let id = head.number("x-id").expect("an id") as u32;
         let is_head = head.line.starts_with("HEAD ");
         let must_close = head.says_close();
+        let may_wait = head.get("expect").is_some();
+        let refuses = self.manner == Some(Quirk::Refuses) && rng.u8(..3) == 0;
         let status = match rng.u8(..16) {
+            _ if refuses => REFUSALS[rng.usize(..if self.benign { REFUSALS_FAIR } else { REFUSALS.len() })],
             0 => 404,
             1 => 204,
             2 => 304,
             3 if !self.benign => 503,
+            4 if is_on(Quirk::Logins) => 401,
+            5 if self.manner == Some(Quirk::Surplus) => 301,
             _ => 200,
         };
         let serial = ledger.answers.len() as u32;
-        let mut answer = Answer { id, status, len: draw_len(ledger.large, rng), cut: false, bad: false };
+        let len = if status == 301 { 0 } else { draw_len(ledger.large, rng) };
+        let mut answer = Answer { id, status, len, cut: false, bad: false, reads_on: false, is_read: false };
         let mischief = if self.benign { 255 } else { rng.u8(..if self.early { 12 } else { 60 }) };
         if mischief == 0 {
             answer.bad = true;
@@ -169,26 +304,59 @@ impl Origin {
             return;
         }
         let framing = match rng.u8(..10) {
+            _ if status == 301 => Framing::Length(0),
             0..=4 => Framing::Length(answer.len),
             5..=7 => Framing::Chunked,
             _ => Framing::Close,
         };
         let bodiless = is_head || matches!(status, 204 | 304);
-        let closes = must_close || rng.u8(..12) == 0;
-        let says_close = closes && (self.benign || rng.bool());
-        let (bytes, framing) = write_answer(&answer, serial, framing, (bodiless, says_close), rng);
+        let is_curt = self.manner == Some(Quirk::Curt);
+        let closes = must_close || is_curt || rng.u8(..12) == 0;
+        let says_close = closes && !is_curt && (self.benign || rng.bool());
+        let how = (bodiless, says_close, self.early);
+        let (bytes, framing) = write_answer(&answer, serial, framing, how, rng);
         let closes = closes || (framing == Framing::Close && !bodiless);
         self.after = if closes { After::Close } else { After::KeepOpen };
+        if self.early && !closes && !may_wait && is_on(Quirk::Early) {
+            answer.reads_on = true;
+            self.reading = Some(serial as usize);
+        }
+        if status == 401 {
+            self.owner = self.owner.or(Some(ledger.requests[id as usize].client)); // it has offered a login
+        }
+        self.spoiled = refuses.then_some(Spoiled::Silent);
         let start = self.out.len();
         self.out.extend(bytes);
+        if mischief > 8 {
+            self.add_surplus(framing, bodiless, &answer, rng);
+        }
         self.spoil(mischief, framing, bodiless, start, &mut answer, rng);
         if std::env::var_os("TIDEGATE_SIM_TRACE").is_some() {
             println!(
-                "link {} answers {serial}: {answer:?} {framing:?} mischief {mischief} then {:?}",
-                self.link, self.after
+                "link {} answers {serial}: {answer:?} {framing:?} mischief {mischief} then {:?}, {:?}",
+                self.link, self.after, self.manner
             );
         }
         ledger.answers.push(answer);
+    }
+
+    /// Bytes behind the answer, at once or later, as its manner is.
+    fn add_surplus(&mut self, framing: Framing, bodiless: bool, answer: &Answer, rng: &mut fastrand::Rng) {
+        if self.after != After::KeepOpen || rng.bool() {
+            return;
+        }
+        let bytes = [STRAY.as_bytes(), b"\r\n", b"\n", b"<p>"][rng.usize(..4)];
+        match self.manner {
+            Some(Quirk::LateBodies) if bodiless && answer.status != 204 && framing != Framing::Length(0) => {
+                // A body that is not told from an answer is the worst of all.
+                self.plan(bytes.to_vec(), rng);
+            }
+            Some(Quirk::Surplus) if framing != Framing::Close && (!bodiless || answer.status == 204) => {
+                self.out.extend(bytes);
+                self.surplus = bytes.len();
+            }
+            _ => {}
+        }
     }
 
     fn spoil(
@@ -217,9 +385,8 @@ impl Origin {
                 self.after = After::KeepOpen;
             }
             6 if framing != Framing::Close && !bodiless => {
-                let surplus = b"HTTP/1.1 200 OK\r\nX-Id: 999999\r\nContent-Length: 2\r\n\r\nno";
-                self.out.extend(surplus);
-                self.surplus = surplus.len();
+                self.out.extend(STRAY.bytes());
+                self.surplus += STRAY.len();
             }
             7 if framing == Framing::Chunked && !bodiless => {
                 let end = self.out.len() - 1;
@@ -248,6 +415,11 @@ impl Origin {
             let count = wire.peer_write(self.link, &self.out.make_contiguous()[..most]);
             self.out.drain(..count);
             self.surplus = self.surplus.min(self.out.len());
+            let is_last = self.out.is_empty() && self.manner == Some(Quirk::Curt);
+            if is_last && self.benign && self.after == After::Close && !self.early {
+                wire.peer_close(self.link); // with the last byte: nobody sees one without the other
+                self.closed = true;
+            }
             return count > 0;
         }
         // An early answer is followed by reading on, or the close would be a reset that erases it.
@@ -261,81 +433,4 @@ impl Origin {
         self.closed = true;
         true
     }
-}
-
-fn write_answer(
-    answer: &Answer,
-    serial: u32,
-    framing: Framing,
-    (bodiless, says_close): (bool, bool),
-    rng: &mut fastrand::Rng,
-) -> (Vec<u8>, Framing) {
-    let body = body(!serial, answer.len);
-    let minor = u8::from(rng.u8(..8) > 0);
-    let framing = if minor == 0 && framing == Framing::Chunked { Framing::Close } else { framing };
-    let mut head =
-        format!("HTTP/1.{minor} {} Some\r\nX-Id: {}\r\nX-Serial: {serial}\r\n", answer.status, answer.id);
-    match framing {
-        _ if answer.status == 204 => {}
-        Framing::Length(len) => head += &format!("Content-Length: {len}\r\n"),
-        Framing::Chunked => head += "Transfer-Encoding: chunked\r\n",
-        Framing::Close => {}
-    }
-    if says_close {
-        head += "Connection: close\r\n";
-    }
-    let mut bytes = (head + "\r\n").into_bytes();
-    match framing {
-        _ if bodiless => {}
-        Framing::Chunked => bytes.extend(chunked(&body, if rng.bool() { "X-T: 1\r\n" } else { "" }, rng)),
-        _ => bytes.extend(body),
-    }
-    (bytes, framing)
-}
-
-fn check_body(head: &Head, body: &[u8], ledger: &Ledger) {
-    let id = head.number("x-id").expect("an id") as u32;
-    let (method, len) = &ledger.requests[id as usize];
-    assert!(head.line.starts_with(&format!("{method} ")), "{head:?} was {method}");
-    assert!(head.line.ends_with(" HTTP/1.1"), "{head:?}");
-    assert_eq!(head.get("host"), Some("front.example"), "{head:?}");
-    assert_eq!(body.len(), *len, "the body of {head:?}");
-    let differs = body.iter().enumerate().find(|(at, byte)| **byte != pattern(id, *at));
-    assert!(differs.is_none(), "a request body differs at {differs:?}: {head:?}");
-}
-
-/// Reads everything the proxy ever sent on one connection: whole requests, the last one perhaps cut. Their ids.
-pub fn requests_in(log: &[u8], ledger: &Ledger) -> Vec<u32> {
-    let (mut reader, mut head, mut ids) = (Reader::default(), None, Vec::new());
-    reader.feed(log);
-    while let Some(read) = reader.next(|head| head.framing().unwrap_or(Framing::Length(0))) {
-        match read {
-            Read::Head(new) => {
-                ids.push(new.number("x-id").expect("an id") as u32);
-                head = Some(new);
-            }
-            Read::End(body) => check_body(head.as_ref().expect("a head"), &body, ledger),
-        }
-    }
-    // A head cut behind its first lines still names its request.
-    if let Ok(text) = std::str::from_utf8(reader.rest())
-        && head_is_next(&reader)
-        && let Some((_, rest)) = text.split_once("X-Id: ")
-        && let Some((id, _)) = rest.split_once("\r\n")
-    {
-        ids.push(id.parse().expect("an id"));
-    }
-    ids
-}
-
-fn head_is_next(reader: &Reader) -> bool {
-    reader.is_inside()
-        && !reader.rest().is_empty()
-        && reader.body.is_empty()
-        && reader.rest()[0].is_ascii_uppercase()
-}
-
-/// How often a request may be found in the logs of all connections together.
-pub fn sent_max(method: &str, retries: u32) -> usize {
-    if Request::is_idempotent(method) { retries as usize + 2 } else { 1 }
 }

@@ -7,34 +7,26 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate::balance::{Routing, Variant};
-use tidegate::clock::Time;
-use tidegate::config::{BackendConfig, ProxyConfig, Queue, RetryBudget, Timeouts, UpstreamMode};
+use tidegate::clock::{Time, Wall};
+use tidegate::config::ProxyConfig;
 use tidegate::net::Ready;
 use tidegate::proxy::{Inbox, Proxy, Setup, World};
 use tidegate::reactor::Turned;
 
 use crate::client::Client;
+use crate::config::draw_config;
 use crate::ledger::Ledger;
+use crate::manners::{self, Quirk};
 use crate::net::{Dial, FakeNet, Wire};
-use crate::origin::{Origin, requests_in, sent_max};
-
-const ROUTINGS: [Routing; 9] = [
-    Routing::RoundRobin,
-    Routing::AdaptiveSma,
-    Routing::AdaptiveEwma,
-    Routing::Random,
-    Routing::LeastConnections,
-    Routing::TwoChoices,
-    Routing::PeakEwma,
-    Routing::LeastTime,
-    Routing::Elastic,
-];
+use crate::origin::Origin;
+use crate::traffic::{requests_in, sent_max};
 
 /// Rounds until a world without faults must have come to its end.
 const FAIR_STEPS_MAX: u32 = 60_000;
 /// Steps of a world with faults, before its peace.
 const FOUL_STEPS: u32 = 300;
+/// Steps without a call of the proxy's after which everybody waits.
+const QUIET_STEPS: u32 = 200;
 /// Turns in a row that may ask for another one without an event between them.
 const TURNS_MAX: u32 = 2_000;
 
@@ -48,6 +40,10 @@ struct Sim {
     to_come: usize,
     origins: Vec<Origin>,
     late: Vec<(usize, Ready)>,
+    /// How the server of each backend behaves.
+    manners: Vec<Option<Quirk>>,
+    /// Calls the proxy had made when it made the last one, and steps since then.
+    quiet: (u64, u32),
     now: Time,
     fair: bool,
     trace: bool,
@@ -127,49 +123,6 @@ pub fn run(seed: u64) -> (u64, u64, u64) {
     sim.digest()
 }
 
-fn draw_config(fair: bool, addresses: &[SocketAddr], rng: &mut fastrand::Rng) -> ProxyConfig {
-    let routing = ROUTINGS[rng.usize(..ROUTINGS.len())];
-    let mut short = |base: u64| Duration::from_millis(if fair { 10_000 } else { rng.u64(base..base * 20) });
-    let timeouts = Timeouts {
-        interim: Duration::from_secs(60),
-        linger_total: Duration::from_secs(20),
-        request_head: short(5),
-        request_body: short(5),
-        request_body_rate: 0,
-        client_write: short(5),
-        client_idle: short(10),
-        connect: short(2),
-        upstream: short(5),
-        response_body: short(5),
-        upstream_idle: short(10),
-        tunnel_idle: short(10),
-        linger: short(2),
-    };
-    ProxyConfig {
-        listen: "127.0.0.1:9090".parse().expect("an address"),
-        backends: addresses.iter().map(|address| BackendConfig::at(*address)).collect(),
-        upstream: if rng.u8(..4) == 0 { UpstreamMode::NonPersistent } else { UpstreamMode::Persistent },
-        client_keepalive: rng.u8(..5) > 0,
-        routing,
-        log: None,
-        admin: None,
-        ejection: rng.bool(),
-        retries: rng.u32(..4),
-        retry_budget: RetryBudget { percent: rng.u32(..=100), per_second: rng.u32(..20) },
-        request_id: rng.u8(..4) == 0,
-        request_body_max: (!fair && rng.u8(..6) == 0).then(|| rng.u64(..5000)),
-        timeouts,
-        max_connections_per_backend: (rng.u8(..4) == 0).then(|| rng.usize(1..3)),
-        queue: Queue {
-            max: if fair { 100 } else { rng.usize(..6) },
-            timeout: Duration::from_millis(if fair { 10_000 } else { rng.u64(1..50) }),
-        },
-        explain: rng.u8(..4) == 0,
-        shadow: if rng.u8(..4) == 0 { ROUTINGS.map(Variant::from).to_vec() } else { Vec::new() },
-        ..ProxyConfig::default()
-    }
-}
-
 impl Sim {
     fn new(seed: u64) -> Sim {
         Sim::with(seed, |_| {})
@@ -182,6 +135,7 @@ impl Sim {
             (0..rng.u16(1..=4)).map(|index| SocketAddr::from(([10, 0, 0, 1], 8081 + index))).collect();
         let mut config = draw_config(fair, &addresses, &mut rng);
         change(&mut config);
+        let manners: Vec<_> = addresses.iter().map(|_| manners::draw(config.pool_trust, &mut rng)).collect();
         let wire = Rc::new(RefCell::new(Wire {
             capacity_max: [300, 5_000, 80_000][rng.usize(..3)],
             short_one_in: [0, 4, 30][rng.usize(..3)],
@@ -208,6 +162,8 @@ impl Sim {
             to_come: rng.usize(1..=12),
             origins: Vec::new(),
             late: Vec::new(),
+            manners,
+            quiet: (0, 0),
             now: Time::from_millis(1),
             fair,
             trace: std::env::var_os("TIDEGATE_SIM_TRACE").is_some(),
@@ -270,6 +226,9 @@ impl Sim {
     /// One round of everybody; whether a peer did anything.
     fn step(&mut self) -> bool {
         self.now = self.now.plus(Duration::from_micros(self.rng.u64(..10)));
+        if self.fair {
+            self.pass_time();
+        }
         if self.to_come > 0 && self.rng.u8(..4) == 0 {
             self.connect_client();
         }
@@ -280,10 +239,12 @@ impl Sim {
             }
         }
         let dialled = std::mem::take(&mut self.wire.borrow_mut().dialled);
-        let fair = self.fair;
-        self.origins.extend(dialled.into_iter().map(|link| Origin::new(link, fair, &mut self.rng)));
+        for link in dialled {
+            let manner = self.wire.borrow().links[link].backend.and_then(|backend| self.manners[backend]);
+            self.origins.push(Origin::new(link, self.fair, manner, &mut self.rng));
+        }
         for origin in &mut self.origins {
-            busy |= origin.step(&mut self.wire.borrow_mut(), &mut self.ledger, &mut self.rng);
+            busy |= origin.step(self.now, &mut self.wire.borrow_mut(), &mut self.ledger, &mut self.rng);
         }
         self.wire.borrow_mut().settle_dials(3);
         self.deliver(2);
@@ -291,11 +252,27 @@ impl Sim {
         busy
     }
 
+    /// Now and then a while in which nobody does anything, long enough for connections to have rested; and where all wait
+    /// for an origin that works, until that has something to say.
+    fn pass_time(&mut self) {
+        if self.rng.u8(..100) == 0 {
+            self.now = self.now.plus(Duration::from_millis(self.rng.u64(1..30)));
+        }
+        let (calls, steps) = self.quiet;
+        let now = self.wire.borrow().calls;
+        self.quiet = (now, if now == calls { steps + 1 } else { 0 });
+        let next = self.origins.iter().filter_map(Origin::works_until).min();
+        if let (Some(next), true) = (next, steps > QUIET_STEPS) {
+            self.now = self.now.max(next);
+        }
+    }
+
     fn connect_client(&mut self) {
         self.to_come -= 1;
         let link = self.wire.borrow_mut().open(None, Dial::AtOnce);
         let count = self.rng.usize(1..=self.requests_max);
-        let client = Client::new(link, count, self.fair, &mut self.ledger, &mut self.rng);
+        let number = self.clients.len() as u32;
+        let client = Client::new((link, number), count, self.fair, &mut self.ledger, &mut self.rng);
         if self.trace {
             println!("{:?} client on link {link}: {:?} {:?}", self.now, client.fate, client.requests);
         }
@@ -361,6 +338,18 @@ impl Sim {
         }
     }
 
+    /// In fair weather no backend fails, whatever clients do, and an upload arrives though it was answered early: who does
+    /// not say close reads on.
+    fn check_backends(&mut self) {
+        let figures = self.proxy.world.stats.snapshot(Wall::default(), "", Vec::new(), false);
+        let errors: u64 = figures.backends.iter().map(|backend| backend.errors).sum();
+        assert_eq!(errors, 0, "a backend was charged");
+        let has_left = |id| self.clients.iter().any(|client| client.has_left() && client.has_asked(id));
+        for answer in self.ledger.answers.iter().filter(|answer| answer.reads_on) {
+            assert!(answer.is_read || has_left(answer.id), "an upload was cut: {answer:?}");
+        }
+    }
+
     fn summary(&self) -> String {
         let clients: Vec<String> = self.clients.iter().map(Client::summary).collect();
         let origins: Vec<String> = self.origins.iter().map(Origin::summary).collect();
@@ -383,7 +372,8 @@ impl Sim {
     fn outlive(&mut self) {
         let timeouts = self.proxy.world.config.timeouts;
         let retries = self.proxy.world.config.retries + 2;
-        let longest = (timeouts.connect + timeouts.upstream) * retries
+        let longest = (timeouts.connect + timeouts.upstream + timeouts.interim) * retries
+            + timeouts.linger_total
             + (timeouts.request_body + timeouts.response_body + timeouts.client_write) * 2
             + self.proxy.world.config.queue.timeout * retries
             + (timeouts.request_head + timeouts.client_idle + timeouts.linger + timeouts.upstream_idle) * 2;
@@ -409,6 +399,9 @@ impl Sim {
     }
 
     fn verify(&mut self) {
+        if self.fair {
+            self.check_backends();
+        }
         assert_eq!(self.proxy.clients(), 0, "clients left open");
         let world = &self.proxy.world;
         assert_eq!(world.conns.len(), 0, "connections left open");
@@ -423,7 +416,7 @@ impl Sim {
             }
         }
         for (id, count) in sent {
-            let (method, _) = &self.ledger.requests[id as usize];
+            let method = self.ledger.requests[id as usize].method;
             let most = sent_max(method, world.config.retries);
             assert!(count <= most, "{method} {id} was sent {count} times");
         }

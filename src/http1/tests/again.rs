@@ -9,7 +9,7 @@ use crate::http1::{Limits, Method, Parsed};
 use proptest::prelude::*;
 use proptest::sample::select;
 
-const REQUEST_LINES: [&str; 12] = [
+const REQUEST_LINES: [&str; 13] = [
     "GET / HTTP/1.1",
     "GET /longer?path HTTP/1.1",
     "GET / HTTP/1.0",
@@ -20,6 +20,7 @@ const REQUEST_LINES: [&str; 12] = [
     "OPTIONS * HTTP/1.1",
     "OPTIONS /a HTTP/1.1",
     "GET http://other:8/x HTTP/1.1",
+    "GET http://third HTTP/1.1",
     "GET http://other HTTP/1.0",
     "\r\nGET / HTTP/1.1",
 ];
@@ -37,12 +38,14 @@ const STATUS_LINES: [&str; 10] = [
     "HTTP/1.1 101 Switching Protocols",
 ];
 
-const FIELDS: [&str; 22] = [
+const FIELDS: [&str; 27] = [
     "Host: a",
     "Host: b:80",
     "Host:",
+    "Host: b/c",
     "Content-Length: 5",
     "Content-Length: 0",
+    "Content-Length: 05",
     "Transfer-Encoding: chunked",
     "Transfer-Encoding: gzip, chunked",
     "Connection: close",
@@ -58,7 +61,10 @@ const FIELDS: [&str; 22] = [
     "x_forwarded_for: 1.2.3.4",
     "X-Forwarded-For: 1.2.3.4",
     "X-Request-Id: 7",
+    "X-Real-IP: 1.2.3.4",
     "bad name: x",
+    "X-A : b",
+    "Content-Length : 5",
     "Via: 1.1 x",
 ];
 

@@ -2,6 +2,7 @@
 
 mod again;
 mod chunked;
+mod persist;
 mod properties;
 mod request;
 mod request_line;

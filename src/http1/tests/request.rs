@@ -127,6 +127,9 @@ fn hosts() {
         "OPTIONS * HTTP/1.1\r\nHost:\r\n\r\n",
         "GET http://b/ HTTP/1.0\r\n\r\n",
         "GET / HTTP/1.1\r\nHost:\t[::1]:8 \r\n\r\n",
+        "GET http://a/ HTTP/1.1\r\nHost:\r\n\r\n",
+        "GET http://a/ HTTP/1.1\r\nHost: b/c\r\n\r\n",
+        "GET http://a HTTP/1.0\r\nHost: u@b:x\r\n\r\n",
     ] {
         accepted(head);
     }
@@ -138,8 +141,9 @@ fn hosts() {
         "GET / HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n",
         "GET / HTTP/1.0\r\nHost: a b\r\n\r\n",
         "GET http://a/ HTTP/1.1\r\n\r\n",
-        "GET http://a/ HTTP/1.1\r\nHost:\r\n\r\n",
-        "GET http://a/ HTTP/1.1\r\nHost: b/c\r\n\r\n",
+        "GET http://a/ HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
+        "GET http://a/ HTTP/1.1\r\nHost:\r\nHost:\r\n\r\n",
+        "GET http://a/ HTTP/1.0\r\nHost: b c\r\nHost: a\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a, b\r\n\r\n",
         "OPTIONS * HTTP/1.1\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: u@a\r\n\r\n",
@@ -153,6 +157,20 @@ fn hosts() {
         "GET / HTTP/1.2\r\n\r\n",
     ] {
         refused(head, 400);
+    }
+}
+
+#[test]
+fn who_names_no_host() {
+    for (head, lacks) in [
+        ("GET / HTTP/1.0\r\n\r\n", true),
+        ("OPTIONS * HTTP/1.0\r\n\r\n", true),
+        ("GET / HTTP/1.0\r\nHost: a\r\n\r\n", false),
+        ("OPTIONS * HTTP/1.0\r\nHost:\r\n\r\n", false),
+        ("GET http://a/ HTTP/1.0\r\n\r\n", false),
+        ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", false),
+    ] {
+        assert_eq!(facts(head).lacks_host, lacks, "{head}");
     }
 }
 
@@ -296,7 +314,9 @@ fn trailers_upgrades_and_hops() {
         assert!(!upgrade(&format!("Upgrade: {fields}\r\n")), "{fields}");
         let with_body =
             |len| format!("Connection: upgrade\r\nUpgrade: {fields}\r\nContent-Length: {len}\r\n");
-        assert!(upgrade(&with_body(0)) && !upgrade(&with_body(1)), "{fields}");
+        assert!(upgrade(&with_body(0)) && upgrade(&with_body(1)), "{fields}");
+        let chunked = format!("Connection: upgrade\r\nUpgrade: {fields}\r\nTransfer-Encoding: chunked\r\n");
+        assert!(upgrade(&chunked), "{fields}");
         let old = format!("GET / HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: {fields}\r\n\r\n");
         assert!(!facts(&old).upgrade, "{fields}");
     }

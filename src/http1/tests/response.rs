@@ -84,8 +84,15 @@ fn status_lines_refused() {
 #[test]
 fn field_sections_refused() {
     for fields in [
-        "A : b\r\n",
         " A: b\r\n",
+        " : b\r\n",
+        " A : b\r\n",
+        "A b : c\r\n",
+        "A \0: b\r\n",
+        "A \r\n",
+        "A : b\0\r\n",
+        "A : b\n",
+        "A : b\r\n c\r\n",
         "A: b\r\n c\r\n",
         "A:\r\n\tb\r\n",
         "A\r\n",
@@ -109,6 +116,39 @@ fn field_sections_refused() {
     bad("HTTP/1.1 200 OK\r\nA: b\r\n\n");
     bad("HTTP/1.1 200 OK\n\n");
     bad("HTTP/1.1 200 OK\r\n A: b\r\n\r\n");
+}
+
+/// RFC 9112 section 5.1: a proxy removes them from an answer. What the fields mean is the same as without.
+#[test]
+fn blanks_before_a_colon_are_not_seen() {
+    for (fields, plain) in [
+        ("A : b\r\n", "A: b\r\n"),
+        ("A \t :b\r\nB: c\r\n", "A:b\r\nB: c\r\n"),
+        ("Content-Length : 5\r\n", "Content-Length: 5\r\n"),
+        ("Content-Length\t: 05\r\n", "Content-Length: 05\r\n"),
+        ("Transfer-Encoding  : chunked\r\n", "Transfer-Encoding: chunked\r\n"),
+        (
+            "Connection : close, A\r\nA : b\r\nContent-Length: 1\r\n",
+            "Connection: close, A\r\nA: b\r\nContent-Length: 1\r\n",
+        ),
+        ("Date : x\r\n", "Date: x\r\n"),
+        ("A : x : y\r\n", "A: x : y\r\n"),
+        ("A : \r\nB :\r\n", "A: \r\nB:\r\n"),
+    ] {
+        let head = |fields: &str| format!("HTTP/1.1 200 OK\r\n{fields}\r\n");
+        assert_eq!(facts(&head(fields)), facts(&head(plain)), "{fields}");
+    }
+    for fields in [
+        "Content-Length : 5\r\nContent-Length: 5\r\n",
+        "Content-Length: 5\r\nTransfer-Encoding : chunked\r\n",
+        "Transfer-Encoding : gzip\r\n",
+        "Content-Length : x\r\n",
+    ] {
+        bad(&format!("HTTP/1.1 200 OK\r\n{fields}\r\n"));
+    }
+    let many = |count: usize| format!("HTTP/1.1 200 OK\r\n{}\r\n", "A : b\r\n".repeat(count));
+    good(&many(100), Method::Get);
+    bad(&many(101));
 }
 
 #[test]
@@ -191,6 +231,12 @@ fn other_facts() {
     let offered =
         |fields: &str| good(&format!("HTTP/1.1 101 x\r\n{fields}\r\n"), Method::Get).upgrade_offered();
     assert!(offered("Connection: Upgrade\r\nUpgrade: websocket\r\n"));
+    let named = |fields: &str| {
+        let head = format!("HTTP/1.1 101 x\r\n{fields}\r\n");
+        good(&head, Method::Get).names_upgrade(head.as_bytes())
+    };
+    assert!(named("Connection: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n") && !named("Upgrade: a\r\n"));
+    assert!(!named("Connection: upgrade\r\n") && !named("Connection: b\r\nUpgrade: b\r\n") && !named(""));
     assert!(!offered("Upgrade: websocket\r\n") && !offered("Connection: upgrade\r\n") && !offered(""));
     assert!(
         !offered("Connection: upgrade\r\nUpgrade: h2c\r\n")

@@ -1,7 +1,7 @@
 //! Request heads as the origin sees them.
 
 use crate::http1::request::RequestHead;
-use crate::http1::rewrite::{self, RequestContext};
+use crate::http1::rewrite::{self, ForwardedFields, RequestContext};
 use crate::http1::{Limits, Parsed};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -9,9 +9,11 @@ pub(super) const HOW: RequestContext<'static> = RequestContext {
     client: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
     trusted: false,
     keep_alive: true,
+    forwarded: ForwardedFields::All,
+    x_real_ip: false,
+    via: true,
     pseudonym: "tidegate",
     request_id: None,
-    default_host: "origin:9000",
 };
 
 pub(super) fn rewritten(head: &str, how: &RequestContext<'_>) -> String {
@@ -20,8 +22,12 @@ pub(super) fn rewritten(head: &str, how: &RequestContext<'_>) -> String {
     assert_eq!(complete, Ok(Parsed::Complete(head.len())), "{head}");
     let mut out = b"before".to_vec();
     rewrite::request(&parsed, head.as_bytes(), how, &mut out);
-    let out = String::from_utf8(out).unwrap();
-    let sent = out.strip_prefix("before").unwrap().to_owned();
+    let mut out = out.strip_prefix(b"before").unwrap().to_vec();
+    if parsed.facts().lacks_host {
+        let len = out.len();
+        assert_eq!(rewrite::put_host("origin:9000", &mut out), (out.len() - len) as isize);
+    }
+    let sent = String::from_utf8(out).unwrap();
     let again = RequestHead::default().parse(sent.as_bytes(), &Limits::default());
     assert_eq!(again, Ok(Parsed::Complete(sent.len())), "{sent}");
     sent
@@ -109,6 +115,18 @@ fn http_1_0_gets_a_host_and_its_version_in_via() {
 }
 
 #[test]
+fn a_host_is_put_in_for_each_backend_in_turn() {
+    for line in ["GET /a HTTP/1.1\r\n", "OPTIONS * HTTP/1.1\r\n"] {
+        let rest = "A: b\r\nHostess: c\r\n\r\nHost: body\r\n";
+        let mut out = format!("{line}{rest}").into_bytes();
+        for (host, more) in [("a:1", 11), ("longer.example:8080", 16), ("b:2", -16), ("b:2", 0)] {
+            assert_eq!(rewrite::put_host(host, &mut out), more);
+            assert_eq!(String::from_utf8_lossy(&out), format!("{line}Host: {host}\r\n{rest}"));
+        }
+    }
+}
+
+#[test]
 fn hop_by_hop_and_nominated_fields_go() {
     for (fields, left) in [
         ("Connection: keep-alive\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\nA: b\r\n", "A: b\r\n"),
@@ -137,6 +155,11 @@ fn hop_by_hop_and_nominated_fields_go() {
         ),
         ("Expect: 100-continue\r\nContent-Length: 1\r\n", "Expect: 100-continue\r\nContent-Length: 1\r\n"),
         ("Expect: 100-continue\r\n", ""),
+        ("Content-Length: 010\r\nA: b\r\n", "A: b\r\nContent-Length: 10\r\n"),
+        ("A: b\r\ncontent-LENGTH:\t00 \r\n", "A: b\r\nContent-Length: 0\r\n"),
+        ("Connection: content-length\r\nContent-Length: 00000000000000000005\r\n", "Content-Length: 5\r\n"),
+        ("Content-Length: 0\r\nA: b\r\n", "Content-Length: 0\r\nA: b\r\n"),
+        ("Content-Length: 100\r\nA: b\r\n", "Content-Length: 100\r\nA: b\r\n"),
         ("Max-Forwards: 3\r\n", "Max-Forwards: 3\r\n"),
         ("TE: trailers, gzip\r\nConnection: TE\r\n", "Connection: TE\r\nTE: trailers\r\n"),
         (
@@ -144,6 +167,14 @@ fn hop_by_hop_and_nominated_fields_go() {
             "Connection: upgrade\r\nUpgrade: WebSocket, b/1\r\n",
         ),
         ("Connection: upgrade\r\nUpgrade: h2c\r\n", ""),
+        (
+            "Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 2\r\nExpect: 100-continue\r\n",
+            "Content-Length: 2\r\nExpect: 100-continue\r\nConnection: upgrade\r\nUpgrade: tcp\r\n",
+        ),
+        (
+            "Connection: Upgrade\r\nUpgrade: tcp, h2c\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: chunked\r\nConnection: upgrade\r\nUpgrade: tcp\r\n",
+        ),
         ("Upgrade: websocket\r\n", ""),
         ("Connection: upgrade\r\nUpgrade: a b, websocket\r\n", ""),
     ] {
@@ -190,6 +221,55 @@ fn forwarded_fields_of_clients_are_replaced_unless_trusted() {
     assert_eq!(fields_left("", &trusted), "");
     assert_eq!(fields_left("X-Forwarded-For:\r\nX-Forwarded-Proto:\r\n", &trusted), "");
     assert_eq!(fields_left("Connection: x-forwarded-for\r\nX-Forwarded-For: x\r\n", &trusted), "");
+}
+
+#[test]
+fn fewer_fields_are_added_when_told_to() {
+    let said = "X-Forwarded-For: 1.1.1.1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: h\r\nForwarded: for=3.3.3.3\r\n";
+    let x = "X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: a\r\n";
+    let rfc = "Forwarded: for=192.0.2.1;proto=http;host=\"a\"\r\n";
+    let longer_x =
+        "X-Forwarded-For: 1.1.1.1, 192.0.2.1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: h\r\n";
+    let longer_rfc = "Forwarded: for=3.3.3.3, for=192.0.2.1;proto=http;host=\"a\"\r\n";
+    let (said_x, said_rfc) = said.split_at(said.find("Forwarded: for=").unwrap());
+    for (forwarded, untrusted, trusted) in [
+        (ForwardedFields::All, format!("{x}{rfc}"), format!("{longer_x}{longer_rfc}")),
+        (ForwardedFields::XForwarded, x.to_owned(), format!("{said_rfc}VIA{longer_x}")),
+        (ForwardedFields::Forwarded, rfc.to_owned(), format!("{said_x}VIA{longer_rfc}")),
+        (ForwardedFields::Off, String::new(), said.to_owned()),
+    ] {
+        for via in [true, false] {
+            for (is_trusted, wanted) in [(false, &untrusted), (true, &trusted)] {
+                let how = RequestContext { forwarded, via, trusted: is_trusted, ..HOW };
+                let sent = rewritten(&format!("GET / HTTP/1.1\r\nHost: a\r\n{said}\r\n"), &how);
+                let ours = "Via: 1.1 tidegate\r\n";
+                assert_eq!(sent.matches(ours).count(), usize::from(via));
+                let left = sent.replace(ours, "").replace("GET / HTTP/1.1\r\nHost: a\r\n", "");
+                assert_eq!(left, format!("{}\r\n", wanted.replace("VIA", "")), "{forwarded:?} {is_trusted}");
+            }
+        }
+    }
+}
+
+#[test]
+fn x_real_ip_is_ours_or_a_trusted_peers() {
+    let said = "x-real-ip: 1.1.1.1\r\nTrue-Client-IP: 2.2.2.2\r\nX_Real_IP: 3.3.3.3\r\nTrue-Client_IP: 4\r\n";
+    let kept = "x-real-ip: 1.1.1.1\r\nTrue-Client-IP: 2.2.2.2\r\n";
+    for (x_real_ip, trusted, fields, left) in [
+        (false, false, said, ""),
+        (false, true, said, kept),
+        (true, false, said, "X-Real-IP: 192.0.2.1\r\n"),
+        (true, true, said, kept),
+        (true, true, "", "X-Real-IP: 192.0.2.1\r\n"),
+        (true, true, "Connection: x-real-ip\r\nX-Real-IP: 1.1.1.1\r\n", "X-Real-IP: 192.0.2.1\r\n"),
+        (false, false, "", ""),
+    ] {
+        let how = RequestContext { x_real_ip, trusted, ..HOW };
+        assert_eq!(fields_left(fields, &how), left, "{x_real_ip} {trusted} {fields}");
+    }
+    let how = RequestContext { client: "::ffff:10.0.0.1".parse().unwrap(), x_real_ip: true, ..HOW };
+    let sent = rewritten("GET / HTTP/1.1\r\nHost: a\r\n\r\n", &how);
+    assert!(sent.contains("\r\nX-Real-IP: 10.0.0.1\r\n"), "{sent}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ pub(super) const HOW: ResponseContext<'static> = ResponseContext {
     client: Version::Http11,
     keep_alive: true,
     framing: Framing::Length(5),
+    via: true,
     pseudonym: "tidegate",
     date: DATE.as_bytes(),
     upgrade: false,
@@ -91,6 +92,38 @@ fn hop_by_hop_and_nominated_fields_go() {
 }
 
 #[test]
+fn blanks_before_a_colon_go_no_further() {
+    let length = "Content-Length: 5\r\n";
+    for (fields, left) in [
+        ("A : b\r\n", "A: b\r\n"),
+        ("A\t \t:b\r\nB: c\r\nC  : d : e\r\n", "A:b\r\nB: c\r\nC: d : e\r\n"),
+        ("Connection : A, close\r\nA : b\r\nKeep-Alive : 5\r\nB : c\r\n", "B: c\r\n"),
+        ("Transfer_Encoding : x\r\nX-Tidegate-Explain : y\r\n", ""),
+    ] {
+        assert_eq!(
+            fields_left(200, &format!("{length}{fields}"), &HOW),
+            format!("{length}{left}"),
+            "{fields}"
+        );
+    }
+    assert_eq!(fields_left(200, "Content-Length : 5\r\n", &HOW), length);
+    assert_eq!(fields_left(200, "A: b\r\nContent-Length : 05\r\n", &HOW), format!("A: b\r\n{length}"));
+    let chunked = ResponseContext { framing: Framing::Chunked, ..HOW };
+    assert_eq!(
+        fields_left(200, "Transfer-Encoding : CHUNKED\r\n", &chunked),
+        "Transfer-Encoding: chunked\r\n"
+    );
+    let old = rewritten("HTTP/1.0 200\r\nDate : d\r\nContent-Length : 7\r\n\r\n", Method::Head, &HOW);
+    assert_eq!(old, "HTTP/1.1 200 \r\nDate: d\r\nContent-Length: 7\r\nVia: 1.0 tidegate\r\n\r\n");
+    let switch = "Connection : Upgrade\r\nUpgrade : WebSocket\r\nA : b\r\n";
+    let how = ResponseContext { upgrade: true, framing: Framing::Empty, ..HOW };
+    assert_eq!(
+        rewritten(&format!("HTTP/1.1 101 x\r\n{switch}\r\n"), Method::Get, &how),
+        "HTTP/1.1 101 x\r\nA: b\r\nVia: 1.1 tidegate\r\nConnection: upgrade\r\nUpgrade: WebSocket\r\n\r\n"
+    );
+}
+
+#[test]
 fn framing_towards_the_client() {
     let how = |framing| ResponseContext { framing, ..HOW };
     let (length, chunked) = ("Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n");
@@ -109,9 +142,21 @@ fn framing_towards_the_client() {
         (304, length, Framing::Empty, length),
         (304, "", Framing::Empty, ""),
         (103, length, Framing::Empty, ""),
+        (200, "Content-Length: 005\r\nA: b\r\n", Framing::Length(5), "A: b\r\nContent-Length: 5\r\n"),
+        (200, "Content-Length: 00\r\n", Framing::Length(0), "Content-Length: 0\r\n"),
+        (205, "Content-Length: 00\r\n", Framing::Length(0), "Content-Length: 0\r\n"),
+        (200, "Connection: content-length\r\nContent-Length: 05\r\n", Framing::Length(5), length),
+        (304, "A: b\r\nContent-Length: 005\r\n", Framing::Empty, "A: b\r\nContent-Length: 5\r\n"),
+        (204, "Content-Length: 05\r\n", Framing::Empty, ""),
+        (103, "Content-Length: 00\r\n", Framing::Empty, ""),
     ] {
         assert_eq!(fields_left(status, fields, &how(framing)), left, "{status} {fields} {framing:?}");
     }
+    let padded = "HTTP/1.1 200 x\r\nContent-Length: 010\r\nDate: d\r\n\r\n";
+    assert_eq!(
+        rewritten(padded, Method::Head, &how(Framing::Empty)),
+        "HTTP/1.1 200 x\r\nDate: d\r\nContent-Length: 10\r\nVia: 1.1 tidegate\r\n\r\n"
+    );
     for fields in [length, ""] {
         let sent = rewritten(
             &format!("HTTP/1.1 200 x\r\n{fields}Date: d\r\n\r\n"),
@@ -135,6 +180,14 @@ fn connection_towards_the_client() {
         assert_eq!(fields_left(200, length, &how), format!("{length}{expected}"));
         assert_eq!(fields_left(103, "Link: x\r\n", &how), "Link: x\r\n");
     }
+}
+
+#[test]
+fn via_may_be_left_out() {
+    let how = ResponseContext { via: false, ..HOW };
+    let head = "HTTP/1.1 200 x\r\nDate: d\r\nVia: 1.0 o\r\nContent-Length: 5\r\n\r\n";
+    assert_eq!(rewritten(head, Method::Get, &how), head);
+    assert_eq!(rewritten("HTTP/1.1 103 x\r\n\r\n", Method::Get, &how), "HTTP/1.1 103 x\r\n\r\n");
 }
 
 #[test]

@@ -1,0 +1,164 @@
+//! Content where none is expected: behind the head of an answer to HEAD, or left unread by an origin that then takes it
+//! for the next request.
+
+use std::time::{Duration, Instant};
+
+use tidegate::config::Trust;
+
+use crate::clients::{Ask, Asker, alternate, check_all, plain};
+use crate::origin::{Conn, Origin, complaint, page};
+use crate::support::ProxyUnderTest;
+
+/// Answers with a head that announces a body, and sends that so much later, unless the machine has made it `latest` by
+/// then: nobody could tell it from one that never comes.
+fn late_body(conn: &mut Conn, line: &str, path: &str, late: Duration, latest: Duration) -> bool {
+    // Any text may be a body; an answer to another makes the worst of them.
+    let round = round_of(path);
+    let body =
+        if round.is_multiple_of(2) { page("200 OK", path, path) } else { "<p>a page</p>\r\n".to_owned() };
+    let head = page(line, path, &body);
+    let begun = Instant::now();
+    conn.write(&head[..head.len() - body.len()]);
+    std::thread::sleep(late);
+    begun.elapsed() < latest && conn.write(&body)
+}
+
+fn round_of(path: &str) -> usize {
+    path.rsplit('/').next().and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
+/// Bodies come late where there should be none: of a HEAD, or of a 304.
+fn bodies_come_late(method: &'static str, status: u16, late: Duration) {
+    let origin = Origin::start(move |conn| {
+        while let Some(request) = conn.request() {
+            let line = if request.method == "HEAD" { "200 OK" } else { "304 Not Modified" };
+            let went_on = if request.path.contains("/a/") {
+                late_body(conn, line, &request.path, late, Duration::from_millis(75))
+            } else {
+                conn.answer(&request)
+            };
+            if !went_on {
+                return;
+            }
+        }
+    });
+    let proxy = ProxyUnderTest::start(&[origin.address], |_| {});
+    let odd = |path: &str, _| Ask::new(method, path).gets(status, "");
+    let tally = alternate(proxy.address, &origin.diary, 10, odd, plain);
+    tally.check(&format!("a body {late:?} behind {status} to {method}"), &origin.diary);
+}
+
+#[test]
+fn a_body_of_a_head_that_comes_a_millisecond_late_is_nobodys_answer() {
+    bodies_come_late("HEAD", 200, Duration::from_millis(1));
+}
+
+#[test]
+fn a_body_of_a_head_that_comes_thirty_milliseconds_late_is_nobodys_answer() {
+    bodies_come_late("HEAD", 200, Duration::from_millis(30));
+}
+
+#[test]
+fn a_body_of_a_304_that_comes_a_millisecond_late_is_nobodys_answer() {
+    bodies_come_late("GET", 304, Duration::from_millis(1));
+}
+
+#[test]
+fn a_backend_that_sends_no_body_to_head_gets_its_connections_back_until_it_sends_one() {
+    let origin = Origin::start(move |conn| {
+        while let Some(request) = conn.request() {
+            let late = Duration::from_millis(2);
+            let went_on = if request.method == "HEAD" && !request.path.starts_with("/clean") {
+                late_body(conn, "200 OK", &request.path, late, Duration::from_millis(12))
+            } else {
+                let mut answer = page("200 OK", &request.path, &request.path);
+                answer
+                    .insert_str(answer.find("X-For").unwrap(), &format!("X-Connection: {}\r\n", conn.index));
+                let body = if request.method == "HEAD" { request.path.len() } else { 0 };
+                conn.write(&answer[..answer.len() - body])
+            };
+            if !went_on {
+                return;
+            }
+        }
+    });
+    let proxy = ProxyUnderTest::start(&[origin.address], |_| {});
+    let asker = |name: &str| Asker::new(name.to_owned(), proxy.address, origin.diary.clone());
+    let (mut heads, mut gets) = (asker("heads"), asker("gets"));
+    let ask = |asker: &mut Asker, method| {
+        let response = asker.exchange(&Ask::new(method, "/clean/1")).unwrap();
+        response.field("X-Connection").unwrap().to_owned()
+    };
+    let used: Vec<String> = (0..20).map(|_| ask(&mut heads, "HEAD")).collect();
+    // Once the last one's is used again they have all been found clean. Not to wait for ever: a connection that rests
+    // for longer than it might is no fault here.
+    let begun = Instant::now();
+    while ask(&mut gets, "GET") != used[19] && begun.elapsed() < Duration::from_secs(1) {}
+    let tally = alternate(proxy.address, &origin.diary, 10, |path, _| Ask::new("HEAD", path), plain);
+    tally.check("a HEAD's body 2 ms late after twenty without", &origin.diary);
+}
+
+/// Reads heads only; what is no head gets a complaint, and the connection goes on.
+fn reads_no_content(conn: &mut Conn) {
+    while let Some(request) = conn.head() {
+        let sent = if request.is_garbage() { conn.write(complaint()) } else { conn.answer(&request) };
+        if !sent {
+            return;
+        }
+    }
+}
+
+/// Content that is a request of its own to who takes it for one, or none, or in chunks.
+fn with_content(ask: Ask, round: usize) -> Ask {
+    match round % 3 {
+        0 => {
+            let content = format!("GET {}/content HTTP/1.1\r\nHost: o\r\n\r\n", ask.path);
+            ask.with(content)
+        }
+        1 => ask.with("a=1&b=2"),
+        _ => ask.in_a_chunk("a=1&b=2"),
+    }
+}
+
+#[test]
+fn content_of_a_method_without_any_is_not_left_for_the_next_client() {
+    let mut stories = Vec::new();
+    for method in ["GET", "HEAD", "DELETE", "OPTIONS"] {
+        let origin = Origin::start(reads_no_content);
+        let proxy = ProxyUnderTest::start(&[origin.address], |_| {});
+        let odd = |path: &str, round| with_content(Ask::new(method, path), round);
+        let tally = alternate(proxy.address, &origin.diary, 10, odd, plain);
+        stories.extend(tally.told(&format!("content of {method} left unread"), &origin.diary));
+    }
+    check_all(stories);
+}
+
+#[test]
+fn content_of_a_post_left_unread_is_not_left_for_the_next_client_where_trust_is_strict() {
+    let origin = Origin::start(reads_no_content);
+    let proxy = ProxyUnderTest::start(&[origin.address], |config| config.pool_trust = Trust::Strict);
+    let odd = |path: &str, round| with_content(Ask::new("POST", path), round);
+    let tally = alternate(proxy.address, &origin.diary, 10, odd, plain);
+    tally.check("content of POST left unread, strict", &origin.diary);
+}
+
+/// Where trust is learned nobody sees this coming. But an answer that begins with no status line betrays it: the GET that
+/// met it is asked again elsewhere, and that backend's connections rest no more after a POST with content.
+#[test]
+fn content_of_a_post_left_unread_that_spoils_an_answer_is_made_up_for() {
+    let origin = Origin::start(|conn| {
+        while let Some(request) = conn.head() {
+            if request.is_garbage() {
+                conn.write("what?\r\n\r\n"); // as a server answers who speaks HTTP/0.9 to it
+                return;
+            }
+            if !conn.answer(&request) {
+                return;
+            }
+        }
+    });
+    let proxy = ProxyUnderTest::start(&[origin.address], |_| {});
+    let odd = |path: &str, _| Ask::new("POST", path).with("a=1&b=2");
+    let tally = alternate(proxy.address, &origin.diary, 1, odd, plain);
+    tally.check("content of POST left unread, answered without a status line", &origin.diary);
+}
