@@ -132,7 +132,8 @@ impl Session {
         let Some(exchange) = self.exchange.as_mut() else { return Step::Gone };
         let until = exchange.redialling.until(world);
         if until <= world.now {
-            return self.fail(world, Fault::ConnectFailed);
+            self.stop_waiting(world); // all were asked just now: no last round
+            return self.refuse(world, Fault::ConnectFailed);
         }
         if world.refusals.looked.plus(PAUSE_FIRST) > world.now {
             self.deadline = world.now.plus(world.about(PAUSE_LONGEST)).min(until);

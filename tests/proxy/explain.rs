@@ -148,7 +148,7 @@ fn our_own_answers_are_explained_too() {
     let nowhere = [Reserved::new(), Reserved::new()];
     let proxy = ProxyUnderTest::start(&nowhere.each_ref().map(|one| one.address), |config| {
         trusts_loopback(config);
-        config.timeouts.connect = Duration::from_nanos(1); // then no backend is waited for
+        config.timeouts.connect = Duration::from_millis(1); // less than a pause: no second round
     });
     let answer = proxy.client().send(ASKS).response();
     assert_eq!(answer.status, 502);
