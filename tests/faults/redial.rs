@@ -203,11 +203,9 @@ fn a_client_that_leaves_while_it_waits_is_forgotten_and_makes_room() {
         config.queue.max = 1;
         config.timeouts.connect = crate::support::DEADLINE;
     });
-    let mut waited = 0;
-    for _ in 0..3 {
+    for waited in 1..=3 {
         let mut client = proxy.client();
         client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx");
-        waited += 1;
         wait_for("the request to wait", || errors(&proxy) == waited);
         client.reset();
         wait_for("the client to be forgotten", || {
