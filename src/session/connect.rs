@@ -3,7 +3,7 @@
 //! The first write is tried before the socket is even registered: when it works, the connect has worked, and neither
 //! an event nor SO_ERROR need be asked for.
 
-use super::exchange::Upstream;
+use super::exchange::{Exchange, Upstream};
 use super::pump::{self, Pumped};
 use super::relay::request_fault;
 use super::{Phase, Session, Step, closing};
@@ -47,8 +47,8 @@ impl Session {
         let sent = pump::drain(world, &mut exchange.request, key);
         if !registered && world.register(key).is_err() {
             // What was sent was sent: only that decides whether it may be sent again.
-            let untouched = exchange.request.out_sent == 0;
-            return self.fail(world, if untouched { Fault::ConnectFailed } else { Fault::UpstreamClosed });
+            let fault = lost(exchange);
+            return self.fail(world, fault);
         }
         match sent {
             Some(Pumped::SinkBlocked) if exchange.request.out_sent == 0 && !registered => {
@@ -56,7 +56,8 @@ impl Session {
                 Step::Wait
             }
             Some(Pumped::SinkGone) if !closing::has_answered(exchange, key, world) => {
-                self.fail(world, Fault::ConnectFailed)
+                let fault = lost(exchange);
+                self.fail(world, fault)
             }
             _ => self.reached(key, world),
         }
@@ -72,4 +73,10 @@ impl Session {
         }
         Step::Next(Phase::Relay)
     }
+}
+
+/// What it is called when a fresh connection is lost: only as long as nothing was sent may any request go elsewhere.
+fn lost(exchange: &Exchange) -> Fault {
+    let is_untouched = exchange.request.out_sent == 0 && !exchange.request.spilled;
+    if is_untouched { Fault::ConnectFailed } else { Fault::UpstreamClosed }
 }
