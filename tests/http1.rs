@@ -22,6 +22,8 @@ mod rewriting;
 mod row;
 #[path = "http1/text.rs"]
 mod text;
+#[path = "http1/upgrades.rs"]
+mod upgrades;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -39,6 +41,7 @@ fn all() -> Vec<(&'static str, Vec<Row>)> {
         ("responses", responses::rows()),
         ("rewriting", rewriting::rows()),
         ("exchange", exchange::rows()),
+        ("upgrades", upgrades::rows()),
     ]
 }
 
@@ -93,6 +96,11 @@ fn heads_are_rewritten() {
 #[test]
 fn exchanges_keep_their_order_and_their_connections() {
     check(&exchange::rows());
+}
+
+#[test]
+fn upgrades_become_tunnels_or_do_not() {
+    check(&upgrades::rows());
 }
 
 #[test]

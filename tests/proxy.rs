@@ -8,6 +8,8 @@ mod support;
 mod amounts;
 #[path = "proxy/duplex.rs"]
 mod duplex;
+#[path = "proxy/early.rs"]
+mod early;
 #[path = "proxy/explain.rs"]
 mod explain;
 #[path = "proxy/failures.rs"]
@@ -18,6 +20,8 @@ mod heads;
 mod reuse;
 #[path = "proxy/stopping.rs"]
 mod stopping;
+#[path = "proxy/switches.rs"]
+mod switches;
 #[path = "proxy/timeouts.rs"]
 mod timeouts;
 #[path = "proxy/websocket.rs"]

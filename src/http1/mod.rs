@@ -18,6 +18,7 @@ mod forwarded;
 mod framing;
 mod grammar;
 mod host;
+mod request_line;
 mod scan;
 mod section;
 mod target;

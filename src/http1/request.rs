@@ -5,9 +5,10 @@
 
 use super::fields::{self, ConnectionOptions, Field, FieldKind};
 use super::framing::{self, FramingFields, Message};
-use super::grammar::{self, TARGET, TOKEN, members};
+use super::grammar::{self, members};
+use super::request_line::{self, METHOD_TOLD_MAX, TARGET_TOLD_MAX, push_visible};
 use super::section::Section;
-use super::{Framing, Limits, Method, Parsed, Span, Version, host, scan, target};
+use super::{Framing, Limits, Method, Parsed, Span, Version, host, target};
 
 /// A request that is answered by us, not forwarded: the status and why, in words for the log and the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +75,8 @@ pub struct RequestFacts {
     pub lacks_host: bool,
     /// No content, no upgrade and no login: the usual request.
     pub is_plain: bool,
-    /// An upgrade we are willing to tunnel was asked for (HTTP/1.1, no body, Connection names it, not h2c).
+    /// An upgrade we are willing to tunnel was asked for (HTTP/1.1, Connection names it, not h2c). With content, the switch
+    /// comes behind it (RFC 9110 section 7.8).
     pub upgrade: bool,
     /// `Max-Forwards` of a TRACE or OPTIONS.
     pub max_forwards: Option<u32>,
@@ -140,8 +142,13 @@ impl RequestHead {
         let most = limits.request_head.min(u16::MAX as usize);
         let window = &bytes[..bytes.len().min(most)];
         let is_full = window.len() == most;
-        let Some(fields_start) = self.read_line(window, limits.request_line, is_full)? else {
-            return Ok(Parsed::Partial);
+        let fields_start = match self.read_line(window, limits.request_line, is_full) {
+            Ok(Some(fields_start)) => fields_start,
+            Ok(None) => return Ok(Parsed::Partial),
+            Err(refusal) => {
+                self.tell_line(window);
+                return Err(refusal);
+            }
         };
         match self.section.read(window, fields_start, limits.fields)? {
             Parsed::Partial if is_full => Err(Refusal { status: 431, reason: "request head too long" }),
@@ -155,14 +162,27 @@ impl RequestHead {
         }
     }
 
-    /// Method as received.
+    /// Method as received; of a refused request as far as it can be told.
     pub fn method(&self) -> Span {
         self.method
     }
 
-    /// Request target as received (for the log).
+    /// Request target as received (for the log); of a refused request as far as it can be told.
     pub fn target(&self) -> Span {
         self.target
+    }
+
+    /// Appends method and target to `out`, a blank between, for the log of a request that was refused, and says how long
+    /// the method is. They may be none at all: what is not visible ASCII is written as %XX.
+    pub fn push_line(&self, bytes: &[u8], out: &mut Vec<u8>) -> usize {
+        let start = out.len();
+        push_visible(self.method.of(bytes), METHOD_TOLD_MAX, out);
+        let method_len = out.len() - start;
+        if method_len > 0 {
+            out.push(b' ');
+            push_visible(self.target.of(bytes), TARGET_TOLD_MAX, out);
+        }
+        method_len
     }
 
     /// Its form.
@@ -191,11 +211,11 @@ impl RequestHead {
 
     /// Reads the request line, and gives the offset after it if it is there.
     fn read_line(&mut self, window: &[u8], most: usize, is_full: bool) -> Result<Option<usize>, Refusal> {
-        let Some(start) = after_empty_lines(window) else { return Ok(None) };
+        let Some(start) = request_line::after_empty_lines(window) else { return Ok(None) };
         let rest = &window[start..];
-        let line = match usual_line(rest) {
+        let line = match request_line::usual(rest) {
             Some(line) if line.len <= most => line,
-            _ => match any_line(rest, most, is_full)? {
+            _ => match request_line::any(rest, most, is_full)? {
                 Some(line) => line,
                 None => return Ok(None),
             },
@@ -212,6 +232,15 @@ impl RequestHead {
         self.form = target::read(window, self.target, self.facts.method)?;
         self.line_is_final = line.is_current && !matches!(self.form, Target::Absolute { .. });
         Ok(Some(start + line.len))
+    }
+
+    /// Of a request line that was refused: which words of it are, as far as one can tell, its method and its target.
+    #[cold]
+    fn tell_line(&mut self, window: &[u8]) {
+        if self.method != Span::default() {
+            return; // the line was read, what it says was refused
+        }
+        (self.method, self.target) = request_line::told(window);
     }
 
     /// Makes out what the fields mean together, unless the same fields of a request like this one were the last.
@@ -255,10 +284,8 @@ impl RequestHead {
         self.facts.accepts_trailers = seen.accepts_trailers && is_current;
         self.facts.max_forwards = seen.max_forwards;
         self.facts.nominates = seen.connection.nominates;
-        self.facts.upgrade = seen.connection.upgrade
-            && is_current
-            && !has_body
-            && fields::offers_upgrade(self.section.fields(), bytes);
+        self.facts.upgrade =
+            seen.connection.upgrade && is_current && fields::offers_upgrade(self.section.fields(), bytes);
         self.length_is_padded = seen.framing.is_padded();
         if seen.framing.is_padded() {
             self.section.mark_padded();
@@ -348,109 +375,6 @@ impl Seen {
 /// Whether these bytes, refused as they are, begin like a HEAD, whose answer has no content (RFC 9110 section 9.3.2).
 pub fn is_like_head(bytes: &[u8]) -> bool {
     bytes.trim_ascii_start().starts_with(b"HEAD ")
-}
-
-/// Offset after the empty lines to be skipped; `None` if that cannot be told yet. Further ones, and any that end in a
-/// bare LF, are left for the request line to fail on.
-fn after_empty_lines(window: &[u8]) -> Option<usize> {
-    const SKIPPED_MAX: usize = 2; // what a client sends too much after a body, with one to spare
-    let mut start = 0;
-    while start < 2 * SKIPPED_MAX {
-        match &window[start..] {
-            [b'\r', b'\n', ..] => start += 2,
-            [] | [b'\r'] => return None,
-            _ => break,
-        }
-    }
-    Some(start)
-}
-
-/// A request line whose method is a token and whose target has only bytes of a target.
-struct RequestLine {
-    method_len: usize,
-    target_len: usize,
-    version: Version,
-    /// It ends in `HTTP/1.1`, so that much of it can be sent on.
-    is_current: bool,
-    /// CRLF included.
-    len: usize,
-}
-
-/// The line nearly every request has, in one look at each byte. `None` for all others, good or bad.
-fn usual_line(rest: &[u8]) -> Option<RequestLine> {
-    const END: &[u8] = b" HTTP/1.1\r\n";
-    let method_len = if rest.starts_with(b"GET ") {
-        3
-    } else {
-        rest.iter().position(|byte| !grammar::is(*byte, TOKEN))?
-    };
-    let target_len = scan::target_end(rest, method_len + 1) - method_len - 1;
-    let is_it =
-        method_len > 0 && rest[method_len] == b' ' && rest[method_len + 1 + target_len..].starts_with(END);
-    let len = method_len + 1 + target_len + END.len();
-    is_it.then_some(RequestLine { method_len, target_len, version: Version::Http11, is_current: true, len })
-}
-
-/// Any other request line: its like, or what is wrong with it, or `None` if its end is not there.
-fn any_line(rest: &[u8], most: usize, is_full: bool) -> Result<Option<RequestLine>, Refusal> {
-    let searched = &rest[..rest.len().min(most)];
-    let Some(newline) = memchr::memchr(b'\n', searched) else {
-        check_partial_line(searched)?;
-        if searched.len() < most && !is_full {
-            return Ok(None);
-        }
-        // RFC 9112 section 3 tells the two apart.
-        return Err(match memchr::memchr(b' ', searched) {
-            Some(_) => Refusal { status: 414, reason: "request line too long" },
-            None => Refusal { status: 501, reason: "method too long" },
-        });
-    };
-    let line = searched[..newline].strip_suffix(b"\r").ok_or(bad("bare LF in the head"))?;
-    let (front, version) = split_version(line)?;
-    let method_len = memchr::memchr(b' ', front).ok_or(bad("no method or no request target"))?;
-    let target = &front[method_len + 1..];
-    if !grammar::is_token(&front[..method_len]) {
-        return Err(bad("bad method"));
-    }
-    if !grammar::all(target, TARGET) {
-        return Err(bad("blank, control, non-ASCII or # in the request target"));
-    }
-    let is_current = line.ends_with(b"HTTP/1.1");
-    Ok(Some(RequestLine { method_len, target_len: target.len(), version, is_current, len: newline + 1 }))
-}
-
-/// Refuses a line without its end as soon as it cannot become a request line: TLS and other protocols at this port
-/// get their answer at once.
-fn check_partial_line(rest: &[u8]) -> Result<(), Refusal> {
-    let mut parts = rest.splitn(3, |byte| *byte == b' ');
-    let method = parts.next().unwrap_or_default();
-    if !grammar::all(method, TOKEN) || (method.is_empty() && !rest.is_empty()) {
-        return Err(bad("bad method"));
-    }
-    if !grammar::all(parts.next().unwrap_or_default(), TARGET) {
-        return Err(bad("bad request target"));
-    }
-    Ok(())
-}
-
-/// The line less its version, and that.
-fn split_version(line: &[u8]) -> Result<(&[u8], Version), Refusal> {
-    let blank = memchr::memrchr(b' ', line).ok_or(bad("no version in the request line"))?;
-    let front = &line[..blank];
-    match &line[blank + 1..] {
-        b"HTTP/1.0" => Ok((front, Version::Http10)),
-        b"HTTP/1.1" => Ok((front, Version::Http11)),
-        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
-            if major.is_ascii_digit() && minor.is_ascii_digit() =>
-        {
-            if *major == b'1' {
-                Ok((front, Version::Http11))
-            } else {
-                Err(Refusal { status: 505, reason: "only HTTP/1.x is served here" })
-            }
-        }
-        _ => Err(bad("bad version in the request line")),
-    }
 }
 
 pub(super) fn bad(reason: &'static str) -> Refusal {

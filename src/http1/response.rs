@@ -117,6 +117,20 @@ impl ResponseHead {
         self.upgrade_offered
     }
 
+    /// Whether it has an Upgrade, and a Connection that names it, whatever the protocol.
+    pub fn names_upgrade(&self, bytes: &[u8]) -> bool {
+        let mut connection = ConnectionOptions::default();
+        let mut has_upgrade = false;
+        for field in self.section.fields() {
+            match field.kind {
+                FieldKind::Upgrade => has_upgrade = true,
+                FieldKind::Connection => drop(connection.read(field.value.of(bytes))), // was good before
+                _ => {}
+            }
+        }
+        has_upgrade && connection.upgrade
+    }
+
     /// Whether a 101 is a switch to protocols that `request` named, and nothing else (RFC 9110 section 7.8). Each comes with
     /// the bytes it was parsed from.
     pub fn switches_within(&self, bytes: &[u8], request: &RequestHead, asked: &[u8]) -> bool {

@@ -82,7 +82,7 @@ impl Session {
             Ok(Parsed::Partial) => None,
             Ok(Parsed::Complete(len)) => Some(self.accept(exchange, len, world)),
             Err(refusal) => {
-                note_line(exchange, world);
+                note_refused(exchange, world);
                 if is_like_head(exchange.request.buffer.raw()) {
                     exchange.facts.method = Method::Head;
                 }
@@ -160,14 +160,22 @@ fn held_for_retry(facts: RequestFacts, config: &ProxyConfig) -> u32 {
     if is_held { config.retry_body_max as u32 } else { 0 }
 }
 
-/// Keeps method and target for the log, whole or not.
+/// Keeps method and target for the log.
 fn note_line<N: Net>(exchange: &mut Exchange, world: &World<N>) {
     let (method, target) = (world.request_head.method(), world.request_head.target());
-    // The one blank of the request line stands between them; of a line that is none there is nothing.
+    // The one blank of the request line stands between them.
     let both = Span { start: method.start, end: target.end };
     exchange.line.clear();
     exchange.line.extend_from_slice(both.of(exchange.request.buffer.raw()));
     exchange.method_len = usize::from(method.end - method.start);
+}
+
+/// The same for a request line that may be none.
+#[cold]
+fn note_refused<N: Net>(exchange: &mut Exchange, world: &World<N>) {
+    exchange.line.clear();
+    let bytes = exchange.request.buffer.raw();
+    exchange.method_len = world.request_head.push_line(bytes, &mut exchange.line);
 }
 
 fn hex(mut id: u64, text: &mut [u8; 16]) -> &str {

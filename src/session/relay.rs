@@ -226,7 +226,8 @@ impl Session {
         Answer::Final
     }
 
-    /// 101: only to a client that asked, and only for what it asked.
+    /// 101: only to a client that asked, only for what it asked, and only once the request is with the backend whole: what
+    /// is left of its content is not the new protocol's. Until then the head stays where it is, to be read again.
     #[cold]
     fn take_switch<N: Net>(
         &self,
@@ -235,8 +236,12 @@ impl Session {
         facts: ResponseFacts,
         world: &mut World<N>,
     ) -> Answer {
-        if !exchange.facts.upgrade || !is_as_asked(exchange, world) {
-            return Answer::Failed(Fault::BadResponse("101 without being asked"));
+        if let Err(what) = check_switch(exchange, world) {
+            return Answer::Failed(Fault::BadResponse(what));
+        }
+        if exchange.trace.sent.get().is_none() {
+            ask_for_content(exchange);
+            return Answer::Wait;
         }
         write_head(exchange, len, Framing::Empty, true, true, world);
         exchange.response.body = Body::tunnel();
@@ -332,6 +337,32 @@ fn is_taken_slowly<N: Net>(exchange: &mut Exchange, fault: Fault, client: ConnKe
         flow.progress = world.now;
     }
     is_less
+}
+
+/// What is wrong with a 101.
+fn check_switch<N: Net>(exchange: &Exchange, world: &mut World<N>) -> Result<(), &'static str> {
+    if !exchange.facts.upgrade {
+        return Err("101 without being asked");
+    }
+    if !world.response_head.names_upgrade(exchange.response.buffer.raw()) {
+        return Err("101 without Upgrade, or Connection that names it");
+    }
+    if !is_as_asked(exchange, world) {
+        return Err("101 without being asked");
+    }
+    if exchange.request_cut {
+        return Err("101 to a request not taken whole");
+    }
+    Ok(())
+}
+
+/// A backend that switches means to take the content; a client that waits to be told so must be told before the 101
+/// (RFC 9110 section 7.8).
+fn ask_for_content(exchange: &mut Exchange) {
+    if exchange.facts.expect_continue && exchange.interims == 0 && exchange.request.is_body_untouched() {
+        exchange.interims = 1;
+        exchange.response.out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+    }
 }
 
 /// Whether the switch is to nothing but what the request, as we sent it, named.

@@ -1,14 +1,12 @@
-//! Several messages on one connection: persistence, order, expectations, early answers, upgrades, Max-Forwards.
+//! Several messages on one connection: persistence, order, expectations, early answers, Max-Forwards.
 
-use super::row::{Row, answered, bad_answer, passes, refused, row};
+use super::row::{Row, passes, refused, row};
 
 pub fn rows() -> Vec<Row> {
     let mut rows = persistence();
     rows.extend(pipelining());
     rows.extend(expectations());
     rows.extend(early_answers());
-    rows.extend(upgrades());
-    rows.extend(upgrades_that_are_none());
     rows.extend(max_forwards());
     rows.extend(body_limits());
     rows.extend(half_closes());
@@ -203,121 +201,6 @@ fn early_answers() -> Vec<Row> {
         );
     }
     rows
-}
-
-const ASK: &str = "GET /ws HTTP/1.1|Host: h|Connection: Upgrade|Upgrade: websocket|Sec-WebSocket-Key: k||";
-const ASKED: &str =
-    "GET /ws HTTP/1.1|Host: h|Sec-WebSocket-Key: k|{fwd}Connection: upgrade|Upgrade: websocket||";
-const SWITCH: &str =
-    "HTTP/1.1 101 Switching Protocols|Connection: Upgrade|Upgrade: websocket|Sec-WebSocket-Accept: a||";
-const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols|Sec-WebSocket-Accept: a|Via: 1.1 tidegate|Connection: upgrade|Upgrade: websocket||";
-
-fn upgrades() -> Vec<Row> {
-    vec![
-        row("an upgrade, then bytes both ways")
-            .sends(format!("{ASK}{{read}}hello\0\u{ff}"))
-            .reaches(&[&format!("{ASKED}hello\0\u{ff}")])
-            .answers(&[&format!("{SWITCH}{{take 7}}world{{close}}")])
-            .sees(format!("{SWITCHED}world"))
-            .tunnelled(),
-        row("the origin speaks first")
-            .sends(format!("{ASK}{{read}}end{{finish}}"))
-            .reaches(&[&format!("{ASKED}end")])
-            .answers(&[&format!("{SWITCH}hello{{take 3}}bye{{close}}")])
-            .sees(format!("{SWITCHED}hellobye"))
-            .tunnelled(),
-        row("a half-close of the client goes on, and the rest comes")
-            .sends(format!("{ASK}{{read}}abc{{finish}}"))
-            .reaches(&[&format!("{ASKED}abc")])
-            .answers(&[&format!("{SWITCH}{{take 4}}")])
-            .sees(SWITCHED)
-            .tunnelled(),
-        row("another protocol")
-            .sends("GET / HTTP/1.1|Host: h|Connection: upgrade|Upgrade: chat/2, talk||{read}x")
-            .reaches(&["GET / HTTP/1.1|Host: h|{fwd}Connection: upgrade|Upgrade: chat/2, talk||x"])
-            .answers(&["HTTP/1.1 101 S|Connection: upgrade|Upgrade: chat/2||{take 1}y{close}"])
-            .sees("HTTP/1.1 101 S|Via: 1.1 tidegate|Connection: upgrade|Upgrade: chat/2||y")
-            .tunnelled(),
-        row("an upgrade with an empty body")
-            .sends("POST / HTTP/1.1|Host: h|Content-Length: 0|Connection: Upgrade|Upgrade: SPDY/3.1||{read}x")
-            .reaches(&[
-                "POST / HTTP/1.1|Host: h|Content-Length: 0|{fwd}Connection: upgrade|Upgrade: SPDY/3.1||x",
-            ])
-            .answers(&["HTTP/1.1 101 S|Connection: upgrade|Upgrade: spdy/3.1||{take 1}y{close}"])
-            .sees("HTTP/1.1 101 S|Via: 1.1 tidegate|Connection: upgrade|Upgrade: spdy/3.1||y")
-            .tunnelled(),
-        row("an upgrade the origin declines").sends(ASK).reaches(&[ASKED]).drops(),
-        row("an upgrade the origin refuses")
-            .sends(ASK)
-            .reaches(&[ASKED])
-            .answers(&["HTTP/1.1 403 No|Date: X|Content-Length: 0||"])
-            .sees("HTTP/1.1 403 No|Date: X|Content-Length: 0|Via: 1.1 tidegate||")
-            .drops(),
-        row("an upgrade the origin declines, and what was sent behind it")
-            .sends(format!("{ASK}{{get}}"))
-            .reaches(&[ASKED, "{got}"])
-            .answers(&["{ok}"; 2])
-            .sees("{OK}{OK}"),
-        row("an upgrade, and what was sent behind it at once")
-            .sends(format!("{ASK}early"))
-            .reaches(&[&format!("{ASKED}early")])
-            .answers(&[&format!("{SWITCH}{{take 5}}late{{close}}")])
-            .sees(format!("{SWITCHED}late"))
-            .tunnelled(),
-        answered(
-            "100 before the 101",
-            format!("HTTP/1.1 100 Continue||{SWITCH}{{take 1}}{{close}}"),
-            format!("HTTP/1.1 100 Continue|Via: 1.1 tidegate||{SWITCHED}"),
-        )
-        .sends(format!("{ASK}{{read}}{{read}}x"))
-        .reaches(&[&format!("{ASKED}x")])
-        .tunnelled(),
-    ]
-}
-
-fn upgrades_that_are_none() -> Vec<Row> {
-    vec![
-        passes("Upgrade without Connection", "GET / HTTP/1.1|Host: h|Upgrade: websocket||", "{got}"),
-        passes("Connection without Upgrade", "GET / HTTP/1.1|Host: h|Connection: upgrade||", "{got}"),
-        passes(
-            "an upgrade in HTTP/1.0",
-            "GET / HTTP/1.0|Host: h|Connection: upgrade|Upgrade: websocket||",
-            "GET / HTTP/1.1|Host: h|{fwd10}|",
-        )
-        .sees("{OK close}")
-        .closed(),
-        passes("an upgrade to h2c", "GET / HTTP/1.1|Host: h|Connection: upgrade|Upgrade: h2c||", "{got}"),
-        passes(
-            "an upgrade to h2c or websocket",
-            "GET / HTTP/1.1|Host: h|Connection: upgrade|Upgrade: h2c, websocket||",
-            "GET / HTTP/1.1|Host: h|{fwd}Connection: upgrade|Upgrade: websocket||",
-        )
-        .drops(),
-        passes(
-            "an upgrade with a body",
-            "POST / HTTP/1.1|Host: h|Connection: upgrade|Upgrade: websocket|Content-Length: 2||ab",
-            "POST / HTTP/1.1|Host: h|Content-Length: 2|{fwd}|ab",
-        ),
-        bad_answer("101 to h2c", "HTTP/1.1 101 S|Connection: upgrade|Upgrade: h2c||")
-            .sends(ASK)
-            .reaches(&[ASKED]),
-        bad_answer("101 to another protocol", "HTTP/1.1 101 S|Connection: upgrade|Upgrade: evil||")
-            .sends(ASK)
-            .reaches(&[ASKED]),
-        bad_answer(
-            "101 to more than was asked",
-            "HTTP/1.1 101 S|Connection: upgrade|Upgrade: websocket, evil||",
-        )
-        .sends(ASK)
-        .reaches(&[ASKED]),
-        bad_answer("101 without its fields", "HTTP/1.1 101 S||").sends(ASK).reaches(&[ASKED]),
-        bad_answer("101 to an upgrade without Connection", SWITCH)
-            .sends("GET / HTTP/1.1|Host: h|Upgrade: websocket||"),
-        bad_answer("101 to HTTP/1.0", SWITCH)
-            .sends("GET / HTTP/1.0|Host: h|Connection: upgrade, keep-alive|Upgrade: websocket||")
-            .reaches(&["GET / HTTP/1.1|Host: h|{fwd10}|"])
-            .sees("{502 keep10}"),
-    ]
 }
 
 fn max_forwards() -> Vec<Row> {

@@ -74,3 +74,36 @@ fn a_request_without_a_host_keeps_its_backends_name_on_a_fresh_connection() {
     let wanted = ["GET / HTTP/1.1".to_owned(), format!("Host: localhost:{}", origin.address.port())];
     assert!(seen.iter().all(|arrival| first_lines(arrival) == wanted), "{seen:?}");
 }
+
+#[test]
+fn refused_request_lines_are_in_the_log_as_far_as_they_can_be_told() {
+    let origin = Origin::echo_path();
+    let proxy = ProxyUnderTest::logged(&[origin.address], |_| {});
+    let cases: [(&[u8], u16, &str, &str); 8] = [
+        (b"CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n", 405, "CONNECT", "a:443"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "PRI", "*"),
+        (b"GET /\xe9,\"\x1b[2J HTTP/1.1\r\nHost: a\r\n\r\n", 400, "GET", "/%E9,\"%1B[2J"),
+        (b"HEAD /x HTTP/3.0\r\nHost: a\r\n\r\n", 505, "HEAD", "/x"),
+        (b"GET /y http/1.1\r\nHost: a\r\n\r\n", 400, "GET", "/y"),
+        (b"POST /z HTTP/1.1\r\n\r\n", 400, "POST", "/z"),
+        (b"\x16\x03\x01\x02\x00\r\n\r\n", 400, "", ""),
+        (&[b'A'; 9000], 501, &"A".repeat(64), ""),
+    ];
+    let long = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(9000));
+    let told = format!("/{}", "a".repeat(8191));
+    let long = (long.as_bytes(), 414, "GET", &told[..]);
+    for (sent, ..) in cases.iter().chain([&long]) {
+        proxy.client().send(sent).read_to_end();
+    }
+    let rows = proxy.stop().1;
+    for ((sent, status, method, path), row) in cases.iter().chain([&long]).zip(&rows) {
+        let written = (row.get("status_code"), row.get("method"), row.get("path"));
+        assert_eq!(
+            written,
+            (status.to_string(), (*method).to_owned(), (*path).to_owned()),
+            "{}",
+            sent.escape_ascii()
+        );
+    }
+    assert_eq!(rows.len(), cases.len() + 1);
+}

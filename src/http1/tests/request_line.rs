@@ -1,8 +1,8 @@
 //! Request lines accepted and refused.
 
 use super::request::{accepted, facts, refused};
-use crate::http1::request::Target;
-use crate::http1::{Method, Version};
+use crate::http1::request::{RequestHead, Target};
+use crate::http1::{Limits, Method, Version};
 
 #[test]
 fn request_lines_accepted() {
@@ -168,5 +168,80 @@ fn empty_lines_before_the_request_line() {
     }
     for before in ["\r\n\r\n\r\n", "\n", "\r", "\r\n\n", "\r\r\n", " \r\n", "\r\n\r\n\n"] {
         refused(&format!("{before}GET / HTTP/1.1\r\nHost: a\r\n\r\n"), 400);
+    }
+}
+
+/// What is told of refused lines, whole and when nothing behind them has come yet.
+#[test]
+fn refused_lines_are_told_to_the_log() {
+    for (line, told) in [
+        ("CONNECT a:443 HTTP/1.1", "CONNECT a:443"),
+        ("CONNECT / HTTP/1.0", "CONNECT /"),
+        ("PRI * HTTP/2.0", "PRI *"),
+        ("GET /a?b HTTP/3.1", "GET /a?b"),
+        ("GET /\u{e9} HTTP/1.1", "GET /%C3%A9"),
+        ("GET /a\0\u{1b}[2J\u{7f} HTTP/1.1", "GET /a%00%1B[2J%7F"),
+        ("GET /a\tb HTTP/1.1", "GET /a%09b"),
+        ("GET /a#b HTTP/1.1", "GET /a#b"),
+        ("GET /a b HTTP/1.1", "GET /a b"),
+        ("GET  / HTTP/1.1", "GET  /"),
+        ("GET /\"a,b\" HTTP/x", "GET /\"a,b\""),
+        ("GET / http/1.1", "GET /"),
+        ("GET / HTTPS/1.1", "GET /"),
+        ("GET / 1.1", "GET /"),
+        ("GET / HTTP/1.1 ", "GET /"),
+        ("GET / HTTP/1.1 x", "GET /"),
+        ("GET /a b", "GET /a"),
+        ("GET /", "GET /"),
+        ("GET / ", "GET /"),
+        ("GET", "GET "),
+        ("GE:T / HTTP/1.1", "GE:T /"),
+        ("GET ftp://a/ HTTP/1.1", "GET ftp://a/"),
+        ("GET https://a/ HTTP/1.1", "GET https://a/"),
+        ("\r\n\r\nCONNECT a:1 HTTP/1.1", "CONNECT a:1"),
+        ("G\u{e9}T / HTTP/1.1", ""),
+        ("GET\t/ HTTP/1.1", ""),
+        ("\u{16}\u{3}\u{1}", ""),
+        (" / HTTP/1.1", ""),
+        ("", "Host: a"), // an empty line in front is passed over
+    ] {
+        let bytes = format!("{line}\r\nHost: a\r\n\r\n").into_bytes();
+        let mut head = RequestHead::default();
+        assert!(head.parse(&bytes, &Limits::default()).is_err(), "{line:?}");
+        let mut out = b"before".to_vec();
+        let method_len = head.push_line(&bytes, &mut out);
+        assert_eq!(out.escape_ascii().to_string(), format!("before{}", told.escape_default()), "{line:?}");
+        assert_eq!(method_len, told.split(' ').next().unwrap().len());
+    }
+}
+
+#[test]
+fn what_is_told_of_refused_lines_has_a_bound() {
+    for (line, method_len, target_len) in [
+        ("A".repeat(40_000), 64, 0),
+        (format!("GET /{}", "a".repeat(40_000)), 3, 8192),
+        (format!("GET /{} HTTP/1.1\r\n", "a".repeat(8200)), 3, 8192),
+        (format!("GET /{} HTTP/1.1\r\n", "\u{e9}".repeat(4000)), 3, 8192),
+        (format!("{} / HTTP/9.1\r\n", "A".repeat(100)), 64, 1),
+    ] {
+        let mut head = RequestHead::default();
+        assert!(head.parse(line.as_bytes(), &Limits::default()).is_err());
+        let mut out = Vec::new();
+        assert_eq!(head.push_line(line.as_bytes(), &mut out), method_len);
+        assert_eq!(out.len(), method_len + 1 + target_len);
+        assert!(out.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' '));
+    }
+}
+
+/// What a head refused has left must not be looked for in other bytes.
+#[test]
+fn nothing_is_told_of_the_line_before() {
+    let mut head = RequestHead::default();
+    assert!(head.parse(b"CONNECT a:443 HTTP/1.1\r\n\r\n", &Limits::default()).is_err());
+    for bytes in [&b"\x16"[..], b"G\x01", b"\r\n\r\n\r\n"] {
+        assert!(head.parse(bytes, &Limits::default()).is_err());
+        let mut out = Vec::new();
+        head.push_line(bytes, &mut out);
+        assert_eq!(out, b"", "{}", bytes.escape_ascii());
     }
 }

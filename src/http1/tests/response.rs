@@ -231,6 +231,12 @@ fn other_facts() {
     let offered =
         |fields: &str| good(&format!("HTTP/1.1 101 x\r\n{fields}\r\n"), Method::Get).upgrade_offered();
     assert!(offered("Connection: Upgrade\r\nUpgrade: websocket\r\n"));
+    let named = |fields: &str| {
+        let head = format!("HTTP/1.1 101 x\r\n{fields}\r\n");
+        good(&head, Method::Get).names_upgrade(head.as_bytes())
+    };
+    assert!(named("Connection: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n") && !named("Upgrade: a\r\n"));
+    assert!(!named("Connection: upgrade\r\n") && !named("Connection: b\r\nUpgrade: b\r\n") && !named(""));
     assert!(!offered("Upgrade: websocket\r\n") && !offered("Connection: upgrade\r\n") && !offered(""));
     assert!(
         !offered("Connection: upgrade\r\nUpgrade: h2c\r\n")

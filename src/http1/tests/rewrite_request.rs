@@ -167,6 +167,14 @@ fn hop_by_hop_and_nominated_fields_go() {
             "Connection: upgrade\r\nUpgrade: WebSocket, b/1\r\n",
         ),
         ("Connection: upgrade\r\nUpgrade: h2c\r\n", ""),
+        (
+            "Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 2\r\nExpect: 100-continue\r\n",
+            "Content-Length: 2\r\nExpect: 100-continue\r\nConnection: upgrade\r\nUpgrade: tcp\r\n",
+        ),
+        (
+            "Connection: Upgrade\r\nUpgrade: tcp, h2c\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: chunked\r\nConnection: upgrade\r\nUpgrade: tcp\r\n",
+        ),
         ("Upgrade: websocket\r\n", ""),
         ("Connection: upgrade\r\nUpgrade: a b, websocket\r\n", ""),
     ] {
