@@ -367,8 +367,13 @@ impl Origin {
             return;
         }
         let bytes = [STRAY.as_bytes(), b"\r\n", b"\n", b"<p>"][rng.usize(..4)];
+        let announced = match answer.status {
+            204 => false,
+            304 => !matches!(framing, Framing::Length(0) | Framing::Close), // most 304s say nothing of it, and have none
+            _ => bodiless && framing != Framing::Length(0),
+        };
         match self.manner {
-            Some(Quirk::LateBodies) if bodiless && answer.status != 204 && framing != Framing::Length(0) => {
+            Some(Quirk::LateBodies) if announced => {
                 // A body that is not told from an answer is the worst of all.
                 ledger.meet(Quirk::LateBodies);
                 self.plan(bytes.to_vec(), rng);
