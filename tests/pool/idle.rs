@@ -78,6 +78,10 @@ fn posts_at_an_idle_limit_that_is_announced_are_not_lost() {
 
 #[test]
 fn a_connection_is_closed_before_the_time_its_backend_has_announced() {
+    undisturbed(Duration::from_millis(20), connections_are_closed_first);
+}
+
+fn connections_are_closed_first() {
     let origin = Origin::start(rests(Duration::from_secs(1), "Keep-Alive: timeout=1\r\n"));
     let proxy = ProxyUnderTest::start(&[origin.address], |_| {});
     let mut clients: Vec<_> = (0..10).map(|_| proxy.client()).collect();

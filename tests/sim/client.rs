@@ -110,7 +110,10 @@ impl Client {
         client.write_script(rng);
         client.fate = match rng.u8(..if benign { 6 } else { 11 }) {
             0 => Fate::HalfCloses,
-            1 if is_on(Quirk::Leaving) => Fate::Leaves,
+            1 if is_on(Quirk::Leaving) => {
+                ledger.meet(Quirk::Leaving);
+                Fate::Leaves
+            }
             6 => Fate::Closes(rng.usize(..=client.script.len())),
             7 => Fate::Resets(rng.usize(..=client.script.len())),
             8 => Fate::StopsReading(rng.usize(..2000)),

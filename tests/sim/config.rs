@@ -56,7 +56,11 @@ pub fn draw_config(fair: bool, addresses: &[SocketAddr], rng: &mut fastrand::Rng
             // An origin may work for long, and in fair weather nobody gives up.
             timeout: Duration::from_millis(if fair { 1_000_000 } else { rng.u64(1..50) }),
         },
-        pool_trust: [Trust::Strict, Trust::Learned, Trust::Learned, Trust::Always][rng.usize(..4)],
+        pool_trust: match rng.u8(..8) {
+            0..=2 => Trust::Strict,
+            7 => Trust::Always,
+            _ => Trust::Learned,
+        },
         explain: rng.u8(..4) == 0,
         shadow: if rng.u8(..4) == 0 { ROUTINGS.map(Variant::from).to_vec() } else { Vec::new() },
         ..ProxyConfig::default()

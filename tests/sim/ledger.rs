@@ -1,6 +1,6 @@
 //! What was asked and what was answered, for comparison with what arrives.
 
-use crate::manners::{Quirk, is_on};
+use crate::manners::{Met, Quirk, is_on};
 use crate::message::pattern;
 
 /// The longest body of a request that may be sent twice, less than what is kept of one.
@@ -113,21 +113,28 @@ pub struct Asked {
 pub struct Ledger {
     pub requests: Vec<Asked>,
     pub answers: Vec<Answer>,
+    /// How often what strains HTTP was done.
+    pub met: Met,
     /// Bodies may be large, for the pipes are.
     pub large: bool,
 }
 
 impl Ledger {
+    pub fn meet(&mut self, quirk: Quirk) {
+        self.met[quirk as usize] += 1;
+    }
+
     pub fn draw_request(&mut self, client: u32, benign: bool, rng: &mut fastrand::Rng) -> Request {
         let methods = ["GET", "GET", "GET", "HEAD", "POST", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
         let method = methods[rng.usize(..methods.len())];
         let has_undefined = method == "DELETE" || is_on(Quirk::Unread);
-        let has_body = Request::defines_content(method) || (has_undefined && rng.u8(..4) == 0);
+        let has_body = Request::defines_content(method) || (has_undefined && rng.u8(..3) == 0);
         let body_len = match (has_body, Request::is_idempotent(method)) {
             (false, _) => 0,
             // One that is longer than what is kept of it might not be sent again, where another might.
             (true, true) => draw_len(self.large, rng).min(IDEMPOTENT_MAX),
             (true, false) if self.large && is_on(Quirk::LongUploads) && rng.u8(..12) == 0 => {
+                self.meet(Quirk::LongUploads);
                 rng.usize(60_000..=LONG_MAX)
             }
             (true, false) => draw_len(self.large, rng),
@@ -146,7 +153,7 @@ impl Ledger {
             close,
             absolute: rng.u8(..10) == 0,
             hops: method == "OPTIONS" && rng.bool(),
-            upgrade: is_on(Quirk::Declines) && !http10 && !close && rng.u8(..10) == 0,
+            upgrade: is_on(Quirk::Declines) && !http10 && !close && rng.u8(..6) == 0,
             login: false,
             garbage: (!benign && rng.u8(..15) == 0).then(|| rng.usize(..100)),
             start: 0,

@@ -20,6 +20,10 @@ mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use manners::Met;
+
+/// Seeds in which everything there is can be expected to have happened.
+const SEEDS_OF_ALL: u64 = 300;
 /// Failing seeds worth telling of.
 const FAILURES_MAX: u32 = 20;
 
@@ -34,15 +38,22 @@ fn every_seed_keeps_the_promises() {
         return;
     }
     let first = number("TIDEGATE_SIM_FIRST").unwrap_or(0);
-    let mut failed = 0;
-    for seed in first..first + number("TIDEGATE_SIM_SEEDS").unwrap_or(300) {
-        if catch_unwind(AssertUnwindSafe(|| world::run(seed))).is_err() {
-            eprintln!("seed {seed} failed; replay: TIDEGATE_SIM_SEED={seed} cargo test --test sim");
-            failed += 1;
-            assert!(failed < FAILURES_MAX, "giving up after {failed} failing seeds");
+    let seeds = number("TIDEGATE_SIM_SEEDS").unwrap_or(300);
+    let (mut failed, mut met) = (0, Met::default());
+    for seed in first..first + seeds {
+        match catch_unwind(AssertUnwindSafe(|| world::run(seed))) {
+            Ok((_, more)) => met.iter_mut().zip(more).for_each(|(sum, more)| *sum += more),
+            Err(_) => {
+                eprintln!("seed {seed} failed; replay: TIDEGATE_SIM_SEED={seed} cargo test --test sim");
+                failed += 1;
+                assert!(failed < FAILURES_MAX, "giving up after {failed} failing seeds");
+            }
         }
     }
     assert_eq!(failed, 0, "failing seeds");
+    if seeds >= SEEDS_OF_ALL {
+        manners::check_met(&met);
+    }
 }
 
 #[test]

@@ -77,6 +77,17 @@ pub fn is_on(quirk: Quirk) -> bool {
     })
 }
 
+/// How often each was met with, in the order of [`Quirk`].
+pub type Met = [u32; SWITCHES.len()];
+
+/// Fails unless each that is on was met with.
+pub fn check_met(met: &Met) {
+    for (quirk, name, _) in SWITCHES.iter().filter(|(quirk, _, _)| is_on(*quirk)) {
+        assert!(met[*quirk as usize] > 0, "{name} was never met with");
+    }
+    println!("met with: {:?}", SWITCHES.map(|(quirk, name, _)| (name, met[quirk as usize])));
+}
+
 /// Which of them the server of one backend has; `None` for one that keeps to HTTP.
 pub fn draw(trust: Trust, rng: &mut fastrand::Rng) -> Option<Quirk> {
     let of_origins = [
@@ -92,7 +103,7 @@ pub fn draw(trust: Trust, rng: &mut fastrand::Rng) -> Option<Quirk> {
     ];
     let may_be = |quirk: &Quirk| is_on(*quirk) && (*quirk != Quirk::UnreadPosts || trust == Trust::Strict);
     let choice: Vec<Quirk> = of_origins.into_iter().filter(may_be).collect();
-    let is_odd = rng.bool() && trust != Trust::Always;
+    let is_odd = rng.u8(..3) > 0 && trust != Trust::Always;
     if is_odd { rng.choice(choice) } else { None }
 }
 

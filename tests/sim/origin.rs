@@ -27,7 +27,7 @@ const BAD: [&str; 8] = [
     "HTTP/1.1 20 OK\r\nContent-Length: 3\r\n",
     "ICY 200 OK\r\nContent-Length: 3\r\n",
     "HTTP/1.1 200 OK\nContent-Length: 3\r\n",
-    "HTTP/1.1 200 OK\r\nContent-Length : 3\r\n",
+    "HTTP/1.1 200 OK\r\nContent Length: 3\r\n",
     "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n",
 ];
 
@@ -194,6 +194,7 @@ impl Origin {
                         self.answer_or_work(ledger, rng);
                     }
                     if self.spoils(&body) {
+                        self.manner.into_iter().for_each(|manner| ledger.meet(manner));
                         self.spoil_connection(rng);
                         return;
                     }
@@ -203,10 +204,13 @@ impl Origin {
     }
 
     /// Nobody else's request may come where somebody has logged in.
-    fn know(&mut self, head: &Head, ledger: &Ledger) {
+    fn know(&mut self, head: &Head, ledger: &mut Ledger) {
         let client = ledger.requests[head.number("x-id").expect("an id")].client;
         let owner = self.owner.unwrap_or(client);
         assert_eq!(owner, client, "a request on a connection with another's login: {head:?}");
+        if self.owner.is_some() {
+            ledger.meet(Quirk::Logins); // its own client has it again
+        }
         if head.get("authorization").is_some() {
             self.owner = Some(client);
         }
@@ -216,11 +220,14 @@ impl Origin {
     fn spoils(&self, body: &[u8]) -> bool {
         let Some(head) = &self.head else { return false };
         let method = head.line.split(' ').next().unwrap_or_default();
+        if self.after != After::KeepOpen {
+            return false; // what would follow might be part of an answer that ends with its connection
+        }
         match self.manner {
             Some(Quirk::Unread) => !body.is_empty() && !Request::defines_content(method),
             Some(Quirk::UnreadPosts) => !body.is_empty(),
             Some(Quirk::Declines) => head.get("upgrade").is_some(),
-            Some(Quirk::Refuses) => self.after == After::KeepOpen && self.spoiled.is_some(),
+            Some(Quirk::Refuses) => self.spoiled.is_some(),
             _ => false,
         }
     }
@@ -260,6 +267,7 @@ impl Origin {
             return;
         }
         let id = self.head.as_ref().and_then(|head| head.get("x-id")).expect("an id");
+        ledger.meet(Quirk::Working);
         self.out.extend(format!("HTTP/1.1 102 Processing\r\nX-Id: {id}\r\n\r\n").bytes());
         let millis = if self.benign { rng.u64(1_000..8_000) } else { rng.u64(1..20) };
         self.working = Some((self.now.plus(Duration::from_millis(millis)), left - 1));
@@ -287,6 +295,8 @@ impl Origin {
             0 => 404,
             1 => 204,
             2 => 304,
+            // Apart from HEAD it is what a late body can follow.
+            6..=10 if self.manner == Some(Quirk::LateBodies) => 304,
             3 if !self.benign => 503,
             4 if is_on(Quirk::Logins) => 401,
             5 if self.manner == Some(Quirk::Surplus) => 301,
@@ -317,9 +327,13 @@ impl Origin {
         let (bytes, framing) = write_answer(&answer, serial, framing, how, rng);
         let closes = closes || (framing == Framing::Close && !bodiless);
         self.after = if closes { After::Close } else { After::KeepOpen };
+        if is_curt && !must_close {
+            ledger.meet(Quirk::Curt);
+        }
         if self.early && !closes && !may_wait && is_on(Quirk::Early) {
             answer.reads_on = true;
             self.reading = Some(serial as usize);
+            ledger.meet(Quirk::Early);
         }
         if status == 401 {
             self.owner = self.owner.or(Some(ledger.requests[id as usize].client)); // it has offered a login
@@ -328,7 +342,7 @@ impl Origin {
         let start = self.out.len();
         self.out.extend(bytes);
         if mischief > 8 {
-            self.add_surplus(framing, bodiless, &answer, rng);
+            self.add_surplus(framing, bodiless, &answer, ledger, rng);
         }
         self.spoil(mischief, framing, bodiless, start, &mut answer, rng);
         if std::env::var_os("TIDEGATE_SIM_TRACE").is_some() {
@@ -341,17 +355,31 @@ impl Origin {
     }
 
     /// Bytes behind the answer, at once or later, as its manner is.
-    fn add_surplus(&mut self, framing: Framing, bodiless: bool, answer: &Answer, rng: &mut fastrand::Rng) {
+    fn add_surplus(
+        &mut self,
+        framing: Framing,
+        bodiless: bool,
+        answer: &Answer,
+        ledger: &mut Ledger,
+        rng: &mut fastrand::Rng,
+    ) {
         if self.after != After::KeepOpen || rng.bool() {
             return;
         }
         let bytes = [STRAY.as_bytes(), b"\r\n", b"\n", b"<p>"][rng.usize(..4)];
+        let announced = match answer.status {
+            204 => false,
+            304 => !matches!(framing, Framing::Length(0) | Framing::Close), // most 304s say nothing of it, and have none
+            _ => bodiless && framing != Framing::Length(0),
+        };
         match self.manner {
-            Some(Quirk::LateBodies) if bodiless && answer.status != 204 && framing != Framing::Length(0) => {
+            Some(Quirk::LateBodies) if announced => {
                 // A body that is not told from an answer is the worst of all.
+                ledger.meet(Quirk::LateBodies);
                 self.plan(bytes.to_vec(), rng);
             }
             Some(Quirk::Surplus) if framing != Framing::Close && (!bodiless || answer.status == 204) => {
+                ledger.meet(Quirk::Surplus);
                 self.out.extend(bytes);
                 self.surplus = bytes.len();
             }

@@ -16,7 +16,7 @@ use tidegate::reactor::Turned;
 use crate::client::Client;
 use crate::config::draw_config;
 use crate::ledger::Ledger;
-use crate::manners::{self, Quirk};
+use crate::manners::{self, Met, Quirk};
 use crate::net::{Dial, FakeNet, Wire};
 use crate::origin::Origin;
 use crate::traffic::{requests_in, sent_max};
@@ -106,8 +106,8 @@ fn step_together(both: &mut [Sim; 2]) -> u32 {
     trying
 }
 
-/// Plays the world of `seed`; returns a digest of what happened.
-pub fn run(seed: u64) -> (u64, u64, u64) {
+/// Plays the world of `seed`; returns a digest of what happened, and what was met with.
+pub fn run(seed: u64) -> ((u64, u64, u64), Met) {
     let mut sim = Sim::new(seed);
     if sim.fair {
         sim.play_fair();
@@ -120,7 +120,7 @@ pub fn run(seed: u64) -> (u64, u64, u64) {
     }
     sim.outlive();
     sim.verify();
-    sim.digest()
+    (sim.digest(), sim.ledger.met)
 }
 
 impl Sim {
@@ -323,8 +323,12 @@ impl Sim {
         self.check_benign();
     }
 
+    /// Every client has what it asked for, and uploads answered early have arrived, or nothing moves any more.
     fn is_content(&self) -> bool {
-        self.to_come == 0 && self.clients.iter().all(Client::is_content)
+        let uploads_done = self.ledger.answers.iter().all(|answer| !answer.reads_on || answer.is_read);
+        self.to_come == 0
+            && self.clients.iter().all(Client::is_content)
+            && (uploads_done || self.quiet.1 > 2 * QUIET_STEPS)
     }
 
     fn digest(&self) -> (u64, u64, u64) {
@@ -346,7 +350,8 @@ impl Sim {
         assert_eq!(errors, 0, "a backend was charged");
         let has_left = |id| self.clients.iter().any(|client| client.has_left() && client.has_asked(id));
         for answer in self.ledger.answers.iter().filter(|answer| answer.reads_on) {
-            assert!(answer.is_read || has_left(answer.id), "an upload was cut: {answer:?}");
+            let arrived = answer.is_read || has_left(answer.id);
+            assert!(arrived, "an upload was cut: {answer:?}\n{}", self.summary());
         }
     }
 
