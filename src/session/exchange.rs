@@ -150,6 +150,8 @@ pub struct Exchange {
     pub facts: RequestFacts,
     /// What the final response head said.
     pub answer: Option<ResponseFacts>,
+    /// The request names no host: it gets the name of each backend it goes to. Known once its head is.
+    pub lacks_host: bool,
     /// The connection to the backend.
     pub upstream: Upstream,
     /// The dispatch under way.
@@ -197,7 +199,6 @@ const NO_FACTS: RequestFacts = RequestFacts {
     expect_continue: false,
     accepts_trailers: false,
     login: false,
-    lacks_host: false,
     upgrade: false,
     max_forwards: None,
     nominates: false,
@@ -212,6 +213,7 @@ impl Exchange {
             scan: HeadScan::default(),
             facts: NO_FACTS,
             answer: None,
+            lacks_host: false,
             upstream: Upstream::None,
             dispatch: None,
             backend: None,

@@ -95,6 +95,7 @@ impl Session {
         let facts = world.request_head.facts();
         note_line(exchange, world);
         exchange.facts = facts;
+        exchange.lacks_host = world.request_head.lacks_host();
         exchange.scan = Default::default();
         exchange.trace.head_done = Stamp::at(world.now);
         world.retry_budget.deposit();

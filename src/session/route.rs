@@ -35,7 +35,7 @@ impl Session {
         };
         exchange.backend = Some(backend);
         exchange.request.out_sent = 0;
-        if exchange.facts.lacks_host {
+        if exchange.lacks_host {
             name_host(exchange, world.upstreams.url(backend));
         }
         if !fresh && let Some(conn) = world.check_out(backend) {
