@@ -75,11 +75,11 @@ pub struct ProxyArgs {
 
     /// Say to backends who the client is and which host it asked for: in X-Forwarded-For, -Proto and -Host and in
     /// Forwarded, in only one of the two forms, or not at all. In a form not sent, what an untrusted client says is
-    /// dropped and what one of --trusted-proxies says goes on as it came
+    /// dropped and what a trusted proxy says goes on as it came
     #[arg(long, value_name = "WORD", help_heading = "Backends")]
     pub forwarded: Option<Given<ForwardedFields>>,
 
-    /// Say to backends in X-Real-IP who the client is, unless one of --trusted-proxies has said so; what anyone else says
+    /// Say to backends in X-Real-IP who the client is, unless a trusted proxy has said so; what anyone else says
     /// there is dropped either way
     #[arg(long, value_name = "on|off", help_heading = "Backends")]
     pub x_real_ip: Option<Given<bool>>,

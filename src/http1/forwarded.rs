@@ -10,48 +10,36 @@ use std::net::{IpAddr, Ipv4Addr};
 
 /// What there is to say.
 pub(super) struct Forwarding<'a> {
-    /// Peer address; one that is IPv4 mapped into IPv6 is written as IPv4.
+    /// Peer address; IPv4, not that mapped into IPv6, where it is that.
     pub(super) client: IpAddr,
     /// Authority the client asked for, if it named one.
     pub(super) host: Option<&'a [u8]>,
     /// Fields received from a trusted peer and the bytes they lie in; none from any other.
-    pub(super) earlier: Option<(&'a [Field], &'a [u8])>,
+    pub(super) earlier: Earlier<'a>,
 }
+
+type Earlier<'a> = Option<(&'a [Field], &'a [u8])>;
 
 impl Forwarding<'_> {
     /// Appends to `out` those of the four fields that are wanted. For and Forwarded grow by an element; Proto and Host stay
     /// what the first proxy said, since only it met the client.
+    #[cold]
     pub(super) fn write(&self, wanted: ForwardedFields, out: &mut Vec<u8>) {
-        let client = self.client.to_canonical();
-        if wanted == ForwardedFields::All
-            && self.earlier.is_none()
-            && let (IpAddr::V4(address), Some(host)) = (client, self.host)
-        {
-            return write_usual(address, host, out);
-        }
         if wanted.has_x_forwarded() {
-            self.write_x_forwarded(client, out);
+            self.write_x_forwarded(out);
         }
         if wanted.has_forwarded() {
             out.extend_from_slice(b"Forwarded: ");
             self.write_earlier(FieldKind::Forwarded, true, out);
-            self.write_element(client, out);
+            self.write_element(out);
             out.extend_from_slice(b"\r\n");
         }
     }
 
-    /// Appends X-Real-IP, unless a trusted peer has said who it is.
-    #[cold]
-    pub(super) fn write_real_ip(&self, out: &mut Vec<u8>) {
-        if !self.has_earlier(FieldKind::XRealIp) {
-            let _ = write!(out, "X-Real-IP: {}\r\n", self.client.to_canonical()); // a Vec takes everything
-        }
-    }
-
-    fn write_x_forwarded(&self, client: IpAddr, out: &mut Vec<u8>) {
+    fn write_x_forwarded(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"X-Forwarded-For: ");
         self.write_earlier(FieldKind::XForwardedFor, true, out);
-        let _ = write!(out, "{client}\r\nX-Forwarded-Proto: "); // a Vec takes everything
+        let _ = write!(out, "{}\r\nX-Forwarded-Proto: ", self.client); // a Vec takes everything
         if !self.write_earlier(FieldKind::XForwardedProto, false, out) {
             out.extend_from_slice(b"http");
         }
@@ -66,8 +54,8 @@ impl Forwarding<'_> {
     }
 
     /// One forwarded-element (RFC 7239 section 4). A host with a port needs the quotes, and none has a `"` or `\` in it.
-    fn write_element(&self, client: IpAddr, out: &mut Vec<u8>) {
-        let _ = match client {
+    fn write_element(&self, out: &mut Vec<u8>) {
+        let _ = match self.client {
             IpAddr::V4(address) => write!(out, "for={address};proto=http"),
             IpAddr::V6(address) => write!(out, "for=\"[{address}]\";proto=http"),
         };
@@ -79,7 +67,7 @@ impl Forwarding<'_> {
     }
 
     fn has_earlier(&self, kind: FieldKind) -> bool {
-        self.earlier.is_some_and(|(fields, _)| fields.iter().any(|field| field.kind == kind))
+        has(self.earlier, kind)
     }
 
     /// Appends the values received under `kind` as one list, and a comma after it if more follows.
@@ -103,6 +91,18 @@ impl Forwarding<'_> {
     }
 }
 
+fn has(earlier: Earlier<'_>, kind: FieldKind) -> bool {
+    earlier.is_some_and(|(fields, _)| fields.iter().any(|field| field.kind == kind))
+}
+
+/// Appends X-Real-IP, unless a trusted peer has said who it is.
+#[cold]
+pub(super) fn write_real_ip(client: IpAddr, earlier: Earlier<'_>, out: &mut Vec<u8>) {
+    if !has(earlier, FieldKind::XRealIp) {
+        let _ = write!(out, "X-Real-IP: {}\r\n", client.to_canonical()); // a Vec takes everything
+    }
+}
+
 /// Whether every quoted-string in it is closed. Behind one that is not, the element we append would be part of it: who
 /// wrote it, and the trusted peer passed it on, could say who is asking.
 fn ends_outside_quotes(value: &[u8]) -> bool {
@@ -118,9 +118,10 @@ fn ends_outside_quotes(value: &[u8]) -> bool {
     !is_quoted
 }
 
-/// The four fields for nearly every request, without the formatting machinery, which costs some 300 instructions an
+/// The four fields for nearly every request, of an untrusted IPv4 client that names a host, without the formatting machinery, which costs some 300 instructions an
 /// address.
-fn write_usual(address: Ipv4Addr, host: &[u8], out: &mut Vec<u8>) {
+#[inline(always)]
+pub(super) fn write_usual(address: Ipv4Addr, host: &[u8], out: &mut Vec<u8>) {
     let (text, len) = ipv4_text(address);
     // One by one, not in a loop: pieces of known length are a few moves each, others a call of memcpy.
     out.extend_from_slice(b"X-Forwarded-For: ");

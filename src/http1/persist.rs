@@ -173,15 +173,17 @@ pub fn decide(trust: Trust, exchanged: &Exchanged, known: Known) -> (Keep, Why) 
     if let Some(why) = ends_by_http(exchanged) {
         return (Keep::Close, why);
     }
-    if exchanged.login {
-        return (Keep::Client, Why::Login);
-    }
-    if trust == Trust::Always {
+    if trust == Trust::Always && !exchanged.login {
         return (Keep::Pool(Duration::ZERO), Why::Reusable);
     }
-    let doubt = doubt(trust, exchanged, known);
+    let doubt = if trust == Trust::Always { None } else { doubt(trust, exchanged, known) };
     if let Some(why) = doubt {
         return (Keep::Close, why);
+    }
+    if exchanged.login {
+        // A logged-in connection cannot rest: its client's next request has nowhere else to go.
+        let is_doubtful = exchanged.announces_content && trust != Trust::Always;
+        return if is_doubtful { (Keep::Close, Why::HeadContent) } else { (Keep::Client, Why::Login) };
     }
     let rest = match exchanged.announces_content {
         true if known.heads_are_clean => HEAD_REST,

@@ -71,8 +71,6 @@ pub struct RequestFacts {
     pub accepts_trailers: bool,
     /// Credentials of a scheme that logs the connection in, not the request.
     pub login: bool,
-    /// It names no host, as HTTP/1.0 allows: it gets the name of the backend it goes to.
-    pub lacks_host: bool,
     /// No content, no upgrade and no login: the usual request.
     pub is_plain: bool,
     /// An upgrade we are willing to tunnel was asked for (HTTP/1.1, Connection names it, not h2c). With content, the switch
@@ -105,8 +103,9 @@ pub struct RequestHead {
     pub(super) section: Section<(Version, Method, Form)>,
     /// The request line can be sent on as it is.
     pub(super) line_is_final: bool,
-    /// Content-Length is to be written anew.
-    pub(super) length_is_padded: bool,
+    /// A number in its fields is to be written anew.
+    pub(super) has_numbers: bool,
+    lacks_host: bool,
     /// Offset of the first field line.
     pub(super) fields_start: usize,
     /// Length of the head, empty line included.
@@ -125,7 +124,8 @@ impl Default for RequestHead {
             facts: RequestFacts::default(),
             section: Section::default(),
             line_is_final: false,
-            length_is_padded: false,
+            has_numbers: false,
+            lacks_host: false,
             fields_start: 0,
             len: 0,
             valid_host: Vec::new(),
@@ -170,6 +170,11 @@ impl RequestHead {
     /// Request target as received (for the log); of a refused request as far as it can be told.
     pub fn target(&self) -> Span {
         self.target
+    }
+
+    /// Whether it names no host, as HTTP/1.0 allows: it gets the name of the backend it goes to.
+    pub fn lacks_host(&self) -> bool {
+        self.lacks_host
     }
 
     /// Appends method and target to `out`, a blank between, for the log of a request that was refused, and says how long
@@ -265,7 +270,7 @@ impl RequestHead {
             }
         }
         self.host = seen.host;
-        self.facts.lacks_host = seen.host.is_none() && !matches!(self.form, Target::Absolute { .. });
+        self.lacks_host = seen.host.is_none() && !matches!(self.form, Target::Absolute { .. });
         if seen.host.is_none() && self.facts.version == Version::Http11 {
             return Err(bad("no Host"));
         }
@@ -286,7 +291,7 @@ impl RequestHead {
         self.facts.nominates = seen.connection.nominates;
         self.facts.upgrade =
             seen.connection.upgrade && is_current && fields::offers_upgrade(self.section.fields(), bytes);
-        self.length_is_padded = seen.framing.is_padded();
+        self.has_numbers = seen.framing.is_padded() || seen.max_forwards.is_some();
         if seen.framing.is_padded() {
             self.section.mark_padded();
         }

@@ -57,7 +57,7 @@ pub(super) enum Copies {
     All,
     /// The lines of the fields that stay.
     Fields,
-    /// Not even those: there are blanks behind names.
+    /// Not even those: there are blanks behind names, or zeros in front of the length.
     Parts,
 }
 
@@ -70,8 +70,6 @@ pub struct ResponseHead {
     pub(super) status_line: Span,
     /// How the head can be sent on.
     pub(super) copies: Copies,
-    /// Content-Length is to be written anew.
-    pub(super) length_is_padded: bool,
     /// Offset of the first field line.
     pub(super) fields_start: usize,
     /// Length of the head, empty line included.
@@ -190,9 +188,6 @@ impl ResponseHead {
         let mut framing = FramingFields::default();
         let mut connection = ConnectionOptions::default();
         let (mut has_upgrade, mut offers_login) = (false, false);
-        if self.section.take_blanks() {
-            self.copies = Copies::Parts;
-        }
         self.facts.keep_alive_timeout = None;
         self.facts.has_date = false;
         for field in self.section.fields() {
@@ -211,13 +206,15 @@ impl ResponseHead {
                 _ => {}
             }
         }
-        self.length_is_padded = framing.is_padded();
-        if framing.is_padded() {
-            self.section.mark_padded();
-        }
         if connection.nominates {
             self.section.mark_nominated(bytes);
             self.facts.has_date = self.section.fields().iter().any(|field| field.kind == FieldKind::Date);
+        }
+        if framing.is_padded() {
+            self.section.mark_padded();
+        }
+        if self.section.take_blanks() | framing.is_padded() {
+            self.copies = Copies::Parts;
         }
         let ResponseFacts { status, version, .. } = self.facts;
         self.facts.framing = framing.end_of_body(Message::Response { status, method }, version)?;

@@ -6,7 +6,7 @@
 //! here judges: the heads were checked when they were parsed.
 
 use super::fields::{Field, FieldKind, padded_length, protocols};
-use super::forwarded::Forwarding;
+use super::forwarded::{self, Forwarding};
 use super::request::{RequestHead, Target};
 use super::response::{Copies, ResponseHead};
 use super::trailers::{is_forbidden, less_blanks};
@@ -113,23 +113,24 @@ pub fn request(head: &RequestHead, bytes: &[u8], how: &RequestContext<'_>, out: 
         FieldKind::Forwarded => how.trusted && !how.forwarded.has_forwarded(),
         _ => false,
     });
-    match facts.framing {
-        Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
-        Framing::Length(length) if head.length_is_padded => write_length(length, out),
-        _ => {}
+    if facts.framing == Framing::Chunked {
+        out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
-    if let Some(hops) = facts.max_forwards {
-        let mut digits = itoa::Buffer::new();
-        line(out, "Max-Forwards", digits.format(hops.saturating_sub(1)).as_bytes());
+    if head.has_numbers {
+        write_numbers(head, bytes, out);
     }
     if how.via {
         write_via(facts.version, how.pseudonym, out);
     }
-    let earlier = how.trusted.then_some((head.section.fields(), bytes));
-    let forwarding = Forwarding { client: how.client, host: authority, earlier };
-    forwarding.write(how.forwarded, out);
+    let earlier = || how.trusted.then_some((head.section.fields(), bytes));
+    match (how.client.to_canonical(), authority) {
+        (IpAddr::V4(address), Some(host)) if !how.trusted && how.forwarded == ForwardedFields::All => {
+            forwarded::write_usual(address, host, out);
+        }
+        (client, host) => Forwarding { client, host, earlier: earlier() }.write(how.forwarded, out),
+    }
     if how.x_real_ip {
-        forwarding.write_real_ip(out);
+        forwarded::write_real_ip(how.client, earlier(), out);
     }
     if let (Some(id), false) = (how.request_id, has_request_id) {
         line(out, "X-Request-Id", id.as_bytes());
@@ -140,6 +141,17 @@ pub fn request(head: &RequestHead, bytes: &[u8], how: &RequestContext<'_>, out: 
         out.extend_from_slice(b"Connection: close\r\n");
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// The fields whose number is another one, or written otherwise, than the one received.
+#[cold]
+fn write_numbers(head: &RequestHead, bytes: &[u8], out: &mut Vec<u8>) {
+    if let Some(length) = padded_length(head.section.fields(), bytes) {
+        write_number("Content-Length", length, out);
+    }
+    if let Some(hops) = head.facts.max_forwards {
+        write_number("Max-Forwards", u64::from(hops.saturating_sub(1)), out);
+    }
 }
 
 /// What goes on to the backend though it is for one hop: an upgrade, and that trailers are taken.
@@ -162,7 +174,7 @@ fn write_options(head: &RequestHead, bytes: &[u8], keep_alive: bool, out: &mut V
 /// Gives the head that `out` begins with a Host, for a request that came without one ([`lacks_host`]); in place of the one
 /// it was given before, if it goes to another backend now. Says how much longer the head has become.
 ///
-/// [`lacks_host`]: super::request::RequestFacts::lacks_host
+/// [`lacks_host`]: super::request::RequestHead::lacks_host
 #[cold]
 pub fn put_host(host: &str, out: &mut Vec<u8>) -> isize {
     const NAME: &[u8] = b"Host: ";
@@ -227,14 +239,27 @@ pub struct ResponseContext<'a> {
 }
 
 /// Appends to `out` the head to send to the client, interim heads (1xx) included.
+#[inline]
 pub fn response(head: &ResponseHead, bytes: &[u8], how: &ResponseContext<'_>, out: &mut Vec<u8>) {
+    write_response::<true>(head, bytes, how, out);
+}
+
+/// Inlined, and not by way of itself, since the pseudonym is a constant where it matters.
+#[inline(always)]
+fn write_response<const MAY_HAVE_BLANKS: bool>(
+    head: &ResponseHead,
+    bytes: &[u8],
+    how: &ResponseContext<'_>,
+    out: &mut Vec<u8>,
+) {
     let facts = head.facts();
     out.reserve(head.len + 256);
     let run_start = if head.copies == Copies::All {
         0
     } else {
-        if head.copies == Copies::Parts {
-            return response_less_blanks(head, bytes, how, out);
+        if MAY_HAVE_BLANKS && head.copies == Copies::Parts {
+            let (again, less) = less_blanks_and_zeros(head, bytes);
+            return write_response::<false>(&again, &less, how, out);
         }
         out.extend_from_slice(b"HTTP/1.1 ");
         out.extend_from_slice(head.status_line.of(bytes));
@@ -255,8 +280,7 @@ pub fn response(head: &ResponseHead, bytes: &[u8], how: &ResponseContext<'_>, ou
             has_length |= length_may_stay;
             length_may_stay
         }
-        FieldKind::PaddedLength
-        | FieldKind::Connection
+        FieldKind::Connection
         | FieldKind::KeepAlive
         | FieldKind::HopByHop
         | FieldKind::Te
@@ -271,15 +295,9 @@ pub fn response(head: &ResponseHead, bytes: &[u8], how: &ResponseContext<'_>, ou
         match how.framing {
             Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
             Framing::Empty => out.extend_from_slice(b"Content-Length: 0\r\n"),
-            Framing::Length(length) => write_length(length, out),
+            Framing::Length(length) => write_number("Content-Length", length, out),
             Framing::UntilClose => {}
         }
-    } else if has_no_body
-        && head.length_is_padded
-        && length_may_stay
-        && let Some(length) = padded_length(head.section.fields(), bytes)
-    {
-        write_length(length, out);
     }
     if !is_interim && !facts.has_date {
         line(out, "Date", how.date);
@@ -291,28 +309,33 @@ pub fn response(head: &ResponseHead, bytes: &[u8], how: &ResponseContext<'_>, ou
     out.extend_from_slice(b"\r\n");
 }
 
-/// The same for a head with blanks behind names, which a proxy must remove (RFC 9112 section 5.1): it is read once more
-/// without them. Few servers send such, so it may allocate.
+/// A head without the blanks behind names, which a proxy must remove (RFC 9112 section 5.1), and without zeros in front of
+/// the length; with its bytes. Few servers send such, so it may allocate.
 #[cold]
-fn response_less_blanks(head: &ResponseHead, bytes: &[u8], how: &ResponseContext<'_>, out: &mut Vec<u8>) {
+fn less_blanks_and_zeros(head: &ResponseHead, bytes: &[u8]) -> (ResponseHead, Vec<u8>) {
     let mut less = Vec::with_capacity(head.len);
     let mut rest = 0;
     for field in head.section.fields() {
         let name_end = usize::from(field.name.end);
         less.extend_from_slice(&bytes[rest..name_end]);
         rest = name_end + bytes[name_end..].iter().take_while(|byte| **byte != b':').count();
+        if field.kind == FieldKind::PaddedLength {
+            less.extend_from_slice(&bytes[rest..usize::from(field.value.start)]);
+            let digits = field.value.of(bytes);
+            let zeros = digits.iter().take(digits.len() - 1).take_while(|digit| **digit == b'0').count();
+            rest = usize::from(field.value.start) + zeros;
+        }
     }
     less.extend_from_slice(&bytes[rest..head.len]);
     let method = if head.answers_head { Method::Head } else { Method::Get };
     let mut again = ResponseHead::default();
     let parsed = again.parse(&less, method, &Limits::MOST);
     debug_assert_eq!(parsed, Ok(Parsed::Complete(less.len())));
-    if again.copies != Copies::Parts {
-        response(&again, &less, how, out);
-    }
+    (again, less)
 }
 
 /// What the connection to the client will do next. Interim heads say nothing of it, but for a 101.
+#[inline(always)]
 fn write_response_connection(
     head: &ResponseHead,
     bytes: &[u8],
@@ -403,9 +426,8 @@ fn write_upgrade(fields: &[Field], bytes: &[u8], with_te: bool, out: &mut Vec<u8
     out.extend_from_slice(b"\r\n");
 }
 
-/// A length in digits of our own.
-fn write_length(length: u64, out: &mut Vec<u8>) {
-    line(out, "Content-Length", itoa::Buffer::new().format(length).as_bytes());
+fn write_number(name: &str, number: u64, out: &mut Vec<u8>) {
+    line(out, name, itoa::Buffer::new().format(number).as_bytes());
 }
 
 fn line(out: &mut Vec<u8>, name: &str, value: &[u8]) {

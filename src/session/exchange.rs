@@ -48,6 +48,8 @@ pub struct Flow {
     pub read: u64,
     /// Bytes written to the sink.
     pub written: u64,
+    /// In so many writes; far more than matter count as many.
+    pub writes: u8,
     /// Writing to the source has failed: the error is spent, and the end of file that follows may be its echo.
     pub source_failed: bool,
     /// How much to read at once, as an index into the sizes of blocks.
@@ -72,6 +74,7 @@ impl Flow {
             progress: Time::ZERO,
             read: 0,
             written: 0,
+            writes: 0,
             source_failed: false,
             piece: PIECE_FIRST,
             brim: false,
@@ -89,6 +92,7 @@ impl Flow {
         (self.holds, self.held) = (0, 0);
         self.read = self.buffer.len() as u64;
         self.written = 0;
+        self.writes = 0;
         self.source_failed = false;
         self.piece = PIECE_FIRST;
         self.brim = false;
@@ -197,6 +201,8 @@ pub struct Exchange {
     pub facts: RequestFacts,
     /// What the final response head said.
     pub answer: Option<ResponseFacts>,
+    /// The request names no host: it gets the name of each backend it goes to. Known once its head is.
+    pub lacks_host: bool,
     /// The connection to the backend.
     pub upstream: Upstream,
     /// The dispatch under way.
@@ -235,6 +241,8 @@ pub struct Exchange {
     pub method_len: usize,
     /// Whether the client connection can take another request after this one.
     pub keep_client: bool,
+    /// The answer began before the request was sent to its end.
+    pub answered_early: bool,
     /// The backend reads the rest of the request though its answer has begun.
     pub reads_on: bool,
     /// The backend stopped taking the request; only its answer is awaited.
@@ -259,7 +267,6 @@ const NO_FACTS: RequestFacts = RequestFacts {
     accepts_trailers: false,
     login: false,
     is_plain: false,
-    lacks_host: false,
     upgrade: false,
     max_forwards: None,
     nominates: false,
@@ -274,6 +281,7 @@ impl Exchange {
             scan: HeadScan::default(),
             facts: NO_FACTS,
             answer: None,
+            lacks_host: false,
             upstream: Upstream::None,
             dispatch: None,
             backend: None,
@@ -293,6 +301,7 @@ impl Exchange {
             line: Vec::new(),
             method_len: 0,
             keep_client: false,
+            answered_early: false,
             reads_on: false,
             request_cut: false,
             interims: 0,
@@ -327,6 +336,7 @@ impl Exchange {
         self.line.clear();
         self.method_len = 0;
         self.keep_client = false;
+        self.answered_early = false;
         self.reads_on = false;
         self.request_cut = false;
         self.interims = 0;

@@ -97,6 +97,7 @@ impl Session {
         note_line(exchange, world);
         exchange.facts = facts;
         exchange.client = self.mark;
+        exchange.lacks_host = world.request_head.lacks_host();
         exchange.scan = Default::default();
         exchange.trace.head_done = Stamp::at(world.now);
         world.retry_budget.deposit();

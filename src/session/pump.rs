@@ -109,6 +109,7 @@ pub(super) fn drain<N: Net>(world: &mut World<N>, flow: &mut Flow, sink: ConnKey
                     flow.sent(count - of_out);
                 }
                 flow.written += count as u64;
+                flow.writes = flow.writes.saturating_add(1);
                 flow.progress = world.now;
             }
             Drain::Blocked => {

@@ -204,6 +204,7 @@ impl Session {
         }
         let framing = outgoing_framing(facts.framing, exchange.facts.version);
         let request_done = exchange.trace.sent.get().is_some();
+        exchange.answered_early = !request_done;
         exchange.reads_on = request_done || reads_on(exchange, facts, world);
         exchange.keep_client &= exchange.reads_on && framing != Framing::UntilClose && !world.draining;
         let interims_len = exchange.response.out.len();

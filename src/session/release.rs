@@ -13,7 +13,7 @@ use crate::net::{ConnKey, Net};
 use crate::proxy::World;
 use crate::upstream::{After, Surprise};
 
-/// A request of so many bytes, head and content, goes in one packet: where its head was read, all of it has arrived.
+/// A request of so many bytes, written at once, goes in one packet: where its head was read, all of it has arrived.
 const ONE_PACKET: u64 = 1400;
 
 /// Gives the connection to the backend up: to the pool, to its client, or for good.
@@ -109,7 +109,7 @@ fn verdict<N: Net>(
         says_close: answer.says_close || answer.keep_alive_timeout == Some(0),
         persists: answer.keep_alive,
         is_sent: exchange.trace.sent.get().is_some() && !exchange.request_cut,
-        is_undelivered: is_undelivered(exchange, conn, world),
+        is_undelivered: exchange.answered_early || is_undelivered(exchange, conn, world),
         has_surplus,
     };
     let known = world.upstreams.known(backend, world.now);
@@ -147,7 +147,8 @@ fn has_surplus<N: Net>(
 /// Whether the backend's kernel has not acknowledged all of the request. Asked only where there was content in more
 /// than one packet: otherwise the answer itself says that it has arrived.
 fn is_undelivered<N: Net>(exchange: &Exchange, conn: ConnKey, world: &World<N>) -> bool {
-    if !exchange.facts.has_content() || exchange.request.written <= ONE_PACKET {
+    let in_one_packet = exchange.request.written <= ONE_PACKET && exchange.request.writes <= 1;
+    if !exchange.facts.has_content() || in_one_packet {
         return false;
     }
     let stream = world.conns.get(conn.0).map(|conn| &conn.stream);

@@ -46,7 +46,7 @@ impl Session {
         };
         exchange.backend = Some(backend);
         exchange.request.rewind();
-        if exchange.facts.lacks_host {
+        if exchange.lacks_host {
             name_host(exchange, world.upstreams.url(backend));
         }
         let is_repeatable = exchange.facts.method.is_idempotent();
@@ -93,7 +93,7 @@ impl Session {
         world.decide_on(exchange, backend);
         exchange.backend = Some(backend);
         exchange.request.rewind();
-        if exchange.facts.lacks_host {
+        if exchange.lacks_host {
             name_host(exchange, world.upstreams.url(backend));
         }
         exchange.trace.dispatch(world.now, true);

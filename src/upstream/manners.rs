@@ -1,7 +1,8 @@
 //! How a backend behaves on connections that are used again, as far as it was seen.
 //!
-//! A new backend is watched closely: each connection is looked at before it is used, and a request that may not be sent
-//! twice gets one only after a rest. When enough of them were found in order, that ends, and with it all cost. Absent: the verdict on one connection (http1/persist.rs) and the pool (pool.rs).
+//! A new backend is watched closely: each connection is looked at before it is used. Behind a close that was not announced,
+//! a request that may not be sent twice gets a connection only after a rest. When enough of them were found in order, that
+//! ends, and with it all cost. Absent: the verdict on one connection (http1/persist.rs) and the pool (pool.rs).
 
 use std::time::Duration;
 
@@ -10,8 +11,8 @@ use crate::http1::persist::Known;
 
 /// Connections to a new backend that are looked at before they are used.
 const REUSES_WATCHED: u8 = 64;
-/// Of these, so many must have been found in order after a rest of [`PROVEN_BY`] before a request that may not be sent
-/// twice can do without one.
+/// Behind an unannounced close, so many must be found in order after a rest of [`PROVEN_BY`] before a request that may not
+/// be sent twice can do without one.
 const RESTS_WATCHED: u8 = 4;
 /// A backend that closes right behind its answers has done so by then.
 pub(super) const PROVEN_BY: Duration = Duration::from_millis(20);
@@ -72,7 +73,7 @@ impl Default for Manners {
     fn default() -> Manners {
         Manners {
             watched: REUSES_WATCHED,
-            rests: RESTS_WATCHED,
+            rests: 0,
             clean_heads: 0,
             heads_have_content: false,
             caught: false,
@@ -178,14 +179,16 @@ mod tests {
     fn a_backend_is_new_until_enough_was_found_in_order() {
         let mut manners = Manners::default();
         for reuse in 0..REUSES_WATCHED {
-            assert_eq!((manners.is_new(), manners.is_proven()), (true, reuse >= RESTS_WATCHED));
-            manners.found_in_order(PROVEN_BY, After::Plain);
+            assert!(manners.is_new() && manners.is_proven(), "{reuse}");
+            manners.found_in_order(Duration::ZERO, After::Plain);
         }
         assert!(!manners.is_new());
         manners.closed_early(at(1));
         assert!(manners.is_new() && !manners.is_proven(), "a close makes it new again");
         (0..REUSES_WATCHED).for_each(|_| manners.found_in_order(Duration::ZERO, After::Plain));
         assert!(!manners.is_new() && !manners.is_proven(), "without a rest nothing is proven");
+        (0..RESTS_WATCHED).for_each(|_| manners.found_in_order(PROVEN_BY, After::Plain));
+        assert!(manners.is_proven());
     }
 
     #[test]

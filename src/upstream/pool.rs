@@ -306,10 +306,17 @@ mod tests {
         pool
     }
 
-    /// A pool whose backend has shown often enough that it keeps connections open.
-    fn proven(conns: &[ConnKey], now: Time) -> Pool {
+    /// A pool whose backend was seen for long enough.
+    fn known(conns: &[ConnKey], now: Time) -> Pool {
         let mut pool = pool_of(conns, now);
         (0..100).for_each(|_| pool.manners.found_in_order(PROVEN_BY, After::Plain));
+        pool
+    }
+
+    /// A pool whose backend has closed a connection right behind an answer.
+    fn unproven(conns: &[ConnKey], now: Time) -> Pool {
+        let mut pool = pool_of(conns, now);
+        pool.manners.closed_early(now);
         pool
     }
 
@@ -343,19 +350,17 @@ mod tests {
     #[test]
     fn what_may_not_be_sent_twice_goes_by_a_connection_that_is_certain() {
         let conns = keys(1);
-        for (rest, by_new, by_proven) in
+        for (rest, by_unproven, by_known) in
             [(0, false, true), (19, false, true), (20, true, true), (501, false, false)]
         {
-            assert_eq!(
-                taken(&mut pool_of(&conns, at(0)), false, at(rest)).is_some(),
-                by_new,
-                "{rest} ms, new"
-            );
-            assert_eq!(taken(&mut proven(&conns, at(0)), false, at(rest)).is_some(), by_proven, "{rest} ms");
-            let any = pool_of(&conns, at(0)).take(false, Trust::Always, at(rest));
+            let takes = |mut pool: Pool| taken(&mut pool, false, at(rest)).is_some();
+            assert_eq!(takes(unproven(&conns, at(0))), by_unproven, "{rest} ms, after a close");
+            assert_eq!(takes(known(&conns, at(0))), by_known, "{rest} ms");
+            assert_eq!(takes(pool_of(&conns, at(0))), by_known, "{rest} ms, new");
+            let any = unproven(&conns, at(0)).take(false, Trust::Always, at(rest));
             assert!(any.is_some(), "{rest} ms, where all are trusted");
         }
-        let mut announced = proven(&conns, at(0));
+        let mut announced = known(&conns, at(0));
         announced.manners().announce(5);
         assert!(taken(&mut announced, false, at(4000)).is_some(), "it said 5 s");
     }
@@ -367,11 +372,11 @@ mod tests {
             pool.take(is_repeatable, trust, now).map(|taken| taken.look)
         };
         assert_eq!(look(pool_of(&conns, at(0)), true, Trust::Learned, at(0)), Some(true), "a new backend");
-        assert_eq!(look(proven(&conns, at(0)), true, Trust::Learned, at(1)), Some(false));
-        assert_eq!(look(proven(&conns, at(0)), true, Trust::Strict, at(1)), Some(true));
-        assert_eq!(look(proven(&conns, at(0)), false, Trust::Learned, at(1)), Some(true));
+        assert_eq!(look(known(&conns, at(0)), true, Trust::Learned, at(1)), Some(false));
+        assert_eq!(look(known(&conns, at(0)), true, Trust::Strict, at(1)), Some(true));
+        assert_eq!(look(known(&conns, at(0)), false, Trust::Learned, at(1)), Some(true));
         assert_eq!(
-            look(proven(&conns, at(0)), false, Trust::Learned, at(0)),
+            look(known(&conns, at(0)), false, Trust::Learned, at(0)),
             Some(false),
             "used in this turn"
         );

@@ -53,7 +53,7 @@ pub(crate) fn request_head(bytes: &[u8]) {
     let facts = head.facts();
     let mut out = Vec::new();
     rewrite::request(&head, bytes, &CONTEXT, &mut out);
-    if facts.lacks_host {
+    if head.lacks_host() {
         rewrite::put_host("default.example", &mut out);
     }
     let mut alone = RequestHead::default();

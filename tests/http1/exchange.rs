@@ -189,7 +189,8 @@ fn early_answers() -> Vec<Row> {
             early(&format!("an early answer to a body {how} that is read all the same"), field, body)
                 .answers(&[&format!("{}{{read}}", says(""))])
                 .reaches(&[&whole])
-                .sees(seen("")),
+                .sees(seen(""))
+                .drops(),
         );
         rows.push(
             early(&format!("an early answer that says close to a body {how}"), field, body)

@@ -124,9 +124,10 @@ fn a_request_pipelined_behind_such_an_upload_is_answered() {
     let mut body = content();
     body.extend_from_slice(b"GET /next HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_eq!(upload(&mut client, &head, &body).status, 202);
-    assert_eq!(told.recv_timeout(DEADLINE).unwrap(), Some(LONG));
     assert_eq!(client.response().status, 202);
-    assert_eq!(told.recv_timeout(DEADLINE).unwrap(), Some(0));
+    // The two go by connections of their own, and which one tells first is chance.
+    let sizes = [(); 2].map(|()| told.recv_timeout(DEADLINE).unwrap());
+    assert!(sizes.contains(&Some(LONG)) && sizes.contains(&Some(0)), "{sizes:?}");
 }
 
 #[test]
@@ -233,7 +234,7 @@ fn what_was_taken_arrives(set: fn(&mut ProxyConfig)) {
         let mut client = proxy.client();
         let head =
             format!("POST /up HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: {LONG}\r\n\r\n");
-        client.send(&[head.as_bytes(), &content()].concat());
+        client.send([head.as_bytes(), &content()].concat());
         assert_eq!(client.response().status, 202);
         client.read_to_end();
         gate.open();

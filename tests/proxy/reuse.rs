@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidegate::config::{Trust, UpstreamMode};
+use tidegate::config::UpstreamMode;
 
 use super::support::message::field;
 use super::support::{Client, End, Origin, OriginConn, ProxyUnderTest, wait_for};
@@ -134,7 +134,7 @@ fn a_put_with_its_body_is_sent_again_whole() {
 #[test]
 fn a_post_on_a_connection_that_died_is_never_sent_again() {
     let origin = dies_on_its_second_request();
-    let proxy = ProxyUnderTest::logged(&[origin.address], |config| config.pool_trust = Trust::Always);
+    let proxy = ProxyUnderTest::logged(&[origin.address], |_| {});
     let mut client = proxy.client();
     client.get("/1");
     let answer = client.send("POST /2 HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello").response();
@@ -146,14 +146,19 @@ fn a_post_on_a_connection_that_died_is_never_sent_again() {
 }
 
 #[test]
-fn a_post_to_a_new_backend_goes_by_a_connection_that_has_proven_itself() {
-    let origin = dies_on_its_second_request();
+fn a_post_behind_an_unannounced_close_goes_by_a_connection_that_has_proven_itself() {
+    let origin = Origin::start(|conn| {
+        conn.request();
+        conn.answer("the only one");
+        conn.request();
+    });
     let proxy = ProxyUnderTest::start(&[origin.address], |_| {});
     let mut client = proxy.client();
     client.get("/1");
-    let answer = client.send("POST /2 HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello").response();
-    assert_eq!((answer.status, answer.body), (200, b"fresh".to_vec()));
-    assert_eq!(connections(&origin), [0, 1]);
+    client.get("/2"); // on the first connection in vain, and then on a second one
+    let answer = client.send("POST /3 HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello").response();
+    assert_eq!((answer.status, answer.body), (200, b"the only one".to_vec()));
+    assert_eq!(connections(&origin), [0, 0, 1, 2]);
 }
 
 #[test]

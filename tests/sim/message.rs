@@ -17,8 +17,12 @@ pub fn chunked(body: &[u8], trailer: &str, rng: &mut fastrand::Rng) -> Vec<u8> {
     while !rest.is_empty() {
         let most = if rng.bool() { rest.len() } else { rest.len().min(40) };
         let (now, later) = rest.split_at(rng.usize(1..=most));
-        let extension = if rng.u8(..6) == 0 { ";a=\"b\"" } else { "" };
-        out.extend(format!("{:x}{extension}\r\n", now.len()).bytes());
+        let (zeros, extension) = match rng.u8(..12) {
+            0 => ("", ";a=\"b\""),
+            1 => ("00", "\t; a = \"b\" ;c"),
+            _ => ("", ""),
+        };
+        out.extend(format!("{zeros}{:x}{extension}\r\n", now.len()).bytes());
         out.extend(now);
         out.extend(b"\r\n");
         rest = later;

@@ -27,7 +27,7 @@ const BAD: [&str; 8] = [
     "HTTP/1.1 20 OK\r\nContent-Length: 3\r\n",
     "ICY 200 OK\r\nContent-Length: 3\r\n",
     "HTTP/1.1 200 OK\nContent-Length: 3\r\n",
-    "HTTP/1.1 200 OK\r\nContent Length: 3\r\n",
+    "HTTP/1.1 200 OK\r\nContent Length : 3\r\n",
     "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n",
 ];
 

@@ -16,17 +16,19 @@ pub fn write_answer(
     let framing = if minor == 0 && framing == Framing::Chunked { Framing::Close } else { framing };
     let mut head =
         format!("HTTP/1.{minor} {} Some\r\nX-Id: {}\r\nX-Serial: {serial}\r\n", answer.status, answer.id);
+    // What old and small servers send: blanks before a colon, numbers of a fixed width.
+    let (colon, zeros) = if rng.u8(..10) == 0 { (" \t:", "00") } else { (":", "") };
     match framing {
         _ if answer.status == 204 => {}
-        Framing::Length(len) => head += &format!("Content-Length: {len}\r\n"),
-        Framing::Chunked => head += "Transfer-Encoding: chunked\r\n",
+        Framing::Length(len) => head += &format!("Content-Length{colon} {zeros}{len}\r\n"),
+        Framing::Chunked => head += &format!("Transfer-Encoding{colon} chunked\r\n"),
         Framing::Close => {}
     }
     if answer.status == 401 {
         head += "WWW-Authenticate: NTLM\r\n";
     }
     if says_close {
-        head += "Connection: close\r\n";
+        head += &format!("Connection{colon} close\r\n");
     }
     let mut bytes = (head + "\r\n").into_bytes();
     match framing {

@@ -89,6 +89,15 @@ fn a_login_keeps_its_connection_to_itself_however_much_is_trusted() {
         let login = Exchanged { login: true, status: 401, ..GOOD };
         assert_eq!(decide(trust, &login, UNKNOWN), (Keep::Client, Why::Login), "{trust:?}");
     }
+    // What spoils it for others spoils it for its own client, too.
+    for (doubtful, why) in [
+        (Exchanged { login: true, status: 400, ..GOOD }, Why::Status),
+        (Exchanged { login: true, has_content: true, ..GOOD }, Why::UndefinedContent),
+        (Exchanged { login: true, method: Method::Head, announces_content: true, ..GOOD }, Why::HeadContent),
+    ] {
+        assert_eq!(decide(LEARNED, &doubtful, UNKNOWN), (Keep::Close, why));
+        assert_eq!(decide(ALWAYS, &doubtful, UNKNOWN), (Keep::Client, Why::Login));
+    }
 }
 
 #[test]

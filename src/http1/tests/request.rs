@@ -170,7 +170,7 @@ fn who_names_no_host() {
         ("GET http://a/ HTTP/1.0\r\n\r\n", false),
         ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", false),
     ] {
-        assert_eq!(facts(head).lacks_host, lacks, "{head}");
+        assert_eq!(accepted(head).lacks_host(), lacks, "{head}");
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) fn rewritten(head: &str, how: &RequestContext<'_>) -> String {
     let mut out = b"before".to_vec();
     rewrite::request(&parsed, head.as_bytes(), how, &mut out);
     let mut out = out.strip_prefix(b"before").unwrap().to_vec();
-    if parsed.facts().lacks_host {
+    if parsed.lacks_host() {
         let len = out.len();
         assert_eq!(rewrite::put_host("origin:9000", &mut out), (out.len() - len) as isize);
     }

@@ -142,7 +142,7 @@ fn framing_towards_the_client() {
         (304, length, Framing::Empty, length),
         (304, "", Framing::Empty, ""),
         (103, length, Framing::Empty, ""),
-        (200, "Content-Length: 005\r\nA: b\r\n", Framing::Length(5), "A: b\r\nContent-Length: 5\r\n"),
+        (200, "content-LENGTH: 005\r\nA: b\r\n", Framing::Length(5), "content-LENGTH: 5\r\nA: b\r\n"),
         (200, "Content-Length: 00\r\n", Framing::Length(0), "Content-Length: 0\r\n"),
         (205, "Content-Length: 00\r\n", Framing::Length(0), "Content-Length: 0\r\n"),
         (200, "Connection: content-length\r\nContent-Length: 05\r\n", Framing::Length(5), length),
@@ -155,7 +155,7 @@ fn framing_towards_the_client() {
     let padded = "HTTP/1.1 200 x\r\nContent-Length: 010\r\nDate: d\r\n\r\n";
     assert_eq!(
         rewritten(padded, Method::Head, &how(Framing::Empty)),
-        "HTTP/1.1 200 x\r\nDate: d\r\nContent-Length: 10\r\nVia: 1.1 tidegate\r\n\r\n"
+        "HTTP/1.1 200 x\r\nContent-Length: 10\r\nDate: d\r\nVia: 1.1 tidegate\r\n\r\n"
     );
     for fields in [length, ""] {
         let sent = rewritten(
