@@ -118,6 +118,11 @@ impl Origin {
         )
     }
 
+    /// Whether it has more to send.
+    pub fn has_to_send(&self) -> bool {
+        !self.out.is_empty() && !self.closed && !self.frozen
+    }
+
     /// When it will have something to say of what it works on.
     pub fn works_until(&self) -> Option<Time> {
         self.working.filter(|_| !self.closed && !self.frozen).map(|(at, _)| at)
