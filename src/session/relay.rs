@@ -95,7 +95,7 @@ impl Session {
                     Err(Fault::ClientGone)
                 }
                 // Many clients read only when all that they have to send is taken.
-                Pumped::SinkBlocked if is_request_stuck(exchange) => match self.discard(exchange, world) {
+                Pumped::SinkBlocked if exchange.request_cut => match self.discard(exchange, world) {
                     Step::Again => Ok(Step::Again),
                     _ => Ok(Step::Wait),
                 },
@@ -263,16 +263,6 @@ impl Session {
 fn reads_on<N: Net>(exchange: &Exchange, facts: ResponseFacts, world: &World<N>) -> bool {
     let waits_for_leave = exchange.waits_for_leave();
     (facts.keep_alive || !world.keeps_upstream()) && !waits_for_leave
-}
-
-/// Whether neither end takes what the other has for it: the client its answer, and the backend, which has said close, the
-/// request. Then that goes nowhere any more.
-#[cold]
-fn is_request_stuck(exchange: &mut Exchange) -> bool {
-    let is_stuck =
-        exchange.trace.sent.get().is_none() && !exchange.reads_on && !exchange.request.is_drained();
-    exchange.request_cut |= is_stuck;
-    exchange.request_cut
 }
 
 /// Whether a backend has broken the connection, or one that was asked to close has closed its side.

@@ -31,9 +31,11 @@ impl Session {
         look_at_backlog(&mut exchange, fault, self.client, world);
         let until = limit(&exchange, fault, world);
         if until > world.now {
+            exchange.request_cut |= fault == Fault::ClientStalled && is_request_stuck(&exchange);
             self.deadline = deadline(&exchange, world);
+            let step = if exchange.request_cut { Step::Next(Phase::Relay) } else { Step::Wait };
             self.exchange = Some(exchange);
-            return Step::Wait;
+            return step;
         }
         let is_answered = exchange.answer_begun() && exchange.response.is_complete();
         if is_answered {
@@ -44,7 +46,6 @@ impl Session {
         // Whoever has sent all and closed may be waiting (half-close). When nothing comes for so long, he has left, and the
         // backend, which may wait for an event to tell, is not to blame.
         let has_left = matches!(fault, Fault::UpstreamTimeout | Fault::ResponseStalled)
-            && exchange.request.body.is_finished()
             && self.client_has_finished(world);
         if has_left {
             exchange.status = 0; // the log says that nobody was there
@@ -52,6 +53,13 @@ impl Session {
         self.exchange = Some(exchange);
         self.fail(world, if has_left { Fault::ClientGone } else { fault })
     }
+}
+
+/// Whether neither end takes what the other has for it: the client its answer, and the backend, which has said close, the
+/// request. Then that goes nowhere any more.
+fn is_request_stuck(exchange: &Exchange) -> bool {
+    let is_unsent = exchange.trace.sent.get().is_none() && !exchange.request.is_drained();
+    exchange.answer_begun() && !exchange.reads_on && is_unsent
 }
 
 /// Takes note of an interim response. Whether the backend may send one more.

@@ -317,7 +317,9 @@ fn who_sends_all_before_reading_a_long_answer_has_it_too() {
         conn.finish();
         conn.is_closed();
     });
-    let proxy = ProxyUnderTest::start(&[origin.address], |_| {});
+    let proxy = ProxyUnderTest::start(&[origin.address], |config| {
+        config.timeouts.client_write = Duration::from_secs(8);
+    });
     let answer = upload(&proxy, false);
     assert_eq!((answer.status, answer.body.len()), (413, LONG));
 }

@@ -274,7 +274,7 @@ impl Origin {
         let id = self.head.as_ref().and_then(|head| head.get("x-id")).expect("an id");
         ledger.meet(Quirk::Working);
         self.out.extend(format!("HTTP/1.1 102 Processing\r\nX-Id: {id}\r\n\r\n").bytes());
-        let millis = if self.benign { rng.u64(1_000..8_000) } else { rng.u64(1..20) };
+        let millis = if self.benign { rng.u64(1_000..5_000) } else { rng.u64(1..20) };
         self.working = Some((self.now.plus(Duration::from_millis(millis)), left - 1));
     }
 
