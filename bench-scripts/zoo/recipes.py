@@ -117,6 +117,11 @@ environment 'production'
     return ["puma", "-C", place.write("puma.rb", conf)]
 
 
+def uwsgi_router(place):
+    flags = f"--plugins http,python3 --wsgi-file {handler('wsgi.py')} --http 127.0.0.1:{place.port} --http-keepalive={place.limit}"
+    return ["uwsgi-core", *flags.split(), "--master", "--processes", "4", "--die-on-term", "--disable-logging"]
+
+
 def uwsgi(place):
     # A worker serves one connection until it is closed: four of them, as a small site has.
     flags = f"--plugin python3 --wsgi-file {handler('wsgi.py')} --http11-socket 127.0.0.1:{place.port} --socket-timeout {place.limit}"
@@ -131,6 +136,7 @@ SERVERS = [
         note="5 workers, a connection each",
     ),
     Recipe("uwsgi", uwsgi, debian=("uwsgi-core", "uwsgi-plugin-python3"), limit=2, note="4 workers, a connection each"),
+    Recipe("uwsgi --http", uwsgi_router, debian=("uwsgi-core", "uwsgi-plugin-python3"), note="its router in front of 4 workers"),
     Recipe("waitress", wsgi("waitress"), pypi=("waitress==3.0.2",)),
     Recipe("cheroot", wsgi("cheroot"), pypi=("cheroot==11.1.2",), limit=2),
     Recipe("gevent", wsgi("gevent"), pypi=("gevent==26.9.0",), note="no idle limit"),
@@ -153,6 +159,11 @@ SERVERS = [
         lambda p: ["java", "-Xmx256m", f"-Djava.io.tmpdir={p.folder}", "-cp", TOMCAT, handler("TomcatServer.java"), str(p.port), str(p.limit)],
         debian=("libtomcat10-embed-java", "libtomcat10-java", "default-jdk-headless"),
     ),
+    Recipe(
+        "jetty",
+        lambda p: ["java", "-Xmx256m", "-cp", JETTY, handler("JettyServer.java"), str(p.port), str(p.limit)],
+        debian=("libjetty9-java", "default-jdk-headless"),
+    ),
     Recipe("bun", lambda p: [f"{p.npm}/bun", handler("bun.js"), str(p.port), str(p.limit)], npm=("bun@1.4.5",), note="timer of 4 s"),
     Recipe("node", lambda p: ["node", handler("node.js"), str(p.port), str(p.limit)], tool="node"),
     Recipe(
@@ -172,7 +183,42 @@ SERVERS = [
         pypi=("aiohttp==3.14.5",),
         note="streams",
     ),
+    Recipe(
+        "hypercorn",
+        lambda p: f"{p.venv}/hypercorn asgi:application --keep-alive {p.limit} -b 127.0.0.1:{p.port}".split(),
+        pypi=("hypercorn==0.18.0",),
+        environment=(("PYTHONPATH", HANDLERS),),
+    ),
+    Recipe("tornado", lambda p: [f"{p.venv}/python", handler("tornado_server.py"), str(p.port), str(p.limit)], pypi=("tornado==6.6.1",)),
+    Recipe(
+        "twisted",
+        lambda p: f"{p.venv}/twist --log-level=error web --wsgi wsgi.application --listen tcp:{p.port}:interface=127.0.0.1".split(),
+        pypi=("twisted==26.10.0",),
+        environment=(("PYTHONPATH", HANDLERS),),
+        note="no idle limit under 6 s",
+    ),
+    Recipe(
+        "mojolicious",
+        lambda p: ["perl", handler("mojo.pl"), "daemon", "-m", "production", "-l", f"http://127.0.0.1:{p.port}", "-k", str(p.limit)],
+        debian=("libmojolicious-perl",),
+    ),
+    Recipe("feersum", lambda p: ["feersum", "--listen", f"127.0.0.1:{p.port}", handler("app.psgi")], debian=("feersum",)),
+    Recipe(
+        "starlet",
+        lambda p: f"plackup -s Starlet -E production --host 127.0.0.1 --port {p.port} --max-keepalive-reqs 100 --keepalive-timeout {p.limit}".split()
+        + [handler("app.psgi")],
+        debian=("starlet",),
+        note="10 workers",
+    ),
     Recipe("puma", puma, debian=("puma",), note="5 threads"),
+    Recipe("thin", lambda p: f"thin start -a 127.0.0.1 -p {p.port} -t {p.limit} -e production -R {handler('config.ru')}".split(), debian=("thin",)),
+    Recipe("webrick", lambda p: ["ruby", handler("webrick.rb"), str(p.port), str(p.limit)], debian=("ruby-webrick",)),
+    Recipe("go net/http", lambda p: ["go", "run", handler("server.go"), str(p.port), str(p.limit)], debian=("golang-go",)),
+    Recipe(
+        "fastify",
+        lambda p: ["env", f"NODE_PATH={p.npm}/..", "node", handler("fastify.js"), str(p.port), str(p.limit)],
+        npm=("fastify@5.12.8",),
+    ),
     Recipe(
         "php -S",
         lambda p: ["php", "-S", f"127.0.0.1:{p.port}", handler("router.php")],
@@ -183,8 +229,15 @@ SERVERS = [
     Recipe("http.server", lambda p: ["python3", handler("http_server.py"), str(p.port), str(p.limit)], tool="python3", note="HTTP/1.1, threads"),
     Recipe("lighttpd", lighttpd, debian=("lighttpd",), note="files"),
     Recipe("nginx", nginx, debian=("nginx-light",), note="return"),
+    Recipe(
+        "mini-httpd",
+        lambda p: f"mini_httpd -D -h 127.0.0.1 -p {p.port} -d {p.www} -i {p.folder}/pid -l /dev/null".split(),
+        debian=("mini-httpd",),
+        note="a process per connection, HTTP/1.0's way",
+    ),
 ]
 
+JETTY = ":".join(["/usr/share/java/servlet-api.jar", *(f"/usr/share/java/jetty9-{part}.jar" for part in ("server", "http", "io", "util"))])
 TOMCAT = ":".join(
     f"/usr/share/java/tomcat10-{part}.jar" for part in ("embed-core", "annotations-api", "servlet-api", "juli")
 )

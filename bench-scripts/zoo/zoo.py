@@ -121,7 +121,7 @@ def main():
     parser.add_argument("words", nargs="*")
     parser.add_argument("--strict", action="store_true")
     parser.add_argument("--keep")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     words = options.words or ["servers"]
     mode = words.pop(0) if words[0] in ("servers", "clients") else "servers"
     unknown = set(words) - {recipe.name for recipe in SERVERS}
