@@ -1,0 +1,2 @@
+<?php header("Content-Length: 3"); echo "ok\n"; ?>
+
