@@ -38,7 +38,7 @@ class Report:
         print(line((who, what, f"{right} of {of}", self.directly.get(what, ""), more)), flush=True)
 
     def lacking(self, who, why):
-        self.zoo.wrong += 1
+        self.zoo.lacking += 1
         print(line((who, "cannot be had", "", "", why)), flush=True)
 
 

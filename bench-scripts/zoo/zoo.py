@@ -6,7 +6,7 @@ usage: zoo.py [servers] [NAME...] [--strict] [--keep DIR]
 
 servers: a line each of what came back of a burst of 300 requests, of three kinds of pairs by two clients, and of POSTs at the
 server's idle limit. clients: five servers with their ways, and five clients. The binary is $TIDEGATE, else target/release/tidegate.
---strict exits 1 if a figure is wrong. --keep DIR installs into DIR and leaves it, for the next run; else all goes to a temporary
+--strict exits 1 if a figure is wrong, not if something cannot be had. --keep DIR installs into DIR and leaves it, for the next run; else all goes to a temporary
 folder. Debian's packages come by apt-get, if missing and if run as root; no service is started.
 """
 
@@ -23,8 +23,8 @@ from install import Installer
 from recipes import SERVERS, Place
 from wire import Lost
 
-COLUMNS = ("server", "version", "burst", "direct", "slowest", "HEAD", "content", "upgrade", "idle", "POST lost", "")
-WIDTHS = (12, 22, 5, 6, 7, 4, 7, 7, 9, 9, 0)
+COLUMNS = ("server", "version", "burst", "slowest", "direct", "slowest", "HEAD", "content", "upgrade", "idle", "POST lost", "")
+WIDTHS = (12, 22, 5, 7, 6, 7, 4, 7, 7, 9, 9, 0)
 
 
 def line(values):
@@ -49,7 +49,7 @@ class Zoo:
         self.folder, self.scratch = folder, scratch
         self.installer = Installer(folder)
         self.notes = []
-        self.wrong = 0
+        self.wrong = self.lacking = 0
         self.www = os.path.join(scratch, "www")
         os.makedirs(os.path.join(self.www, "p"))
         for number in range(300):
@@ -74,6 +74,7 @@ class Zoo:
             log = os.path.join(folder, "output")
             process, port = processes.start_server(lambda port: recipe.command(place(port)), log, env=environment, cwd=folder)
         except (RuntimeError, OSError) as error:
+            self.lacking += 1
             return [recipe.name, "cannot be had", f"{error}"]
         try:
             return [recipe.name, version, *self.figures(recipe, port), recipe.note]
@@ -82,7 +83,7 @@ class Zoo:
 
     def figures(self, recipe, port):
         name = recipe.name
-        direct, _, wrongs = measures.burst(port)
+        direct, slowest_direct, wrongs = measures.burst(port)
         if wrongs:
             self.note(name, "burst, direct", summary(wrongs))
         with processes.Proxy(port, self.scratch) as proxy:
@@ -90,7 +91,7 @@ class Zoo:
         if wrongs:
             self.note(name, "burst", summary(wrongs), proxy)
         self.wrong += len(wrongs)
-        figures = [right, direct, f"{slowest:.2f} s"]
+        figures = [right, f"{slowest:.2f} s", direct, f"{slowest_direct:.2f} s"]
 
         for kind in measures.FIRSTS:
             expected = measures.first_status(port, kind)
@@ -150,7 +151,7 @@ def main():
         if zoo.notes:
             print("\nWhat was wrong, and what else was seen:")
             print("\n".join(zoo.notes))
-        print(f"\nwrong in all: {zoo.wrong}")
+        print(f"\nwrong in all: {zoo.wrong}" + (f"; {zoo.lacking} could not be had" if zoo.lacking else ""))
     finally:
         processes.stop_all()
         shutil.rmtree(scratch, ignore_errors=True)
