@@ -69,10 +69,13 @@ class Zoo:
             self.installer.debian(recipe.debian)
             venv, npm = self.installer.pypi(recipe.pypi), self.installer.npm(recipe.npm)
             version = recipe.version()
-            place = lambda port: Place(port, recipe.limit, folder, self.www, venv, npm)
+
+            def command(port):
+                return recipe.command(Place(port, recipe.limit, folder, self.www, venv, npm))
+
             environment = {**os.environ, **dict(recipe.environment)}
             log = os.path.join(folder, "output")
-            process, port = processes.start_server(lambda port: recipe.command(place(port)), log, env=environment, cwd=folder)
+            process, port = processes.start_server(command, log, env=environment, cwd=folder)
         except (RuntimeError, OSError) as error:
             self.lacking += 1
             return [recipe.name, "cannot be had", f"{error}"]
@@ -100,7 +103,12 @@ class Zoo:
             if wrongs:
                 self.note(name, f"{kind}, then GET", summary(wrongs), proxy)
             if set(statuses) != {expected}:
-                self.note(name, f"{kind} itself", f"{dict(statuses)}, on a fresh connection without tidegate {expected}", None if wrongs else proxy)
+                self.note(
+                    name,
+                    f"{kind} itself",
+                    f"{dict(statuses)}, on a fresh connection without tidegate {expected}",
+                    None if wrongs else proxy,
+                )
             self.wrong += len(wrongs)
             figures.append(len(wrongs))
 
@@ -118,7 +126,9 @@ class Zoo:
 
 
 def main():
-    parser = argparse.ArgumentParser(usage=__doc__.partition("usage: ")[2].partition("\n\n")[0], description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        usage=__doc__.partition("usage: ")[2].partition("\n\n")[0], description=__doc__.partition("\n")[0]
+    )
     parser.add_argument("words", nargs="*")
     parser.add_argument("--strict", action="store_true")
     parser.add_argument("--keep")
