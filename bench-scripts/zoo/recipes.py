@@ -72,8 +72,8 @@ PidFile {place.folder}/pid
 ErrorLog {place.folder}/error.log
 LoadModule mpm_event_module {modules}/mod_mpm_event.so
 LoadModule authz_core_module {modules}/mod_authz_core.so
-{'User www-data' if os.geteuid() == 0 else ''}
-{'Group www-data' if os.geteuid() == 0 else ''}
+{"User www-data" if os.geteuid() == 0 else ""}
+{"Group www-data" if os.geteuid() == 0 else ""}
 DocumentRoot {place.www}
 KeepAliveTimeout {place.limit}
 <Directory {place.www}>
@@ -124,7 +124,9 @@ def uwsgi_router(place):
 
 def uwsgi(place):
     # A worker serves one connection until it is closed: four of them, as a small site has.
-    flags = f"--plugin python3 --wsgi-file {handler('wsgi.py')} --http11-socket 127.0.0.1:{place.port} --socket-timeout {place.limit}"
+    flags = (
+        f"--plugin python3 --wsgi-file {handler('wsgi.py')} --http11-socket 127.0.0.1:{place.port} --socket-timeout {place.limit}"
+    )
     return ["uwsgi-core", *flags.split(), "--master", "--processes", "4", "--die-on-term", "--disable-logging"]
 
 
@@ -156,7 +158,16 @@ SERVERS = [
     Recipe("apache2", apache2, debian=("apache2-bin",), note="files"),
     Recipe(
         "tomcat",
-        lambda p: ["java", "-Xmx256m", f"-Djava.io.tmpdir={p.folder}", "-cp", TOMCAT, handler("TomcatServer.java"), str(p.port), str(p.limit)],
+        lambda p: [
+            "java",
+            "-Xmx256m",
+            f"-Djava.io.tmpdir={p.folder}",
+            "-cp",
+            TOMCAT,
+            handler("TomcatServer.java"),
+            str(p.port),
+            str(p.limit),
+        ],
         debian=("libtomcat10-embed-java", "libtomcat10-java", "default-jdk-headless"),
     ),
     Recipe(
@@ -168,12 +179,16 @@ SERVERS = [
     Recipe("node", lambda p: ["node", handler("node.js"), str(p.port), str(p.limit)], tool="node"),
     Recipe(
         "uvicorn",
-        lambda p: f"{p.venv}/uvicorn asgi:application --app-dir {HANDLERS} --port {p.port} --timeout-keep-alive {p.limit} --log-level error".split(),
+        lambda p: (
+            f"{p.venv}/uvicorn asgi:application --app-dir {HANDLERS} --port {p.port} --timeout-keep-alive {p.limit} --log-level error".split()
+        ),
         pypi=("uvicorn==0.54.0", "h11==0.16.0"),
     ),
     Recipe(
         "gunicorn",
-        lambda p: f"{p.venv}/gunicorn wsgi:application --chdir {HANDLERS} -k gthread -w 2 --threads 4 --keep-alive {p.limit} -b 127.0.0.1:{p.port}".split(),
+        lambda p: (
+            f"{p.venv}/gunicorn wsgi:application --chdir {HANDLERS} -k gthread -w 2 --threads 4 --keep-alive {p.limit} -b 127.0.0.1:{p.port}".split()
+        ),
         pypi=("gunicorn==27.0.1",),
         note="gthread, 2 x 4",
     ),
@@ -226,7 +241,12 @@ SERVERS = [
         environment=(("PHP_CLI_SERVER_WORKERS", "4"),),
         note="closes after each answer",
     ),
-    Recipe("http.server", lambda p: ["python3", handler("http_server.py"), str(p.port), str(p.limit)], tool="python3", note="HTTP/1.1, threads"),
+    Recipe(
+        "http.server",
+        lambda p: ["python3", handler("http_server.py"), str(p.port), str(p.limit)],
+        tool="python3",
+        note="HTTP/1.1, threads",
+    ),
     Recipe("lighttpd", lighttpd, debian=("lighttpd",), note="files"),
     Recipe("nginx", nginx, debian=("nginx-light",), note="return"),
     Recipe(
