@@ -52,7 +52,7 @@ impl<N: Net> World<N> {
     #[cold]
     pub fn decide_on(&mut self, exchange: &mut Exchange, backend: usize) {
         let pick = Pick::new(backend, Reason::Only);
-        let entered = self.upstreams.dispatch(backend, self.now);
+        let entered = self.upstreams.dispatch_own(backend);
         exchange.dispatch =
             Some(Dispatch { pick, entered, agreement: Agreement::default(), head_seen: false });
     }

@@ -229,6 +229,13 @@ impl Upstreams {
         others.any(|(_, other)| other.is_usable(now) || (self.is_panicking && !other.is_closed()))
     }
 
+    /// Enters a request as in flight that goes to this backend and no other, whatever its health: it is no trial.
+    pub fn dispatch_own(&mut self, backend: usize) -> Entered {
+        let in_flight_before = self.candidates[backend].in_flight;
+        self.candidates[backend].in_flight += 1;
+        Entered { in_flight_before, trial: false }
+    }
+
     /// Enters a request as in flight.
     pub fn dispatch(&mut self, backend: usize, now: Time) -> Entered {
         let in_flight_before = self.candidates[backend].in_flight;

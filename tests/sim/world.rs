@@ -266,7 +266,9 @@ impl Sim {
         let wanted =
             if self.origins.iter().any(Origin::has_to_send) { 20 * QUIET_STEPS } else { QUIET_STEPS };
         if let (Some(next), true) = (next, steps > wanted) {
-            self.now = self.now.max(next);
+            // Not all at once: what is on its way meanwhile is not to be late for it.
+            let soon = self.now.plus(Duration::from_millis(500));
+            self.now = self.now.max(next.min(soon));
         }
     }
 
