@@ -153,7 +153,8 @@ SERVERS = [
         "swi-prolog",
         lambda p: ["swipl", handler("server.pl"), str(p.port), str(p.limit)],
         debian=("swi-prolog-nox",),
-        note="5 workers",
+        limit=2,  # its default
+        note="5 workers, connections in turn",
     ),
     Recipe("apache2", apache2, debian=("apache2-bin",), note="files"),
     Recipe(
