@@ -38,7 +38,7 @@ class Report:
         print(line((who, what, f"{right} of {of}", self.directly.get(what, ""), more)), flush=True)
 
     def lacking(self, who, why):
-        self.zoo.wrong += 1
+        self.zoo.lacking += 1
         print(line((who, "cannot be had", "", "", why)), flush=True)
 
 
@@ -48,7 +48,11 @@ def outcome(client, method, path, fields=(), body=None):
         answer = client.ask(method, path, fields, body)
     except (Lost, OSError) as error:
         return f"{error}"
-    told = [(name, value) for name, value in answer.fields if name in ("content-type", "last-modified", "content-range", "location", "etag")]
+    told = [
+        (name, value)
+        for name, value in answer.fields
+        if name in ("content-type", "last-modified", "content-range", "location", "etag")
+    ]
     return answer.status, answer.body, sorted(told)
 
 
@@ -85,7 +89,9 @@ def surplus(report, who, port, path, expected):
         for client in clients:
             client.close()
     wrong = [value for value in got if not (isinstance(value, tuple) and value[:2] == (200, expected))]
-    report.say(who, "GET, surplus behind the answer", len(got) - len(wrong), len(got), str(wrong[0]) if wrong else "200, as announced")
+    report.say(
+        who, "GET, surplus behind the answer", len(got) - len(wrong), len(got), str(wrong[0]) if wrong else "200, as announced"
+    )
     if wrong:
         report.zoo.note(who, "surplus", f"{len(wrong)} wrong", proxy)
 
@@ -143,14 +149,25 @@ def servers(report):
     def python():
         who = "http.server " + subprocess.run(["python3", "--version"], capture_output=True, text=True).stdout.split()[-1]
         process, port = started(lambda port: ["python3", "-m", "http.server", str(port), "--bind", "127.0.0.1"])
-        requests = [("GET", file), ("HEAD", ("HEAD", "/p/1")), ("GET, unchanged since", since), ("GET of a folder without slash", ("GET", "/p"))]
+        requests = [
+            ("GET", file),
+            ("HEAD", ("HEAD", "/p/1")),
+            ("GET, unchanged since", since),
+            ("GET of a folder without slash", ("GET", "/p")),
+        ]
         same_as_directly(report, who, port, [*requests, ("GET, missing", ("GET", "/no")), ("POST", post)])
         processes.stop(process)
 
     def micro():
         zoo.installer.debian(("micro-httpd",))
         inetd = Inetd(["/usr/sbin/micro-httpd", www])
-        requests = [("GET", file), ("GET of a folder", ("GET", "/p/")), ("GET, missing", ("GET", "/no")), ("HEAD", ("HEAD", "/p/1")), ("POST", post)]
+        requests = [
+            ("GET", file),
+            ("GET of a folder", ("GET", "/p/")),
+            ("GET, missing", ("GET", "/no")),
+            ("HEAD", ("HEAD", "/p/1")),
+            ("POST", post),
+        ]
         same_as_directly(report, "micro-httpd " + debian_version("micro-httpd"), inetd.port, requests)
         inetd.close()
 
@@ -162,8 +179,19 @@ def servers(report):
             text.write("#!/bin/sh\nprintf 'Content-Type: text/plain\\r\\n\\r\\n'\nhead -c \"$CONTENT_LENGTH\"\n")
         os.chmod(script, 0o755)
         process, port = started(lambda port: ["busybox", "httpd", "-f", "-p", f"127.0.0.1:{port}", "-h", www])
-        requests = [("GET", file), ("HEAD", ("HEAD", "/p/1")), ("GET, a range", range_), ("GET, unchanged since", since), ("GET, missing", ("GET", "/no"))]
-        same_as_directly(report, "busybox httpd " + debian_version("busybox"), port, [*requests, ("POST to a script", ("POST", "/cgi-bin/echo", (), b"hello=world"))])
+        requests = [
+            ("GET", file),
+            ("HEAD", ("HEAD", "/p/1")),
+            ("GET, a range", range_),
+            ("GET, unchanged since", since),
+            ("GET, missing", ("GET", "/no")),
+        ]
+        same_as_directly(
+            report,
+            "busybox httpd " + debian_version("busybox"),
+            port,
+            [*requests, ("POST to a script", ("POST", "/cgi-bin/echo", (), b"hello=world"))],
+        )
         processes.stop(process)
 
     for run in (node, php, python, micro, busybox):
@@ -198,7 +226,9 @@ def curl(report, port):
     def run(what, expected, *arguments):
         done = subprocess.run(["curl", "-sS", "--max-time", "60", *arguments], capture_output=True, text=True)
         right = re.fullmatch(expected, done.stdout, re.DOTALL) is not None and done.returncode == 0
-        report.say(who, what, int(right), 1, "" if right else f"exit {done.returncode}, {done.stdout[:80]!r} {done.stderr.strip()[:120]}")
+        report.say(
+            who, what, int(right), 1, "" if right else f"exit {done.returncode}, {done.stdout[:80]!r} {done.stderr.strip()[:120]}"
+        )
 
     code = ("-w", "%{http_code}")
     run("two GETs, one connection", "path=/p/1\n1path=/p/2\n0", f"{base}/p/1", f"{base}/p/2", "-w", "%{num_connects}")
@@ -206,7 +236,16 @@ def curl(report, port):
     run("HTTP/1.0", "path=/p/1\n200", "--http1.0", f"{base}/p/1", *code)
     run("h2c offered", "path=/p/1\n200", "--http2", f"{base}/p/1", *code)
     run("redirect", "path=/p/1\n200", "-L", f"{base}/hop", *code)
-    run("POST 3 MB, Expect: 100-continue", "3000000 .*200", "--data-binary", f"@{upload}", "-H", "Expect: 100-continue", f"{base}/sum", *code)
+    run(
+        "POST 3 MB, Expect: 100-continue",
+        "3000000 .*200",
+        "--data-binary",
+        f"@{upload}",
+        "-H",
+        "Expect: 100-continue",
+        f"{base}/sum",
+        *code,
+    )
     run("PUT, chunked", "3000000 .*200", "-T", upload, "-H", "Transfer-Encoding: chunked", f"{base}/sum", *code)
     run("events", "(data: \\d\n\n){5}", "-N", f"{base}/events")
     run("5 MB", "5000000", "-o", "/dev/null", "-w", "%{size_download}", f"{base}/big")
@@ -277,7 +316,14 @@ def chromium(report, port):
     browser = shutil.which("chromium-headless-shell")
     who = subprocess.run([browser, "--version"], capture_output=True, text=True).stdout.strip()
     profile = tempfile.mkdtemp(dir=zoo.scratch)
-    flags = ["--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}", "--timeout=60000", "--virtual-time-budget=20000", "--dump-dom"]
+    flags = [
+        "--no-sandbox",
+        "--disable-gpu",
+        f"--user-data-dir={profile}",
+        "--timeout=60000",
+        "--virtual-time-budget=20000",
+        "--dump-dom",
+    ]
     with open(os.path.join(zoo.scratch, "chromium.out"), "w+") as output:
         process = processes.start([browser, *flags, f"http://127.0.0.1:{port}/page"], stdout=output, stderr=subprocess.DEVNULL)
         try:
@@ -293,7 +339,9 @@ def chromium(report, port):
 
 def clients(report):
     zoo = report.zoo
-    process, port = processes.start_server(lambda port: ["python3", handler("origin.py"), str(port)], os.path.join(zoo.scratch, "output"))
+    process, port = processes.start_server(
+        lambda port: ["python3", handler("origin.py"), str(port)], os.path.join(zoo.scratch, "output")
+    )
 
     for run in (curl, node, python, java, chromium):
         before = zoo.wrong

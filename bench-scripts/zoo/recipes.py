@@ -72,8 +72,8 @@ PidFile {place.folder}/pid
 ErrorLog {place.folder}/error.log
 LoadModule mpm_event_module {modules}/mod_mpm_event.so
 LoadModule authz_core_module {modules}/mod_authz_core.so
-{'User www-data' if os.geteuid() == 0 else ''}
-{'Group www-data' if os.geteuid() == 0 else ''}
+{"User www-data" if os.geteuid() == 0 else ""}
+{"Group www-data" if os.geteuid() == 0 else ""}
 DocumentRoot {place.www}
 KeepAliveTimeout {place.limit}
 <Directory {place.www}>
@@ -81,6 +81,11 @@ KeepAliveTimeout {place.limit}
 </Directory>
 """
     return ["apache2", "-DFOREGROUND", "-f", place.write("apache2.conf", conf)]
+
+
+def starlet(place):
+    flags = f"--host 127.0.0.1 --port {place.port} --max-keepalive-reqs 100 --keepalive-timeout {place.limit}"
+    return ["plackup", "-s", "Starlet", "-E", "production", *flags.split(), handler("app.psgi")]
 
 
 def lighttpd(place):
@@ -124,7 +129,9 @@ def uwsgi_router(place):
 
 def uwsgi(place):
     # A worker serves one connection until it is closed: four of them, as a small site has.
-    flags = f"--plugin python3 --wsgi-file {handler('wsgi.py')} --http11-socket 127.0.0.1:{place.port} --socket-timeout {place.limit}"
+    flags = (
+        f"--plugin python3 --wsgi-file {handler('wsgi.py')} --http11-socket 127.0.0.1:{place.port} --socket-timeout {place.limit}"
+    )
     return ["uwsgi-core", *flags.split(), "--master", "--processes", "4", "--die-on-term", "--disable-logging"]
 
 
@@ -151,12 +158,22 @@ SERVERS = [
         "swi-prolog",
         lambda p: ["swipl", handler("server.pl"), str(p.port), str(p.limit)],
         debian=("swi-prolog-nox",),
-        note="5 workers",
+        limit=2,  # its default
+        note="5 workers, connections in turn",
     ),
     Recipe("apache2", apache2, debian=("apache2-bin",), note="files"),
     Recipe(
         "tomcat",
-        lambda p: ["java", "-Xmx256m", f"-Djava.io.tmpdir={p.folder}", "-cp", TOMCAT, handler("TomcatServer.java"), str(p.port), str(p.limit)],
+        lambda p: [
+            "java",
+            "-Xmx256m",
+            f"-Djava.io.tmpdir={p.folder}",
+            "-cp",
+            TOMCAT,
+            handler("TomcatServer.java"),
+            str(p.port),
+            str(p.limit),
+        ],
         debian=("libtomcat10-embed-java", "libtomcat10-java", "default-jdk-headless"),
     ),
     Recipe(
@@ -164,16 +181,22 @@ SERVERS = [
         lambda p: ["java", "-Xmx256m", "-cp", JETTY, handler("JettyServer.java"), str(p.port), str(p.limit)],
         debian=("libjetty9-java", "default-jdk-headless"),
     ),
-    Recipe("bun", lambda p: [f"{p.npm}/bun", handler("bun.js"), str(p.port), str(p.limit)], npm=("bun@1.4.5",), note="timer of 4 s"),
+    Recipe(
+        "bun", lambda p: [f"{p.npm}/bun", handler("bun.js"), str(p.port), str(p.limit)], npm=("bun@1.4.5",), note="timer of 4 s"
+    ),
     Recipe("node", lambda p: ["node", handler("node.js"), str(p.port), str(p.limit)], tool="node"),
     Recipe(
         "uvicorn",
-        lambda p: f"{p.venv}/uvicorn asgi:application --app-dir {HANDLERS} --port {p.port} --timeout-keep-alive {p.limit} --log-level error".split(),
+        lambda p: (
+            f"{p.venv}/uvicorn asgi:application --app-dir {HANDLERS} --port {p.port} --timeout-keep-alive {p.limit} --log-level error".split()
+        ),
         pypi=("uvicorn==0.54.0", "h11==0.16.0"),
     ),
     Recipe(
         "gunicorn",
-        lambda p: f"{p.venv}/gunicorn wsgi:application --chdir {HANDLERS} -k gthread -w 2 --threads 4 --keep-alive {p.limit} -b 127.0.0.1:{p.port}".split(),
+        lambda p: (
+            f"{p.venv}/gunicorn wsgi:application --chdir {HANDLERS} -k gthread -w 2 --threads 4 --keep-alive {p.limit} -b 127.0.0.1:{p.port}".split()
+        ),
         pypi=("gunicorn==27.0.1",),
         note="gthread, 2 x 4",
     ),
@@ -189,7 +212,11 @@ SERVERS = [
         pypi=("hypercorn==0.18.0",),
         environment=(("PYTHONPATH", HANDLERS),),
     ),
-    Recipe("tornado", lambda p: [f"{p.venv}/python", handler("tornado_server.py"), str(p.port), str(p.limit)], pypi=("tornado==6.6.1",)),
+    Recipe(
+        "tornado",
+        lambda p: [f"{p.venv}/python", handler("tornado_server.py"), str(p.port), str(p.limit)],
+        pypi=("tornado==6.6.1",),
+    ),
     Recipe(
         "twisted",
         lambda p: f"{p.venv}/twist --log-level=error web --wsgi wsgi.application --listen tcp:{p.port}:interface=127.0.0.1".split(),
@@ -202,16 +229,24 @@ SERVERS = [
         lambda p: ["perl", handler("mojo.pl"), "daemon", "-m", "production", "-l", f"http://127.0.0.1:{p.port}", "-k", str(p.limit)],
         debian=("libmojolicious-perl",),
     ),
-    Recipe("feersum", lambda p: ["feersum", "--listen", f"127.0.0.1:{p.port}", handler("app.psgi")], debian=("feersum",)),
+    Recipe(
+        "feersum",
+        lambda p: ["feersum", "--listen", f"127.0.0.1:{p.port}", handler("app.psgi")],
+        debian=("feersum",),
+        note="closes after each answer",
+    ),
     Recipe(
         "starlet",
-        lambda p: f"plackup -s Starlet -E production --host 127.0.0.1 --port {p.port} --max-keepalive-reqs 100 --keepalive-timeout {p.limit}".split()
-        + [handler("app.psgi")],
+        starlet,
         debian=("starlet",),
         note="10 workers",
     ),
     Recipe("puma", puma, debian=("puma",), note="5 threads"),
-    Recipe("thin", lambda p: f"thin start -a 127.0.0.1 -p {p.port} -t {p.limit} -e production -R {handler('config.ru')}".split(), debian=("thin",)),
+    Recipe(
+        "thin",
+        lambda p: f"thin start -a 127.0.0.1 -p {p.port} -t {p.limit} -e production -R {handler('config.ru')}".split(),
+        debian=("thin",),
+    ),
     Recipe("webrick", lambda p: ["ruby", handler("webrick.rb"), str(p.port), str(p.limit)], debian=("ruby-webrick",)),
     Recipe("go net/http", lambda p: ["go", "run", handler("server.go"), str(p.port), str(p.limit)], debian=("golang-go",)),
     Recipe(
@@ -226,7 +261,12 @@ SERVERS = [
         environment=(("PHP_CLI_SERVER_WORKERS", "4"),),
         note="closes after each answer",
     ),
-    Recipe("http.server", lambda p: ["python3", handler("http_server.py"), str(p.port), str(p.limit)], tool="python3", note="HTTP/1.1, threads"),
+    Recipe(
+        "http.server",
+        lambda p: ["python3", handler("http_server.py"), str(p.port), str(p.limit)],
+        tool="python3",
+        note="HTTP/1.1, threads",
+    ),
     Recipe("lighttpd", lighttpd, debian=("lighttpd",), note="files"),
     Recipe("nginx", nginx, debian=("nginx-light",), note="return"),
     Recipe(
@@ -237,7 +277,5 @@ SERVERS = [
     ),
 ]
 
-JETTY = ":".join(["/usr/share/java/servlet-api.jar", *(f"/usr/share/java/jetty9-{part}.jar" for part in ("server", "http", "io", "util"))])
-TOMCAT = ":".join(
-    f"/usr/share/java/tomcat10-{part}.jar" for part in ("embed-core", "annotations-api", "servlet-api", "juli")
-)
+JETTY = ":".join(f"/usr/share/java/{part}.jar" for part in ("servlet-api", *(f"jetty9-{name}" for name in ("server", "http", "io", "util"))))
+TOMCAT = ":".join(f"/usr/share/java/tomcat10-{part}.jar" for part in ("embed-core", "annotations-api", "servlet-api", "juli"))

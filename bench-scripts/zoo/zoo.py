@@ -6,7 +6,7 @@ usage: zoo.py [servers] [NAME...] [--strict] [--keep DIR]
 
 servers: a line each of what came back of a burst of 300 requests, of three kinds of pairs by two clients, and of POSTs at the
 server's idle limit. clients: five servers with their ways, and five clients. The binary is $TIDEGATE, else target/release/tidegate.
---strict exits 1 if a figure is wrong. --keep DIR installs into DIR and leaves it, for the next run; else all goes to a temporary
+--strict exits 1 if a figure is wrong, not if something cannot be had. --keep DIR installs into DIR and leaves it, for the next run; else all goes to a temporary
 folder. Debian's packages come by apt-get, if missing and if run as root; no service is started.
 """
 
@@ -23,8 +23,8 @@ from install import Installer
 from recipes import SERVERS, Place
 from wire import Lost
 
-COLUMNS = ("server", "version", "burst", "direct", "slowest", "HEAD", "content", "upgrade", "idle", "POST lost", "")
-WIDTHS = (12, 22, 5, 6, 7, 4, 7, 7, 9, 9, 0)
+COLUMNS = ("server", "version", "burst", "slowest", "direct", "slowest", "HEAD", "content", "upgrade", "idle", "POST lost", "")
+WIDTHS = (12, 22, 5, 7, 6, 7, 4, 7, 7, 9, 9, 0)
 
 
 def line(values):
@@ -49,7 +49,7 @@ class Zoo:
         self.folder, self.scratch = folder, scratch
         self.installer = Installer(folder)
         self.notes = []
-        self.wrong = 0
+        self.wrong = self.lacking = 0
         self.www = os.path.join(scratch, "www")
         os.makedirs(os.path.join(self.www, "p"))
         for number in range(300):
@@ -63,17 +63,21 @@ class Zoo:
 
     def server(self, recipe):
         """The figures of one, as a line."""
-        folder = os.path.join(self.scratch, recipe.name.replace(" ", ""))
+        folder = os.path.join(self.scratch, recipe.name.replace(" ", "").replace("/", ""))
         os.makedirs(folder)
         try:
             self.installer.debian(recipe.debian)
             venv, npm = self.installer.pypi(recipe.pypi), self.installer.npm(recipe.npm)
             version = recipe.version()
-            place = lambda port: Place(port, recipe.limit, folder, self.www, venv, npm)
+
+            def command(port):
+                return recipe.command(Place(port, recipe.limit, folder, self.www, venv, npm))
+
             environment = {**os.environ, **dict(recipe.environment)}
             log = os.path.join(folder, "output")
-            process, port = processes.start_server(lambda port: recipe.command(place(port)), log, env=environment, cwd=folder)
+            process, port = processes.start_server(command, log, env=environment, cwd=folder)
         except (RuntimeError, OSError) as error:
+            self.lacking += 1
             return [recipe.name, "cannot be had", f"{error}"]
         try:
             return [recipe.name, version, *self.figures(recipe, port), recipe.note]
@@ -82,7 +86,7 @@ class Zoo:
 
     def figures(self, recipe, port):
         name = recipe.name
-        direct, _, wrongs = measures.burst(port)
+        direct, slowest_direct, wrongs = measures.burst(port)
         if wrongs:
             self.note(name, "burst, direct", summary(wrongs))
         with processes.Proxy(port, self.scratch) as proxy:
@@ -90,7 +94,7 @@ class Zoo:
         if wrongs:
             self.note(name, "burst", summary(wrongs), proxy)
         self.wrong += len(wrongs)
-        figures = [right, direct, f"{slowest:.2f} s"]
+        figures = [right, f"{slowest:.2f} s", direct, f"{slowest_direct:.2f} s"]
 
         for kind in measures.FIRSTS:
             expected = measures.first_status(port, kind)
@@ -99,7 +103,12 @@ class Zoo:
             if wrongs:
                 self.note(name, f"{kind}, then GET", summary(wrongs), proxy)
             if set(statuses) != {expected}:
-                self.note(name, f"{kind} itself", f"{dict(statuses)}, on a fresh connection without tidegate {expected}", None if wrongs else proxy)
+                self.note(
+                    name,
+                    f"{kind} itself",
+                    f"{dict(statuses)}, on a fresh connection without tidegate {expected}",
+                    None if wrongs else proxy,
+                )
             self.wrong += len(wrongs)
             figures.append(len(wrongs))
 
@@ -117,7 +126,9 @@ class Zoo:
 
 
 def main():
-    parser = argparse.ArgumentParser(usage=__doc__.partition("usage: ")[2].partition("\n\n")[0], description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        usage=__doc__.partition("usage: ")[2].partition("\n\n")[0], description=__doc__.partition("\n")[0]
+    )
     parser.add_argument("words", nargs="*")
     parser.add_argument("--strict", action="store_true")
     parser.add_argument("--keep")
@@ -150,7 +161,7 @@ def main():
         if zoo.notes:
             print("\nWhat was wrong, and what else was seen:")
             print("\n".join(zoo.notes))
-        print(f"\nwrong in all: {zoo.wrong}")
+        print(f"\nwrong in all: {zoo.wrong}" + (f"; {zoo.lacking} could not be had" if zoo.lacking else ""))
     finally:
         processes.stop_all()
         shutil.rmtree(scratch, ignore_errors=True)

@@ -7,6 +7,7 @@
 
 import hashlib
 import sys
+import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -31,6 +32,7 @@ const events = () => new Promise(done => { let n = 0, s = new EventSource('/even
 </script>"""
 
 read = 0
+reading = threading.Lock()  # held while one of the two reads on, so that /read tells the whole
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -63,7 +65,8 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/big":
             return self.answer(200, b"0123456789" * 500_000)
         if self.path == "/read":
-            return self.answer(200, str(read).encode())
+            with reading:
+                return self.answer(200, str(read).encode())
         if self.path == "/hop":
             return self.answer(302, b"", "text/plain", ("Location", "/p/1"))
         if self.path == "/page":
@@ -92,13 +95,14 @@ class Handler(BaseHTTPRequestHandler):
         global read
         if self.path in ("/early", "/early-close"):
             close = (("Connection", "close"),) if self.path == "/early-close" else ()
-            self.answer(413, b"too large\n", "text/plain", *close)
-            read = 0
-            try:
-                for part in self.content():
-                    read += len(part)
-            except OSError:
-                self.close_connection = True
+            with reading:
+                self.answer(413, b"too large\n", "text/plain", *close)
+                read = 0
+                try:
+                    for part in self.content():
+                        read += len(part)
+                except OSError:
+                    self.close_connection = True
             return
         length, digest = 0, hashlib.sha256()
         for part in self.content():
