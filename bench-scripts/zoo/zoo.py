@@ -40,7 +40,7 @@ def summary(wrongs, most=4):
 
 
 def bad_rows(proxy, most=5):
-    rows = [row for row in proxy.rows() if row.get("status", "200") not in ("200", "101") or "ok" not in row.get("reason", "ok")]
+    rows = [row for row in proxy.rows() if row.get("status_code", "200") not in ("200", "101") or "ok" not in row.get("reason", "ok")]
     return [f"      log ({len(rows)} such): " + ",".join(map(str, row.values())) for row in rows[:most]]
 
 
