@@ -27,6 +27,8 @@ mod clients;
 mod closing;
 #[path = "faults/connections.rs"]
 mod connections;
+#[path = "faults/leaving.rs"]
+mod leaving;
 #[path = "faults/limits.rs"]
 mod limits;
 #[path = "faults/logs.rs"]

@@ -123,7 +123,8 @@ environment 'production'
 
 
 def uwsgi_router(place):
-    flags = f"--plugins http,python3 --wsgi-file {handler('wsgi.py')} --http 127.0.0.1:{place.port} --http-keepalive={place.limit}"
+    router = f"--http 127.0.0.1:{place.port} --http-keepalive={place.limit}"
+    flags = f"--plugins http,python3 --wsgi-file {handler('wsgi.py')} {router}"
     return ["uwsgi-core", *flags.split(), "--master", "--processes", "4", "--die-on-term", "--disable-logging"]
 
 
@@ -187,17 +188,15 @@ SERVERS = [
     Recipe("node", lambda p: ["node", handler("node.js"), str(p.port), str(p.limit)], tool="node"),
     Recipe(
         "uvicorn",
-        lambda p: (
-            f"{p.venv}/uvicorn asgi:application --app-dir {HANDLERS} --port {p.port} --timeout-keep-alive {p.limit} --log-level error".split()
-        ),
+        lambda p: f"{p.venv}/uvicorn asgi:application --port {p.port} --timeout-keep-alive {p.limit} --log-level error".split(),
         pypi=("uvicorn==0.54.0", "h11==0.16.0"),
+        environment=(("PYTHONPATH", HANDLERS),),
     ),
     Recipe(
         "gunicorn",
-        lambda p: (
-            f"{p.venv}/gunicorn wsgi:application --chdir {HANDLERS} -k gthread -w 2 --threads 4 --keep-alive {p.limit} -b 127.0.0.1:{p.port}".split()
-        ),
+        lambda p: f"{p.venv}/gunicorn wsgi:application -k gthread -w 2 --threads 4 --keep-alive {p.limit} -b 127.0.0.1:{p.port}".split(),
         pypi=("gunicorn==27.0.1",),
+        environment=(("PYTHONPATH", HANDLERS),),
         note="gthread, 2 x 4",
     ),
     Recipe(
@@ -277,5 +276,6 @@ SERVERS = [
     ),
 ]
 
-JETTY = ":".join(f"/usr/share/java/{part}.jar" for part in ("servlet-api", *(f"jetty9-{name}" for name in ("server", "http", "io", "util"))))
+JETTY_PARTS = ("servlet-api", "jetty9-server", "jetty9-http", "jetty9-io", "jetty9-util")
+JETTY = ":".join(f"/usr/share/java/{part}.jar" for part in JETTY_PARTS)
 TOMCAT = ":".join(f"/usr/share/java/tomcat10-{part}.jar" for part in ("embed-core", "annotations-api", "servlet-api", "juli"))

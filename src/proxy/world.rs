@@ -235,6 +235,11 @@ impl<N: Net> World<N> {
             && self.upstreams.has_elsewhere(tried, self.now)
     }
 
+    /// An answer of this backend has stalled; whether that is a failure of its own.
+    pub fn charges_stall(&mut self, backend: usize) -> bool {
+        self.upstreams.charges_stall(backend, self.config.timeouts.response_body, self.now)
+    }
+
     /// A request has left its backend: whoever waits longest for a place may try again.
     pub fn wake_waiting(&mut self) {
         if let Some(session) = self.waiting.pop_front() {

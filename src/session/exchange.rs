@@ -58,6 +58,8 @@ pub struct Flow {
     pub brim: bool,
     /// Bytes the sink had not acknowledged when it last took no more, or when that was last looked at.
     pub backlog: Option<u64>,
+    /// When that was.
+    pub looked: Time,
 }
 
 impl Flow {
@@ -79,6 +81,7 @@ impl Flow {
             piece: PIECE_FIRST,
             brim: false,
             backlog: None,
+            looked: Time::ZERO,
         }
     }
 
@@ -97,6 +100,7 @@ impl Flow {
         self.piece = PIECE_FIRST;
         self.brim = false;
         self.backlog = None;
+        self.looked = Time::ZERO;
     }
 
     /// Whether nothing of a body was passed on yet.
@@ -249,6 +253,12 @@ pub struct Exchange {
     pub request_cut: bool,
     /// Interim responses forwarded or dropped so far.
     pub interims: u32,
+    /// One of them was a 100.
+    pub is_continued: bool,
+    /// When the last 102 came.
+    pub working: Stamp,
+    /// When a lingering close ends at the latest.
+    pub linger_until: Time,
     /// The status the client gets.
     pub status: u16,
     /// What went wrong, if anything.
@@ -305,6 +315,9 @@ impl Exchange {
             reads_on: false,
             request_cut: false,
             interims: 0,
+            is_continued: false,
+            working: Stamp::NOT_YET,
+            linger_until: Time::ZERO,
             status: 0,
             fault: None,
             note: Note::default(),
@@ -340,6 +353,9 @@ impl Exchange {
         self.reads_on = false;
         self.request_cut = false;
         self.interims = 0;
+        self.is_continued = false;
+        self.working = Stamp::NOT_YET;
+        self.linger_until = Time::ZERO;
         self.status = 0;
         self.fault = None;
         self.note.reset();
@@ -397,6 +413,11 @@ impl Exchange {
     /// lost by then, and until all of it has come, hours maybe, nobody would know how the trial went.
     pub fn is_fit_for_trial(&self) -> bool {
         self.is_replayable() && self.facts.framing == Framing::Empty
+    }
+
+    /// Whether the client waits for a 100 before it sends its content.
+    pub fn waits_for_leave(&self) -> bool {
+        self.facts.expect_continue && !self.is_continued && self.request.is_body_untouched()
     }
 
     /// Whether the client has been given, or is about to be given, the head of its final answer. Interim ones do not

@@ -11,14 +11,11 @@ use crate::balance::Stage;
 use crate::fault::{Fault, Side};
 use crate::http1::Framing;
 use crate::http1::body::Body;
-use crate::net::{Fill, Net, Ready};
+use crate::net::Net;
 use crate::proxy::World;
 use crate::record::trace::Stamp;
 use crate::upstream::Surprise;
 use crate::upstream::health::Verdict;
-
-/// What a lingering close discards at most: a client still sending after that is not reading its answer either.
-const LINGER_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 impl Session {
     /// Accounts for the exchange and decides what becomes of the client connection.
@@ -79,7 +76,9 @@ impl Session {
     pub(super) fn abort<N: Net>(&mut self, world: &mut World<N>, fault: Fault) -> Step {
         let Some(mut exchange) = self.exchange.take() else { return Step::Gone };
         exchange.fault = Some(fault);
-        if exchange.status == 0 {
+        // Nobody was there to read a status that was not sent.
+        let is_unread = fault == Fault::ClientGone && exchange.response.written == 0;
+        if exchange.status == 0 || is_unread {
             exchange.status = fault.status();
         }
         exchange.trace.response_done.mark_first(world.now);
@@ -115,49 +114,6 @@ impl Session {
         }
     }
 
-    /// Whether something of the client's is unread, or still to come.
-    fn is_still_sending<N: Net>(&self, exchange: &Exchange, world: &World<N>) -> bool {
-        let unread = world.conns.get(self.client.0).is_some_and(|conn| conn.ready().any(Ready::READABLE));
-        unread || !exchange.request.body.is_finished() || !exchange.request.buffer.is_empty()
-    }
-
-    /// Discards what the client still sends, for a moment: closing with unread input would send a reset, and a reset
-    /// can erase the answer before the client has read it (RFC 9112 section 9.6).
-    #[cold]
-    pub(super) fn linger<N: Net>(&mut self, world: &mut World<N>) -> Step {
-        let Some(mut exchange) = self.exchange.take() else { return Step::Gone };
-        let step = loop {
-            exchange.request.buffer = {
-                let mut buffer = std::mem::take(&mut exchange.request.buffer);
-                let raw = buffer.raw().len();
-                buffer.drop_raw(raw);
-                buffer
-            };
-            if exchange.request.read > LINGER_BYTES_MAX {
-                break Step::Gone;
-            }
-            match super::pump::fill(world, &mut exchange.request, self.client) {
-                Fill::Bytes(_) => {}
-                Fill::Blocked => break Step::Wait,
-                Fill::Closed | Fill::Broken(_) => break Step::Gone,
-            }
-        };
-        world.buffers.park(&mut exchange.request.buffer);
-        self.exchange = Some(exchange);
-        step
-    }
-
-    #[cold]
-    fn begin_linger<N: Net>(&mut self, world: &mut World<N>) -> Step {
-        let Some(conn) = world.conns.get_mut(self.client.0) else { return Step::Gone };
-        if world.net.finish_writing(&mut conn.stream).is_err() {
-            return Step::Gone;
-        }
-        self.deadline = world.now.plus(world.config.timeouts.linger);
-        self.exchange = Some(world.exchange());
-        Step::Next(Phase::Linger)
-    }
-
     fn record<N: Net>(&self, exchange: &mut Exchange, world: &mut World<N>) {
         exchange.trace.finished = Stamp::at(world.now);
         // What was read behind a whole request is the next one's.
@@ -166,11 +122,6 @@ impl Session {
         exchange.trace.bytes_in = exchange.request.read.saturating_sub(behind as u64);
         exchange.trace.bytes_out = exchange.response.written;
         world.record(self.peer, exchange);
-    }
-
-    /// Whether the kernel says that the client can neither send nor receive any more.
-    pub(super) fn client_is_gone<N: Net>(&self, world: &World<N>) -> bool {
-        world.conns.get(self.client.0).is_none_or(|conn| conn.ready().any(Ready::GONE))
     }
 }
 

@@ -25,6 +25,7 @@ mod connect;
 mod exchange;
 mod finish;
 mod head;
+mod linger;
 mod pump;
 mod redial;
 mod refuse;
@@ -33,6 +34,7 @@ mod release;
 mod route;
 mod suspect;
 mod tunnel;
+mod waiting;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -216,7 +218,8 @@ impl Session {
                 } else {
                     world.leave_queue(self.key);
                 }
-                self.fail(world, Fault::QueueTimeout)
+                let has_left = self.client_has_finished(world);
+                self.fail(world, if has_left { Fault::ClientGone } else { Fault::QueueTimeout })
             }
             Phase::Tunnel => self.abort(world, Fault::TunnelIdle),
             Phase::Refuse => self.abort(world, Fault::ClientStalled),

@@ -6,9 +6,9 @@
 
 use super::exchange::{Exchange, Upstream};
 use super::pump::{self, Pumped, TURN_BYTES_MAX};
+use super::waiting::{self, deadline};
 use super::{Phase, Session, Step, closing};
 use crate::balance::{Outcome, Stage};
-use crate::clock::Time;
 use crate::fault::Fault;
 use crate::http1::body::Body;
 use crate::http1::response::ResponseFacts;
@@ -18,12 +18,6 @@ use crate::net::{Conn, ConnKey, Fill, Net, Ready};
 use crate::proxy::{PSEUDONYM, World};
 use crate::record::trace::Stamp;
 use crate::upstream::health::Verdict;
-
-/// Interim responses one exchange may bring. More would let a backend hold a client for ever without answering.
-const INTERIMS_MAX: u32 = 32;
-
-/// Of a message that the kernel took without a pause, so much must have been written for the time to be looked at twice.
-const BACKLOG_MIN: u64 = 256 * 1024;
 
 /// What came of looking for a response head.
 enum Answer {
@@ -79,7 +73,7 @@ impl Session {
                     Answer::Tunnel => return Ok(Step::Next(Phase::Tunnel)),
                     Answer::Wait => {
                         self.send_interims(exchange, world)?;
-                        if self.client_is_gone(world) {
+                        if self.client_has_left(exchange, world) {
                             return Err(Fault::ClientGone);
                         }
                         let is_spent = budget == 0 || request_budget == 0;
@@ -97,9 +91,14 @@ impl Session {
                 Pumped::SourceBlocked | Pumped::SinkBlocked if budget == 0 || request_budget == 0 => {
                     Ok(Step::Again)
                 }
-                Pumped::SourceBlocked | Pumped::SinkBlocked if self.client_is_gone(world) => {
+                Pumped::SourceBlocked | Pumped::SinkBlocked if self.client_has_left(exchange, world) => {
                     Err(Fault::ClientGone)
                 }
+                // Many clients read only when all that they have to send is taken.
+                Pumped::SinkBlocked if exchange.request_cut => match self.discard(exchange, world) {
+                    Step::Again => Ok(Step::Again),
+                    _ => Ok(Step::Wait),
+                },
                 Pumped::SourceBlocked | Pumped::SinkBlocked => Ok(Step::Wait),
                 Pumped::SourceGone if closing::ends_in_reset(exchange) => continue,
                 Pumped::SourceGone | Pumped::TooLarge => Err(Fault::ResponseTruncated), // answers have no bound
@@ -256,37 +255,20 @@ impl Session {
         world.judge_trial(exchange, Verdict::Ok);
         Answer::Tunnel
     }
-
-    /// Which wait it was that the deadline ended.
-    #[cold]
-    pub(super) fn relay_expired<N: Net>(&mut self, world: &mut World<N>) -> Step {
-        let Some(exchange) = self.exchange.as_mut() else { return Step::Gone };
-        let fault = waiting_for(exchange);
-        if is_taken_slowly(exchange, fault, self.client, world) {
-            self.deadline = deadline(exchange, world);
-            return Step::Wait;
-        }
-        if exchange.answer_begun() && exchange.response.is_complete() {
-            exchange.request_cut = true; // its answer is out: only the request is late
-            return Step::Next(Phase::Finish);
-        }
-        self.fail(world, fault)
-    }
 }
 
 /// Whether the backend goes on reading the request behind this answer to its head: unless it says close. Asked to close
 /// by ourselves, it says so whatever it means; then it is its end of file that tells. A client that waits for a 100 and
 /// gets another answer may send its content or not (RFC 9110 section 10.1.1): nobody waits for that.
 fn reads_on<N: Net>(exchange: &Exchange, facts: ResponseFacts, world: &World<N>) -> bool {
-    let waits_for_leave =
-        exchange.facts.expect_continue && exchange.interims == 0 && exchange.request.is_body_untouched();
+    let waits_for_leave = exchange.waits_for_leave();
     (facts.keep_alive || !world.keeps_upstream()) && !waits_for_leave
 }
 
-/// Whether a backend that was asked to close has closed its side.
+/// Whether a backend has broken the connection, or one that was asked to close has closed its side.
 fn has_stopped_reading<N: Net>(upstream: ConnKey, world: &World<N>) -> bool {
-    let has_closed = |conn: &Conn<N::Stream>| conn.ready().any(Ready::READ_CLOSED.with(Ready::GONE));
-    !world.keeps_upstream() && world.conns.get(upstream.0).is_none_or(has_closed)
+    let over = if world.keeps_upstream() { Ready::GONE } else { Ready::READ_CLOSED.with(Ready::GONE) };
+    world.conns.get(upstream.0).is_none_or(|conn: &Conn<N::Stream>| conn.ready().any(over))
 }
 
 /// What this answer says of how its backend accepts connections.
@@ -317,30 +299,6 @@ pub(super) fn request_fault(stopped: Pumped) -> Option<Fault> {
     }
 }
 
-/// Whether the kernel still gets rid of what it was given, though it has no room for more: a slow reader is not a stalled
-/// one. Looked at only when the time is over, so that one who stalls later has up to twice the time.
-#[cold]
-fn is_taken_slowly<N: Net>(exchange: &mut Exchange, fault: Fault, client: ConnKey, world: &World<N>) -> bool {
-    let (flow, sink) = match (fault, exchange.upstream) {
-        (Fault::ClientStalled, _) => (&mut exchange.response, client),
-        (Fault::UpstreamTimeout, Upstream::Connected(upstream)) => (&mut exchange.request, upstream),
-        _ => return false,
-    };
-    let Some(left) = world.conns.get(sink.0).and_then(|conn| world.net.unacknowledged(&conn.stream)) else {
-        return false;
-    };
-    let is_less = match flow.backlog {
-        Some(before) => left < before,
-        // The kernel took all of it at once. A message of ordinary size gets no more time on that account.
-        None => left > 0 && flow.written >= BACKLOG_MIN,
-    };
-    if is_less {
-        flow.backlog = Some(left);
-        flow.progress = world.now;
-    }
-    is_less
-}
-
 /// What is wrong with a 101.
 fn check_switch<N: Net>(exchange: &Exchange, world: &mut World<N>) -> Result<(), &'static str> {
     if !exchange.facts.upgrade {
@@ -361,8 +319,9 @@ fn check_switch<N: Net>(exchange: &Exchange, world: &mut World<N>) -> Result<(),
 /// A backend that switches means to take the content; a client that waits to be told so must be told before the 101
 /// (RFC 9110 section 7.8).
 fn ask_for_content(exchange: &mut Exchange) {
-    if exchange.facts.expect_continue && exchange.interims == 0 && exchange.request.is_body_untouched() {
-        exchange.interims = 1;
+    if exchange.waits_for_leave() {
+        exchange.interims += 1;
+        exchange.is_continued = true;
         exchange.response.out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
     }
 }
@@ -381,8 +340,7 @@ fn take_interim<N: Net>(
     facts: ResponseFacts,
     world: &mut World<N>,
 ) -> Answer {
-    exchange.interims += 1;
-    if exchange.interims > INTERIMS_MAX {
+    if !waiting::may_have_interim(exchange, facts.status, world.now) {
         return Answer::Failed(Fault::BadResponse("too many interim responses"));
     }
     if exchange.facts.version == Version::Http11 {
@@ -449,50 +407,5 @@ pub(super) fn outcome_of(verdict: Verdict) -> Outcome {
         Verdict::Ok => Outcome::Success,
         Verdict::Failure | Verdict::Soft => Outcome::Failure,
         Verdict::Abandoned => Outcome::Abandoned,
-    }
-}
-
-fn waiting_for(exchange: &Exchange) -> Fault {
-    let request_done = exchange.request_cut || exchange.trace.sent.get().is_some();
-    match exchange.answer {
-        Some(_) if exchange.response.is_complete() && exchange.request.is_drained() => {
-            Fault::RequestBodyTimeout
-        }
-        Some(_) if exchange.response.is_complete() => Fault::UpstreamTimeout,
-        Some(_) if exchange.response.is_drained() => Fault::ResponseStalled,
-        Some(_) => Fault::ClientStalled,
-        None if !exchange.response.is_drained() => Fault::ClientStalled,
-        None if request_done || !exchange.request.is_drained() => Fault::UpstreamTimeout,
-        // The client is waiting for a 100 before it sends the body, so the backend is who is slow.
-        None if exchange.facts.expect_continue
-            && exchange.interims == 0
-            && exchange.request.is_body_untouched() =>
-        {
-            Fault::UpstreamTimeout
-        }
-        None => Fault::RequestBodyTimeout,
-    }
-}
-
-/// When the present wait has lasted too long.
-fn deadline<N: Net>(exchange: &Exchange, world: &World<N>) -> Time {
-    let limits = &world.config.timeouts;
-    match waiting_for(exchange) {
-        // A backend may answer before it has the whole request and take its time with the rest: while the request
-        // moves, so does the exchange.
-        Fault::ResponseStalled => {
-            exchange.response.progress.max(exchange.request.progress).plus(limits.response_body)
-        }
-        Fault::ClientStalled => exchange.response.progress.plus(limits.client_write),
-        Fault::RequestBodyTimeout => {
-            let begun = exchange.trace.head_done.get().unwrap_or(world.now);
-            let rate = limits.request_body_rate;
-            let earned = exchange.request.read.checked_div(rate).unwrap_or(u64::MAX / 2_000_000_000);
-            let average = begun.plus(limits.request_body).plus(std::time::Duration::from_secs(earned));
-            average.min(exchange.request.progress.plus(limits.request_body))
-        }
-        _ => {
-            exchange.trace.sent.get().unwrap_or_default().max(exchange.request.progress).plus(limits.upstream)
-        }
     }
 }

@@ -20,8 +20,13 @@ impl Session {
     /// Finds this request a backend and a connection to it.
     pub(super) fn route<N: Net>(&mut self, world: &mut World<N>) -> Step {
         if self.is_pausing() {
-            let is_gone = self.client_is_gone(world);
+            let is_gone = self.leaves_queue(world);
             return if is_gone { self.fail(world, Fault::ClientGone) } else { Step::Wait };
+        }
+        let Some(exchange) = self.exchange.as_mut() else { return Step::Gone };
+        if exchange.admitted && self.leaves_queue(world) {
+            world.wake_waiting(); // its turn is the next one's
+            return self.fail(world, Fault::ClientGone);
         }
         let Some(exchange) = self.exchange.as_mut() else { return Step::Gone };
         exchange.short_of_descriptor = false;
@@ -118,7 +123,7 @@ impl Session {
 
     /// Every backend has as many requests as it may: in the queue, first come first served.
     fn wait_for_place<N: Net>(&mut self, world: &mut World<N>) -> Step {
-        if self.client_is_gone(world) {
+        if self.leaves_queue(world) {
             world.leave_queue(self.key);
             return self.fail(world, Fault::ClientGone);
         }

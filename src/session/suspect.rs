@@ -30,6 +30,11 @@ pub(super) fn settle_failed<N: Net>(exchange: &mut Exchange, fault: Fault, world
                 return true;
             }
         },
+        // Streams that have nothing to say fall silent together: one failure, however many.
+        Fault::ResponseStalled => match exchange.dispatch {
+            Some(dispatch) if !world.charges_stall(dispatch.pick.backend) => Verdict::Abandoned,
+            _ => Verdict::Failure,
+        },
         _ => Verdict::Failure,
     };
     settle(exchange, verdict, world);

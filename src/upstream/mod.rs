@@ -50,6 +50,8 @@ struct Backend {
     drained: bool,
     /// Why it was put out last.
     put_out_for: Option<Reason>,
+    /// When an answer of it stalled last.
+    stalled: Option<Time>,
     /// It was put out because nobody could connect to it.
     unreachable: bool,
 }
@@ -66,6 +68,7 @@ impl Backend {
             down: false,
             drained: false,
             put_out_for: None,
+            stalled: None,
             unreachable: false,
         }
     }

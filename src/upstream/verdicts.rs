@@ -2,12 +2,20 @@
 //!
 //! Absent: what a verdict is and does (health.rs), and how the blame is found (blame.rs).
 
+use std::time::Duration;
+
 use super::blame::Marks;
 use super::health::{Change, Verdict};
 use super::{Backend, Entered, Upstreams};
 use crate::clock::Time;
 
 impl Upstreams {
+    /// An answer of this backend has stalled. Whether that counts: once in the time that a stall takes to be noticed.
+    pub fn charges_stall(&mut self, backend: usize, span: Duration, now: Time) -> bool {
+        let last = self.backends[backend].stalled.replace(now);
+        last.is_none_or(|last| now.since(last) >= span)
+    }
+
     /// Takes the verdict on a dispatch: what it changes, if anything. `marks` says what may be to blame for a failure besides
     /// the backend; nothing, if it could not be connected to.
     pub fn record(

@@ -157,9 +157,10 @@ fn an_upload_is_cut_when_its_backend_stops_reading() {
     });
     let proxy = ProxyUnderTest::logged(&[origin.address], |_| {});
     let mut client = proxy.client();
-    client.send(format!("POST /up HTTP/1.1\r\nHost: h\r\nContent-Length: {LONG}\r\n\r\n"));
+    const TOO_LONG: usize = 20 * 1024 * 1024; // for the kernel to take all of it
+    client.send(format!("POST /up HTTP/1.1\r\nHost: h\r\nContent-Length: {TOO_LONG}\r\n\r\n"));
     assert_eq!(client.response().status, 202);
-    client.send(content());
+    client.send(vec![b'x'; TOO_LONG]);
     assert_eq!(client.read_to_end().0, b"");
     drop(client);
     let rows = rows_of(proxy);

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tidegate::balance::{Routing, Variant};
-use tidegate::config::{BackendConfig, ProxyConfig, Queue, RetryBudget, Timeouts, Trust, UpstreamMode};
+use tidegate::config::{
+    AbortOnClose, BackendConfig, ProxyConfig, Queue, RetryBudget, Timeouts, Trust, UpstreamMode,
+};
 
 const ROUTINGS: [Routing; 9] = [
     Routing::RoundRobin,
@@ -60,6 +62,13 @@ pub fn draw_config(fair: bool, addresses: &[SocketAddr], rng: &mut fastrand::Rng
             0..=2 => Trust::Strict,
             7 => Trust::Always,
             _ => Trust::Learned,
+        },
+        // In fair weather everybody is answered, those too that close behind their requests.
+        abort_on_close: match rng.u8(..4) {
+            _ if fair => AbortOnClose::Off,
+            0 => AbortOnClose::On,
+            1 => AbortOnClose::Off,
+            _ => AbortOnClose::Auto,
         },
         explain: rng.u8(..4) == 0,
         shadow: if rng.u8(..4) == 0 { ROUTINGS.map(Variant::from).to_vec() } else { Vec::new() },

@@ -167,6 +167,12 @@ impl Ledger {
         assert!(request.garbage.is_none(), "{request:?} was forwarded");
         assert_eq!(answer.id, request.id, "an answer to another request");
         assert!(!answer.bad, "a malformed answer was forwarded: {answer:?}");
+        // An origin that refuses to read a request resets the connection behind its answer. One that ends there counts as
+        // whole, so that the client learns why: the text that goes with such a status may then be cut unseen.
+        let is_refusal = matches!(status, 400 | 408 | 411 | 413 | 414 | 417 | 431 | 501 | 505);
+        if is_refusal && body.len() < answer.len && answer.status == status {
+            return self.check_prefix(serial, body);
+        }
         assert!(!answer.cut, "a cut answer looks complete: {answer:?}");
         assert_eq!(answer.status, status);
         let bodiless = request.method == "HEAD" || matches!(status, 204 | 304);

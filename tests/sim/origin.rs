@@ -118,6 +118,11 @@ impl Origin {
         )
     }
 
+    /// Whether it has more to send.
+    pub fn has_to_send(&self) -> bool {
+        !self.out.is_empty() && !self.closed && !self.frozen
+    }
+
     /// When it will have something to say of what it works on.
     pub fn works_until(&self) -> Option<Time> {
         self.working.filter(|_| !self.closed && !self.frozen).map(|(at, _)| at)
@@ -269,7 +274,7 @@ impl Origin {
         let id = self.head.as_ref().and_then(|head| head.get("x-id")).expect("an id");
         ledger.meet(Quirk::Working);
         self.out.extend(format!("HTTP/1.1 102 Processing\r\nX-Id: {id}\r\n\r\n").bytes());
-        let millis = if self.benign { rng.u64(1_000..8_000) } else { rng.u64(1..20) };
+        let millis = if self.benign { rng.u64(1_000..5_000) } else { rng.u64(1..20) };
         self.working = Some((self.now.plus(Duration::from_millis(millis)), left - 1));
     }
 
