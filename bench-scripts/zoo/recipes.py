@@ -83,6 +83,11 @@ KeepAliveTimeout {place.limit}
     return ["apache2", "-DFOREGROUND", "-f", place.write("apache2.conf", conf)]
 
 
+def starlet(place):
+    flags = f"--host 127.0.0.1 --port {place.port} --max-keepalive-reqs 100 --keepalive-timeout {place.limit}"
+    return ["plackup", "-s", "Starlet", "-E", "production", *flags.split(), handler("app.psgi")]
+
+
 def lighttpd(place):
     conf = f"""
 server.document-root = "{place.www}"
@@ -118,7 +123,8 @@ environment 'production'
 
 
 def uwsgi_router(place):
-    flags = f"--plugins http,python3 --wsgi-file {handler('wsgi.py')} --http 127.0.0.1:{place.port} --http-keepalive={place.limit}"
+    router = f"--http 127.0.0.1:{place.port} --http-keepalive={place.limit}"
+    flags = f"--plugins http,python3 --wsgi-file {handler('wsgi.py')} {router}"
     return ["uwsgi-core", *flags.split(), "--master", "--processes", "4", "--die-on-term", "--disable-logging"]
 
 
@@ -176,21 +182,21 @@ SERVERS = [
         lambda p: ["java", "-Xmx256m", "-cp", JETTY, handler("JettyServer.java"), str(p.port), str(p.limit)],
         debian=("libjetty9-java", "default-jdk-headless"),
     ),
-    Recipe("bun", lambda p: [f"{p.npm}/bun", handler("bun.js"), str(p.port), str(p.limit)], npm=("bun@1.4.5",), note="timer of 4 s"),
+    Recipe(
+        "bun", lambda p: [f"{p.npm}/bun", handler("bun.js"), str(p.port), str(p.limit)], npm=("bun@1.4.5",), note="timer of 4 s"
+    ),
     Recipe("node", lambda p: ["node", handler("node.js"), str(p.port), str(p.limit)], tool="node"),
     Recipe(
         "uvicorn",
-        lambda p: (
-            f"{p.venv}/uvicorn asgi:application --app-dir {HANDLERS} --port {p.port} --timeout-keep-alive {p.limit} --log-level error".split()
-        ),
+        lambda p: f"{p.venv}/uvicorn asgi:application --port {p.port} --timeout-keep-alive {p.limit} --log-level error".split(),
         pypi=("uvicorn==0.54.0", "h11==0.16.0"),
+        environment=(("PYTHONPATH", HANDLERS),),
     ),
     Recipe(
         "gunicorn",
-        lambda p: (
-            f"{p.venv}/gunicorn wsgi:application --chdir {HANDLERS} -k gthread -w 2 --threads 4 --keep-alive {p.limit} -b 127.0.0.1:{p.port}".split()
-        ),
+        lambda p: f"{p.venv}/gunicorn wsgi:application -k gthread -w 2 --threads 4 --keep-alive {p.limit} -b 127.0.0.1:{p.port}".split(),
         pypi=("gunicorn==27.0.1",),
+        environment=(("PYTHONPATH", HANDLERS),),
         note="gthread, 2 x 4",
     ),
     Recipe(
@@ -205,7 +211,11 @@ SERVERS = [
         pypi=("hypercorn==0.18.0",),
         environment=(("PYTHONPATH", HANDLERS),),
     ),
-    Recipe("tornado", lambda p: [f"{p.venv}/python", handler("tornado_server.py"), str(p.port), str(p.limit)], pypi=("tornado==6.6.1",)),
+    Recipe(
+        "tornado",
+        lambda p: [f"{p.venv}/python", handler("tornado_server.py"), str(p.port), str(p.limit)],
+        pypi=("tornado==6.6.1",),
+    ),
     Recipe(
         "twisted",
         lambda p: f"{p.venv}/twist --log-level=error web --wsgi wsgi.application --listen tcp:{p.port}:interface=127.0.0.1".split(),
@@ -218,16 +228,24 @@ SERVERS = [
         lambda p: ["perl", handler("mojo.pl"), "daemon", "-m", "production", "-l", f"http://127.0.0.1:{p.port}", "-k", str(p.limit)],
         debian=("libmojolicious-perl",),
     ),
-    Recipe("feersum", lambda p: ["feersum", "--listen", f"127.0.0.1:{p.port}", handler("app.psgi")], debian=("feersum",)),
+    Recipe(
+        "feersum",
+        lambda p: ["feersum", "--listen", f"127.0.0.1:{p.port}", handler("app.psgi")],
+        debian=("feersum",),
+        note="closes after each answer",
+    ),
     Recipe(
         "starlet",
-        lambda p: f"plackup -s Starlet -E production --host 127.0.0.1 --port {p.port} --max-keepalive-reqs 100 --keepalive-timeout {p.limit}".split()
-        + [handler("app.psgi")],
+        starlet,
         debian=("starlet",),
         note="10 workers",
     ),
     Recipe("puma", puma, debian=("puma",), note="5 threads"),
-    Recipe("thin", lambda p: f"thin start -a 127.0.0.1 -p {p.port} -t {p.limit} -e production -R {handler('config.ru')}".split(), debian=("thin",)),
+    Recipe(
+        "thin",
+        lambda p: f"thin start -a 127.0.0.1 -p {p.port} -t {p.limit} -e production -R {handler('config.ru')}".split(),
+        debian=("thin",),
+    ),
     Recipe("webrick", lambda p: ["ruby", handler("webrick.rb"), str(p.port), str(p.limit)], debian=("ruby-webrick",)),
     Recipe("go net/http", lambda p: ["go", "run", handler("server.go"), str(p.port), str(p.limit)], debian=("golang-go",)),
     Recipe(
@@ -258,7 +276,6 @@ SERVERS = [
     ),
 ]
 
-JETTY = ":".join(["/usr/share/java/servlet-api.jar", *(f"/usr/share/java/jetty9-{part}.jar" for part in ("server", "http", "io", "util"))])
-TOMCAT = ":".join(
-    f"/usr/share/java/tomcat10-{part}.jar" for part in ("embed-core", "annotations-api", "servlet-api", "juli")
-)
+JETTY_PARTS = ("servlet-api", "jetty9-server", "jetty9-http", "jetty9-io", "jetty9-util")
+JETTY = ":".join(f"/usr/share/java/{part}.jar" for part in JETTY_PARTS)
+TOMCAT = ":".join(f"/usr/share/java/tomcat10-{part}.jar" for part in ("embed-core", "annotations-api", "servlet-api", "juli"))

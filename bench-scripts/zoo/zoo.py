@@ -40,7 +40,7 @@ def summary(wrongs, most=4):
 
 
 def bad_rows(proxy, most=5):
-    rows = [row for row in proxy.rows() if row.get("status", "200") not in ("200", "101") or "ok" not in row.get("reason", "ok")]
+    rows = [row for row in proxy.rows() if row.get("status_code", "200") not in ("200", "101") or "ok" not in row.get("reason", "ok")]
     return [f"      log ({len(rows)} such): " + ",".join(map(str, row.values())) for row in rows[:most]]
 
 
@@ -63,7 +63,7 @@ class Zoo:
 
     def server(self, recipe):
         """The figures of one, as a line."""
-        folder = os.path.join(self.scratch, recipe.name.replace(" ", ""))
+        folder = os.path.join(self.scratch, recipe.name.replace(" ", "").replace("/", ""))
         os.makedirs(folder)
         try:
             self.installer.debian(recipe.debian)
