@@ -13,7 +13,6 @@ use crate::upstream::{After, Surprise, Taken};
 
 impl<N: Net> World<N> {
     /// A pooled connection to this backend, if one is left that is alive and good enough for the request.
-    #[inline]
     pub fn check_out(&mut self, backend: usize, is_repeatable: bool) -> Option<Taken> {
         if !self.keeps_upstream() {
             return None;
@@ -35,7 +34,6 @@ impl<N: Net> World<N> {
     }
 
     /// Puts a connection into the pool of this backend, to rest there for so long first.
-    #[inline]
     pub fn check_in(&mut self, backend: usize, conn: ConnKey, rest: Duration, after: After) {
         self.give_role(conn, Role::Idle(backend));
         self.upstreams.put_idle(backend, conn, rest, after, self.now);
@@ -77,7 +75,6 @@ impl<N: Net> World<N> {
 
     /// What is on this connection that nobody asked for, if anything. One read tells, and it is made only when the last
     /// one had left the question open, or when told to.
-    #[inline]
     pub fn look(&mut self, key: ConnKey, in_any_case: bool) -> Option<Surprise> {
         let Some(conn) = self.conns.get_mut(key.0) else { return Some(Surprise::Closed) };
         if in_any_case {

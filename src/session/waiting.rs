@@ -98,7 +98,6 @@ fn look_at_backlog<N: Net>(exchange: &mut Exchange, fault: Fault, client: ConnKe
 }
 
 /// Whom the exchange waits for, as the fault that it would be.
-#[inline(always)]
 fn waiting_for(exchange: &Exchange) -> Fault {
     let request_done = exchange.request_cut || exchange.trace.sent.get().is_some();
     match exchange.answer {
@@ -117,7 +116,6 @@ fn waiting_for(exchange: &Exchange) -> Fault {
 }
 
 /// When to look at the present wait: when it has lasted too long, or at what was taken of a backlog before.
-#[inline(always)]
 pub(super) fn deadline<N: Net>(exchange: &Exchange, world: &World<N>) -> Time {
     let fault = waiting_for(exchange);
     let until = limit(exchange, fault, world);
@@ -134,7 +132,6 @@ pub(super) fn deadline<N: Net>(exchange: &Exchange, world: &World<N>) -> Time {
 }
 
 /// When the present wait has lasted too long.
-#[inline(always)]
 fn limit<N: Net>(exchange: &Exchange, fault: Fault, world: &World<N>) -> Time {
     let limits = &world.config.timeouts;
     match fault {
