@@ -252,3 +252,42 @@ fn what_was_taken_arrives_behind_an_answer_that_says_close() {
 fn what_was_taken_arrives_where_each_request_has_its_own_connection() {
     what_was_taken_arrives(|config| config.upstream = UpstreamMode::NonPersistent);
 }
+
+/// Answers with bytes behind them, in two packets split at every place there is: the path says where.
+#[test]
+fn every_split_of_bytes_behind_an_answer_gives_the_same() {
+    const ANSWERS: [&str; 3] = [
+        "HTTP/1.1 200 OK\r\nDate: X\r\nContent-Length: 5\r\n\r\nhello\r\n",
+        "HTTP/1.1 200 OK\r\nDate: X\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\nmore",
+        "HTTP/1.1 301 Moved\r\nDate: X\r\nLocation: /\r\nContent-Length: 0\r\n\r\n<p>moved</p>",
+    ];
+    for (answer, status, body) in
+        [(ANSWERS[0], 200, "hello"), (ANSWERS[1], 200, "hello"), (ANSWERS[2], 301, "")]
+    {
+        let origin = Origin::start(move |conn| {
+            while let Some(request) = conn.request() {
+                let line = String::from_utf8_lossy(&request).into_owned();
+                let path = line.split(' ').nth(1).unwrap_or_default();
+                let at: usize = path.trim_start_matches('/').parse().unwrap();
+                conn.write(&answer[..at]);
+                std::thread::sleep(Duration::from_millis(1)); // for two packets
+                conn.write(&answer[at..]);
+            }
+        });
+        let proxy = ProxyUnderTest::logged(&[origin.address], |config| config.ejection = true);
+        let mut client = proxy.client();
+        for at in 0..=answer.len() {
+            let seen = client.get(&format!("/{at}"));
+            assert_eq!(
+                (seen.status, seen.body),
+                (status, body.as_bytes().to_vec()),
+                "split at {at} of {answer:?}"
+            );
+        }
+        drop(client);
+        let (figures, rows) = proxy.stop();
+        assert!(rows.iter().all(|row| row.get("reason") == "ok"), "{answer:?}");
+        assert_eq!((figures.backends[0].errors, figures.counters.ejections), (0, 0), "{answer:?}");
+        assert!(figures.counters.surplus > 0, "{answer:?}");
+    }
+}
