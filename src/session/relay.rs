@@ -204,7 +204,8 @@ impl Session {
         let framing = outgoing_framing(facts.framing, exchange.facts.version);
         let request_done = exchange.trace.sent.get().is_some();
         exchange.answered_early = !request_done;
-        exchange.reads_on = request_done || reads_on(exchange, facts, world);
+        // What is cut already is not read on: then the client must hear that its connection ends.
+        exchange.reads_on = request_done || (!exchange.request_cut && reads_on(exchange, facts, world));
         exchange.keep_client &= exchange.reads_on && framing != Framing::UntilClose && !world.draining;
         let interims_len = exchange.response.out.len();
         write_head(exchange, len, framing, exchange.keep_client, false, world);
