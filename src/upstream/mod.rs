@@ -50,7 +50,7 @@ struct Backend {
     drained: bool,
     /// Why it was put out last.
     put_out_for: Option<Reason>,
-    /// When an answer of it stalled last.
+    /// When an answer of it stalled last that counted.
     stalled: Option<Time>,
     /// It was put out because nobody could connect to it.
     unreachable: bool,

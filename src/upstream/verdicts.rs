@@ -12,8 +12,12 @@ use crate::clock::Time;
 impl Upstreams {
     /// An answer of this backend has stalled. Whether that counts: once in the time that a stall takes to be noticed.
     pub fn charges_stall(&mut self, backend: usize, span: Duration, now: Time) -> bool {
-        let last = self.backends[backend].stalled.replace(now);
-        last.is_none_or(|last| now.since(last) >= span)
+        let counted = &mut self.backends[backend].stalled;
+        let counts = counted.is_none_or(|last| now.since(last) >= span);
+        if counts {
+            *counted = Some(now); // from one that counts to the next, or stalls that never cease would count once
+        }
+        counts
     }
 
     /// Takes the verdict on a dispatch: what it changes, if anything. `marks` says what may be to blame for a failure besides
@@ -100,6 +104,16 @@ mod tests {
         record(&mut table, Verdict::Ok, FINE);
         record(&mut table, Verdict::Ok, ODD); // too soon to be looked at
         assert_eq!((0..9).position(|_| record(&mut table, Verdict::Failure, FINE).is_some()), Some(4));
+    }
+
+    #[test]
+    fn stalls_that_go_on_count_once_in_each_span() {
+        let mut table = table();
+        let span = Duration::from_secs(30);
+        let counted: Vec<u64> = (0..100)
+            .filter(|second| table.charges_stall(0, span, Time::ZERO.plus(Duration::from_secs(*second))))
+            .collect();
+        assert_eq!(counted, [0, 30, 60, 90]);
     }
 
     #[test]

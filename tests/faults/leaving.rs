@@ -40,6 +40,7 @@ fn clients_that_leave_a_silent_stream_are_not_their_backends_fault() {
     let origins = [sends_an_event_and_falls_silent(), sends_an_event_and_falls_silent()];
     let proxy = ProxyUnderTest::logged(&origins.each_ref().map(|origin| origin.address), |config| {
         config.timeouts.response_body = SHORT;
+        config.ejection = true;
     });
     let mut clients: Vec<Client> = (0..24).map(|_| listener(&proxy)).collect();
     clients.iter_mut().for_each(|client| {
@@ -61,6 +62,7 @@ fn clients_that_leave_a_long_poll_are_not_their_backends_fault() {
     let origins = [says_nothing(), says_nothing()];
     let proxy = ProxyUnderTest::logged(&origins.each_ref().map(|origin| origin.address), |config| {
         config.timeouts.upstream = SHORT;
+        config.ejection = true;
     });
     for _ in 0..12 {
         let mut client = proxy.client();
@@ -79,6 +81,7 @@ fn streams_that_fall_silent_together_are_one_failure() {
     let origins = [sends_an_event_and_falls_silent(), sends_an_event_and_falls_silent()];
     let proxy = ProxyUnderTest::logged(&origins.each_ref().map(|origin| origin.address), |config| {
         config.timeouts.response_body = SHORT;
+        config.ejection = true;
     });
     let mut clients: Vec<Client> = (0..24).map(|_| listener(&proxy)).collect();
     clients.iter_mut().for_each(|client| {
