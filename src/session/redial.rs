@@ -129,10 +129,14 @@ impl Session {
 
     /// A pause is over. One request's refusal is enough to know for all that wait.
     pub(super) fn pause_over<N: Net>(&mut self, world: &mut World<N>) -> Step {
+        let has_left = self.client_has_finished(world);
         let Some(exchange) = self.exchange.as_mut() else { return Step::Gone };
         let until = exchange.redialling.until(world);
         if until <= world.now {
             self.stop_waiting(world); // all were asked just now: no last round
+            if has_left {
+                return self.fail(world, Fault::ClientGone);
+            }
             return self.refuse(world, Fault::ConnectFailed);
         }
         if world.refusals.looked.plus(PAUSE_FIRST) > world.now {
@@ -148,6 +152,7 @@ impl Session {
     /// A dial has taken as long as its deadline says, or somebody else's answer says that it may be worth another one.
     #[cold]
     pub(super) fn dial_overdue<N: Net>(&mut self, world: &mut World<N>) -> Step {
+        let has_left = self.client_has_finished(world);
         let Some(exchange) = self.exchange.as_mut() else { return Step::Gone };
         let begun = exchange.trace.head_done.get().unwrap_or(world.now);
         let first = exchange.redialling.since.get().unwrap_or(world.now);
@@ -163,7 +168,10 @@ impl Session {
             if is_last && world.may_try_again() { world.config.queue.timeout } else { Duration::ZERO };
         let end = in_time.max(begun.plus(queued));
         if end <= world.now {
-            return self.fail(world, Fault::ConnectTimeout);
+            // Whoever has closed may be waiting (half-close), so another backend comes first. Where there is none, he has
+            // left, and that is all there is to tell.
+            let fault = if is_last && has_left { Fault::ClientGone } else { Fault::ConnectTimeout };
+            return self.fail(world, fault);
         }
         let redialling = &mut exchange.redialling;
         if !redialling.overdue {
@@ -177,7 +185,7 @@ impl Session {
             self.deadline = dialled.plus(patience).min(next);
             return Step::Wait;
         }
-        if in_time <= world.now {
+        if in_time <= world.now && !has_left {
             charge(exchange, world);
         }
         exchange.redialling.renewals += u32::from(!exchange.redialling.told);

@@ -1,12 +1,14 @@
 //! Clients that leave, that read nothing, or that send all before they read; and backends that say they are at work.
 
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidegate::config::AbortOnClose;
 
-use super::support::{Client, DEADLINE, Gate, Origin, ProxyUnderTest, message, wait_for};
+use super::backends::Deaf;
+use super::support::port::Reserved;
+use super::support::{Client, DEADLINE, Fields, Gate, Origin, ProxyUnderTest, message, wait_for};
 
 const SHORT: Duration = Duration::from_millis(300);
 const GET: &str = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -92,6 +94,52 @@ fn streams_that_fall_silent_together_are_one_failure() {
     assert!(rows.iter().all(|row| row.get("reason") == "response_stalled"));
     let errors: Vec<u64> = figures.backends.iter().map(|backend| backend.errors).collect();
     assert!(errors.iter().all(|errors| *errors <= 2), "{errors:?}"); // two, should the machine stand still between
+}
+
+/// What becomes of a request whose client closes behind it while no backend can be connected to, and of the backend.
+fn closes_while_connecting(to: SocketAddr, abort_on_close: AbortOnClose, ejection: bool) -> (Fields, u64) {
+    let proxy = ProxyUnderTest::logged(&[to], |config| {
+        config.timeouts.connect = SHORT;
+        config.queue.timeout = 2 * SHORT; // so long a dial is made anew, where it is
+        config.abort_on_close = abort_on_close;
+        config.ejection = ejection;
+    });
+    let mut client = proxy.client();
+    client.send(GET).finish();
+    assert_eq!(client.read_to_end().0, b"");
+    let (figures, mut rows) = proxy.stop();
+    assert_eq!(rows.len(), 1);
+    (rows.remove(0), figures.backends[0].errors)
+}
+
+#[test]
+fn who_has_left_before_a_connect_time_out_is_gone() {
+    let deaf = Deaf::new();
+    let refuses = Reserved::new();
+    for (to, ejection) in [(deaf.address, false), (deaf.address, true), (refuses.address, true)] {
+        for abort_on_close in [AbortOnClose::Auto, AbortOnClose::On, AbortOnClose::Off] {
+            let (row, errors) = closes_while_connecting(to, abort_on_close, ejection);
+            let told = (row.get("status_code"), row.get("reason"));
+            assert_eq!(told, ("499".into(), "client_gone".into()), "{abort_on_close:?} {ejection}");
+            // A refusal is the backend's own, whoever is there to be told.
+            assert!(errors == 0 || to == refuses.address, "{abort_on_close:?} {ejection}");
+        }
+    }
+}
+
+#[test]
+fn a_half_close_is_answered_elsewhere_when_a_backend_cannot_be_connected_to() {
+    let deaf = Deaf::new();
+    let origin = Origin::echo_path();
+    let proxy = ProxyUnderTest::start(&[deaf.address, origin.address], |config| {
+        config.timeouts.connect = SHORT;
+        config.ejection = true;
+    });
+    for _ in 0..2 {
+        let mut client = proxy.client();
+        client.send(GET).finish();
+        assert_eq!(client.response().status, 200);
+    }
 }
 
 /// One request is with the backend, eight wait for their turn.
