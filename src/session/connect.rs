@@ -16,7 +16,7 @@ impl Session {
     /// Moves a dialled connection forward.
     #[inline(never)]
     pub(super) fn connect<N: Net>(&mut self, world: &mut World<N>) -> Step {
-        if self.client_is_gone(world) || self.is_given_up(world) {
+        if self.is_given_up(world) {
             return self.fail(world, Fault::ClientGone);
         }
         let Some(exchange) = self.exchange.as_mut() else { return Step::Gone };

@@ -102,9 +102,19 @@ impl Session {
         !has_more(exchange)
     }
 
-    /// Whether a request that was not sent yet is given up because its client has closed its side.
-    pub(super) fn is_given_up<N: Net>(&self, world: &World<N>) -> bool {
-        world.config.abort_on_close == AbortOnClose::On && self.client_has_finished(world)
+    /// The same of a request that is being connected for: which connection it gets must make no difference.
+    #[inline(always)]
+    pub(super) fn is_given_up<N: Net>(&mut self, world: &mut World<N>) -> bool {
+        self.client_is_gone(world)
+            || (world.config.abort_on_close == AbortOnClose::On && self.is_closed_behind(world))
+    }
+
+    #[cold]
+    fn is_closed_behind<N: Net>(&mut self, world: &mut World<N>) -> bool {
+        let Some(mut exchange) = self.exchange.take() else { return false };
+        let is_closed = self.has_closed_behind(&mut exchange, world);
+        self.exchange = Some(exchange);
+        is_closed
     }
 
     /// Whether a request that has no backend yet is given up because its client has closed its side.

@@ -225,6 +225,37 @@ fn a_half_close_is_answered_unless_every_close_is_a_leaving() {
     }
 }
 
+/// Where every close is a leaving, requests before it are answered all the same, whatever connection they get; the last,
+/// which has nothing but the close behind it, is not.
+#[test]
+fn what_stands_before_a_close_is_answered_on_any_connection() {
+    for is_warm in [false, true] {
+        let gate = Arc::new(Gate::default());
+        let held = gate.clone();
+        let origin = Origin::start(move |conn| {
+            while let Some(request) = conn.request() {
+                if request.starts_with(b"GET /last") {
+                    held.wait();
+                }
+                conn.answer("late");
+            }
+        });
+        let proxy =
+            ProxyUnderTest::logged(&[origin.address], |config| config.abort_on_close = AbortOnClose::On);
+        if is_warm {
+            proxy.client().get("/");
+        }
+        let mut client = proxy.client();
+        client.send([&GET.repeat(2), "GET /last HTTP/1.1\r\nHost: h\r\n\r\n"].concat()).finish();
+        let seen = client.read_to_end().0;
+        gate.open();
+        assert_eq!(seen.windows(4).filter(|bytes| bytes == b"late").count(), 2, "{is_warm}");
+        let rows = proxy.stop().1;
+        let last = rows.last().unwrap();
+        assert_eq!((last.get("status_code"), last.get("reason")), ("499".into(), "client_gone".into()));
+    }
+}
+
 /// Sends so many 102s, a pause between them, and then the answer.
 fn works(interims: usize, pause: Duration) -> Origin {
     Origin::start(move |conn| {
