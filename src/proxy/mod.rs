@@ -14,6 +14,7 @@ mod reload;
 mod service;
 mod share;
 mod show;
+mod starving;
 mod sweep;
 mod world;
 
@@ -233,6 +234,7 @@ impl<N: Net> Proxy<N> {
         self.timers.forget_stale(|owner| sessions.get(owner).map(|session| session.armed));
         self.timers.prune(sessions.len(), |owner| sessions.get(owner).map(|session| session.armed));
         self.world.close_expired(now);
+        self.relieve(now);
         self.world.run_probes();
     }
 

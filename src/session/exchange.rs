@@ -283,6 +283,13 @@ const NO_FACTS: RequestFacts = RequestFacts {
 };
 
 impl Exchange {
+    /// Whose answer it waits for, and since when, if all of the request was sent and nothing has come.
+    pub fn awaits(&self) -> Option<(usize, Time)> {
+        let is_answered = self.answer.is_some() || self.trace.ttfb.get().is_some();
+        let is_connected = matches!(self.upstream, Upstream::Connected(_));
+        if is_answered || !is_connected { None } else { Some((self.backend?, self.trace.sent.get()?)) }
+    }
+
     /// A fresh one.
     pub fn new() -> Exchange {
         Exchange {

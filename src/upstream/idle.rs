@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::manners::{After, Surprise};
 use super::pool::Taken;
+use super::starving;
 use super::{Backend, Upstreams};
 use crate::clock::Time;
 use crate::http1::persist::{Known, Trust};
@@ -65,7 +66,7 @@ impl Upstreams {
 
     /// A connection was dialled that is to be kept; its first answer is awaited.
     pub fn dialled(&mut self, backend: usize, conn: ConnKey, now: Time) {
-        self.backends[backend].pool.dialled(conn, now);
+        self.backends[backend].pool.crowd().dialled(conn, now);
     }
 
     /// Whether a first answer of this backend may be awaited.
@@ -76,7 +77,7 @@ impl Upstreams {
 
     /// A request on a used connection was answered after so long, while others waited for their first.
     pub fn answered(&mut self, backend: usize, took: Duration, now: Time) {
-        self.backends[backend].pool.answered(took, now);
+        self.backends[backend].pool.crowd().answered(took, now);
     }
 
     /// Whether a connection that has come free is in the way of requests that wait to be accepted. `is_waiting` tells
@@ -100,7 +101,39 @@ impl Upstreams {
 
     /// When [`take_expired`](Upstreams::take_expired) may have one next.
     pub fn next_expiry(&self) -> Option<Time> {
-        self.backends.iter().filter_map(|backend| backend.pool.next_expiry()).min()
+        let times =
+            self.backends.iter().flat_map(|backend| [backend.pool.next_expiry(), backend.next_look()]);
+        times.flatten().min()
+    }
+
+    /// Whether it is time to look who waits for a first byte, and in vain perhaps. If so, all who do are to be named
+    /// ([`waits`](Upstreams::waits)), and then [`take_hoarded`](Upstreams::take_hoarded) has what is to be closed.
+    pub fn looks_for_starving(&mut self, now: Time) -> bool {
+        let mut any = false;
+        for backend in &mut self.backends {
+            if backend.next_look().is_some_and(|time| time <= now) {
+                backend.pool.starving().look();
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// A request to this backend was sent then and has had no byte of an answer.
+    pub fn waits(&mut self, backend: usize, sent: Time, upstream_timeout: Duration, now: Time) {
+        self.backends[backend].pool.starving().waits(sent, starving::patience(upstream_timeout), now);
+    }
+
+    /// Ends that look: the connections that are to be closed, since they may hold workers that others wait for.
+    pub fn take_hoarded(&mut self, upstream_timeout: Duration, now: Time) -> Vec<(usize, ConnKey)> {
+        let patience = starving::patience(upstream_timeout);
+        let is_due = |backend: &Backend| backend.next_look().is_some_and(|time| time <= now);
+        let due = self.backends.iter_mut().enumerate().filter(|(_, backend)| is_due(backend));
+        let hoarded = due.flat_map(|(index, backend)| {
+            let conns = backend.pool.take_hoarded(patience, now);
+            conns.into_iter().map(move |conn| (index, conn))
+        });
+        hoarded.collect()
     }
 
     /// The connection that has been idle for longest anywhere, out of the pool.

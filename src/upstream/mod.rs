@@ -7,11 +7,13 @@ pub mod health;
 
 pub mod blame;
 pub mod budget;
+mod crowd;
 mod elsewhere;
 mod idle;
 mod manners;
 mod orders;
 mod pool;
+mod starving;
 mod trials;
 mod verdicts;
 
@@ -76,6 +78,12 @@ impl Backend {
     /// It is to get nothing new, however well it is.
     fn is_closed(&self) -> bool {
         self.removed || self.drained
+    }
+
+    /// When its requests are to be looked at, if they may be waiting for workers that idle connections hold.
+    #[inline]
+    fn next_look(&self) -> Option<Time> {
+        self.pool.may_starve(self.open).then(|| self.pool.next_look())
     }
 
     fn is_out(&self) -> bool {

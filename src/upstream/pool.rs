@@ -8,7 +8,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::crowd::Crowd;
 use super::manners::{After, Manners, PROVEN_BY, Surprise};
+use super::starving::{Starving, Tries};
 use crate::clock::Time;
 use crate::http1::persist::{Known, Trust};
 use crate::net::ConnKey;
@@ -22,14 +24,7 @@ const SEARCHED: usize = 16;
 const UNNEEDED_AFTER: Duration = Duration::from_secs(10);
 /// So many idle connections are kept all the same.
 const SPARE: usize = 2;
-/// For how long the longest answer counts.
-const SLOWEST_SPAN: Duration = Duration::from_secs(60);
-/// A fresh connection without an answer for this long, and twice as long as any answer lately took on a used one, is
-/// taken to wait for the backend to accept it,
-const ACCEPT_PATIENCE: Duration = Duration::from_millis(100);
-/// provided that so many requests sent after its own were answered on used connections,
-const OVERTAKEN_MIN: u32 = 8;
-/// or that connections have been idle meanwhile for so long.
+/// So long idle, a connection may be in the way of requests that wait.
 const IDLE_WHILE_WAITED: Duration = Duration::from_millis(20);
 
 /// An unused connection.
@@ -40,15 +35,6 @@ struct Idle {
     /// Rests until then.
     usable: Time,
     after: After,
-}
-
-/// A connection whose first answer is awaited.
-#[derive(Clone, Copy, Debug)]
-struct Fresh {
-    conn: ConnKey,
-    since: Time,
-    /// Answers on used connections before it.
-    answers_before: u32,
 }
 
 /// A connection out of the pool.
@@ -73,12 +59,10 @@ pub(super) struct Pool {
     /// How long the last connection closed by the backend had been idle, and when that was.
     last_close: (Duration, Time),
     manners: Manners,
-    /// Oldest first; those answered since are dropped when they are come across.
-    fresh: VecDeque<Fresh>,
-    /// Answers on used connections, counted only while `fresh` has any.
-    answers: u32,
-    /// The longest such an answer took lately, and when that was.
-    slowest: (Duration, Time),
+    crowd: Crowd,
+    starving: Starving,
+    /// At helping requests that wait.
+    tries: Tries,
 }
 
 impl Pool {
@@ -88,9 +72,9 @@ impl Pool {
             idle_max,
             last_close: (Duration::ZERO, Time::ZERO),
             manners: Manners::default(),
-            fresh: VecDeque::new(),
-            answers: 0,
-            slowest: (Duration::ZERO, Time::ZERO),
+            crowd: Crowd::default(),
+            starving: Starving::default(),
+            tries: Tries::default(),
         }
     }
 
@@ -190,50 +174,22 @@ impl Pool {
         self.last_close = (rest, now);
     }
 
-    /// A connection was dialled; its first answer is awaited.
-    pub(super) fn dialled(&mut self, conn: ConnKey, now: Time) {
-        self.fresh.push_back(Fresh { conn, since: now, answers_before: self.answers });
+    /// The connections whose first answer is awaited.
+    #[inline]
+    pub(super) fn crowd(&mut self) -> &mut Crowd {
+        &mut self.crowd
     }
 
     /// Whether any first answer may be awaited.
     #[inline]
     pub(super) fn has_fresh(&self) -> bool {
-        !self.fresh.is_empty()
-    }
-
-    /// A request on a used connection was answered after so long, while others waited for their first.
-    #[cold]
-    pub(super) fn answered(&mut self, took: Duration, now: Time) {
-        self.answers = self.answers.wrapping_add(1);
-        let (slowest, at) = self.slowest;
-        if took >= slowest || now.since(at) > SLOWEST_SPAN {
-            self.slowest = (took, now);
-        }
-    }
-
-    fn patience(&self) -> Duration {
-        ACCEPT_PATIENCE + self.slowest.0 * 2
-    }
-
-    /// When the oldest fresh connection has waited for too long, those that wait no longer left out.
-    fn starves_at(&mut self, is_waiting: impl Fn(ConnKey) -> bool) -> Option<(Time, u32)> {
-        while let Some(oldest) = self.fresh.front() {
-            if is_waiting(oldest.conn) {
-                return Some((oldest.since.plus(self.patience()), oldest.answers_before));
-            }
-            self.fresh.pop_front();
-        }
-        self.answers = 0;
-        None
+        self.crowd.has_fresh()
     }
 
     /// Whether requests wait to be accepted while those that came later are served on used connections: then one that
     /// has come free is better closed.
     pub(super) fn is_crowded(&mut self, now: Time, is_waiting: impl Fn(ConnKey) -> bool) -> bool {
-        let answers = self.answers;
-        self.starves_at(is_waiting).is_some_and(|(time, answers_before)| {
-            time <= now && answers.wrapping_sub(answers_before) >= OVERTAKEN_MIN
-        })
+        self.crowd.is_overtaken(&mut self.tries, now, is_waiting)
     }
 
     /// The next connection to be closed: idle for too long, not needed, or in the way of others. One that the backend had not
@@ -249,9 +205,9 @@ impl Pool {
             self.idle_max = self.idle_max.mul_f64(1.05).min(configured);
             return self.take_oldest();
         }
-        if !self.fresh.is_empty()
+        if self.crowd.has_fresh()
             && oldest.since.plus(IDLE_WHILE_WAITED) <= now
-            && self.starves_at(is_waiting).is_some_and(|(time, _)| time <= now)
+            && self.crowd.wants_idle_closed(&mut self.tries, now, is_waiting)
         {
             return self.take_oldest();
         }
@@ -264,13 +220,42 @@ impl Pool {
         let oldest = self.idle.front()?;
         let limit = if self.idle.len() > SPARE { UNNEEDED_AFTER } else { Duration::MAX };
         let expires = oldest.since.plus(self.idle_limit().min(limit));
-        let Some(fresh) = self.fresh.front() else { return Some(expires) };
-        let starves = fresh.since.plus(self.patience());
+        let Some(starves) = self.crowd.starves(&self.tries) else { return Some(expires) };
         Some(expires.min(starves.max(oldest.since.plus(IDLE_WHILE_WAITED))))
     }
 
     fn idle_limit(&self) -> Duration {
         self.manners.announced().map_or(self.idle_max, |announced| announced.min(self.idle_max))
+    }
+
+    /// Whether the backend's requests are to be looked at, when some of so many open connections are idle and others not.
+    #[inline]
+    pub(super) fn may_starve(&self, open: usize) -> bool {
+        let idle = self.idle.len();
+        (idle > 0 && open > idle) || self.starving.is_trying()
+    }
+
+    /// When, then.
+    #[inline]
+    pub(super) fn next_look(&self) -> Time {
+        self.starving.next_look(&self.tries)
+    }
+
+    /// What waits without a first byte.
+    pub(super) fn starving(&mut self) -> &mut Starving {
+        &mut self.starving
+    }
+
+    /// A look ends: takes the connections out of the pool that have been idle long enough to be in the way, if
+    /// requests wait for too long.
+    pub(super) fn take_hoarded(&mut self, patience: Duration, now: Time) -> Vec<ConnKey> {
+        let is_idle = |idle: &Idle| idle.since.plus(IDLE_WHILE_WAITED) <= now;
+        let has_idle = self.idle.front().is_some_and(is_idle);
+        if !self.starving.conclude(&mut self.tries, has_idle, patience, now) {
+            return Vec::new();
+        }
+        let count = self.idle.iter().take_while(|idle| is_idle(idle)).count();
+        self.idle.drain(..count).map(|idle| idle.conn).collect()
     }
 
     /// Since when the oldest has been idle.
@@ -409,26 +394,13 @@ mod tests {
     fn idle_connections_make_way_for_requests_that_wait_to_be_accepted() {
         let conns = keys(3);
         let mut pool = pool_of(&conns[..1], at(0));
-        pool.dialled(conns[1], at(0));
-        pool.dialled(conns[2], at(1));
+        pool.crowd().dialled(conns[1], at(0));
+        pool.crowd().dialled(conns[2], at(1));
         let waits = |conn: ConnKey| conn == conns[2];
         assert_eq!(pool.next_expiry(), Some(at(100)), "to see who waits");
         assert_eq!(pool.take_expired(MAX, at(100), waits), None, "the older one has its answer");
         assert_eq!(pool.take_expired(MAX, at(101), waits), Some(conns[0]));
         assert_eq!(pool.take_expired(MAX, at(101), waits), None);
-    }
-
-    #[test]
-    fn a_connection_come_free_is_closed_when_later_requests_overtake_those_that_wait() {
-        let conns = keys(2);
-        let mut pool = Pool::new(MAX);
-        pool.dialled(conns[0], at(0));
-        let crowded = |pool: &mut Pool, now: Time, waits: bool| pool.is_crowded(now, |_| waits);
-        assert!(!crowded(&mut pool, at(200), true), "nobody has overtaken it");
-        (0..8).for_each(|_| pool.answered(Duration::from_millis(40), at(1)));
-        assert!(!crowded(&mut pool, at(179), true), "an answer may take that long here");
-        assert!(crowded(&mut pool, at(180), true));
-        assert!(!crowded(&mut pool, at(180), false) && !pool.has_fresh(), "it has its answer");
     }
 
     #[test]

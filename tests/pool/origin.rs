@@ -2,8 +2,8 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -60,6 +60,39 @@ impl Origin {
                 }
             });
         }
+        origin
+    }
+
+    /// So many workers that share all connections: each takes the one that was left alone for longest, waits up to `limit`
+    /// for its next request, answers that, and puts the connection last.
+    pub fn with_workers_in_turn(
+        count: usize,
+        limit: Duration,
+        answer: impl Fn(&mut Conn, &Request) + Send + Sync + 'static,
+    ) -> Origin {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (origin, answer) = (Origin::at(&listener), Arc::new(answer));
+        let serve = origin.server(listener);
+        let (last, first) = mpsc::channel::<Conn>();
+        let first = Arc::new(Mutex::new(first));
+        for _ in 0..count {
+            let (first, last, answer) = (first.clone(), last.clone(), answer.clone());
+            std::thread::spawn(move || {
+                loop {
+                    let Ok(mut conn) = first.lock().unwrap().recv() else { return };
+                    conn.idle_limit(limit);
+                    if let Some(request) = conn.request() {
+                        answer(&mut conn, &request);
+                        let _ = last.send(conn);
+                    }
+                }
+            });
+        }
+        std::thread::spawn(move || {
+            while let Some(conn) = serve.accept() {
+                let _ = last.send(conn);
+            }
+        });
         origin
     }
 
