@@ -235,6 +235,8 @@ pub struct Exchange {
     pub bound: Option<Bound>,
     /// Since when the connection was idle that this request went over, and what the exchange before left open.
     pub previous: Option<(Duration, After)>,
+    /// The status of an answer that was not believed, until there is another; else 0.
+    pub doubted: u16,
     /// Why the connection to the backend was kept or closed.
     pub kept: Option<Why>,
     /// When what happened.
@@ -313,6 +315,7 @@ impl Exchange {
             login: false,
             bound: None,
             previous: None,
+            doubted: 0,
             kept: None,
             trace: Trace::default(),
             line: Vec::new(),
@@ -351,6 +354,7 @@ impl Exchange {
         self.login = false;
         self.bound = None;
         self.previous = None;
+        self.doubted = 0;
         self.kept = None;
         self.trace = Trace::default();
         self.line.clear();

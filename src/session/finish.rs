@@ -144,7 +144,9 @@ fn redial<N: Net>(exchange: &mut Exchange, fault: Fault, world: &mut World<N>) -
         Fault::BadResponse(_) if is_unanswered(exchange) => Surprise::Bytes,
         _ => return false,
     };
-    world.upstreams.surprised(backend, rest, after, surprise, world.now);
+    if exchange.doubted == 0 {
+        world.upstreams.surprised(backend, rest, after, surprise, world.now);
+    }
     let untouched = exchange.request.out_sent == 0 && !exchange.request.spilled;
     if !(untouched || exchange.is_replayable()) {
         return false;
@@ -185,6 +187,7 @@ fn go_elsewhere<N: Net>(exchange: &mut Exchange, fault: Fault, world: &mut World
         world.stats.retried_from(backend);
     }
     exchange.redialling.elsewhere(sent);
+    exchange.doubted = 0;
     exchange.forget_attempt();
     true
 }

@@ -22,6 +22,7 @@
 
 mod closing;
 mod connect;
+mod doubt;
 mod exchange;
 mod finish;
 mod head;

@@ -7,7 +7,7 @@
 use super::exchange::{Exchange, Upstream};
 use super::pump::{self, Pumped, TURN_BYTES_MAX};
 use super::waiting::{self, deadline};
-use super::{Phase, Session, Step, closing};
+use super::{Phase, Session, Step, closing, doubt};
 use crate::balance::{Outcome, Stage};
 use crate::fault::Fault;
 use crate::http1::body::Body;
@@ -201,6 +201,11 @@ impl Session {
         if facts.status < 200 {
             return take_interim(exchange, len, facts, world);
         }
+        if facts.status >= 400
+            && let Some(fault) = doubt::doubt(exchange, facts.status, world)
+        {
+            return Answer::Failed(fault);
+        }
         let framing = outgoing_framing(facts.framing, exchange.facts.version);
         let request_done = exchange.trace.sent.get().is_some();
         exchange.answered_early = !request_done;
@@ -274,11 +279,14 @@ fn has_stopped_reading<N: Net>(upstream: ConnKey, world: &World<N>) -> bool {
 
 /// What this answer says of how its backend accepts connections.
 #[inline(always)]
-fn note_answered<N: Net>(exchange: &Exchange, world: &mut World<N>) {
+fn note_answered<N: Net>(exchange: &mut Exchange, world: &mut World<N>) {
     let Some(backend) = exchange.backend else { return };
     if !exchange.trace.reused {
         if let Some(conn) = exchange.upstream.conn().and_then(|conn| world.conns.get_mut(conn.0)) {
             conn.is_unanswered = false;
+        }
+        if exchange.doubted != 0 {
+            doubt::settle(exchange, exchange.status, world);
         }
     } else if world.upstreams.has_fresh(backend) {
         let took = exchange.trace.dispatched.get().map(|sent| world.now.since(sent));

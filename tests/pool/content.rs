@@ -1,7 +1,8 @@
 //! Content where none is expected: behind the head of an answer to HEAD, or left unread by an origin that then takes it
 //! for the next request.
 
-use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use tidegate::config::Trust;
@@ -162,6 +163,63 @@ fn content_of_a_post_left_unread_is_not_left_for_the_next_client_where_trust_is_
     let odd = |path: &str, round| with_content(Ask::new("POST", path), round);
     let tally = alternate(proxy.address, &origin.diary, 10, odd, plain);
     tally.check("content of POST left unread, strict", &origin.diary);
+}
+
+/// The complaint is a well-formed answer of its own. A GET that meets it is asked again on a fresh connection, and the
+/// difference tells. A POST cannot be asked again: where one comes before the first GET, it gets what it gets.
+#[test]
+fn a_refusal_meant_for_content_left_unread_is_nobodys_answer() {
+    for status in ["400 Bad Request", "405 Method Not Allowed", "501 Not Implemented"] {
+        let origin = Origin::start(move |conn| {
+            while let Some(request) = conn.head() {
+                let refusal = page(status, "/nobody", "what?");
+                let sent = if request.is_garbage() { conn.write(refusal) } else { conn.answer(&request) };
+                if !sent {
+                    return;
+                }
+            }
+        });
+        let proxy = ProxyUnderTest::start(&[origin.address], |_| {});
+        let methods = ["POST", "PUT", "PATCH"];
+        let odd = |path: &str, round: usize| Ask::new(methods[round % 3], path).with("a=1&b=2");
+        let tally = alternate(proxy.address, &origin.diary, 1, odd, plain);
+        tally.check(&format!("content left unread, then answered {status}"), &origin.diary);
+    }
+}
+
+#[test]
+fn a_refusal_that_is_meant_as_it_comes_is_forwarded_and_teaches_nothing() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let origin = Origin::start(move |conn| {
+        while let Some(request) = conn.request() {
+            let is_bad = request.path.contains("bad");
+            count.fetch_add(usize::from(is_bad), Ordering::SeqCst);
+            let answer = if is_bad { complaint() } else { page("200 OK", &request.path, &request.path) };
+            if !conn.write(answer) {
+                return;
+            }
+        }
+    });
+    let proxy = ProxyUnderTest::start(&[origin.address], |_| {});
+    let mut asker = Asker::new("only".to_owned(), proxy.address, origin.diary.clone());
+    let mut posts = |count: usize| {
+        for _ in 0..count {
+            asker.ask(&Ask::new("POST", "/post").with("a=1")).unwrap();
+        }
+    };
+    let mut other = Asker::new("other".to_owned(), proxy.address, origin.diary.clone());
+    posts(1);
+    let answer = other.exchange(&Ask::new("GET", "/bad")).unwrap();
+    assert_eq!((answer.status, answer.body.as_slice()), (400, b"what?".as_slice()));
+    assert_eq!(asked.load(Ordering::SeqCst), 2, "asked again, to be sure");
+    // What must not be sent twice is not: its refusal goes on as it is.
+    posts(1);
+    let answer = other.exchange(&Ask::new("POST", "/bad").with("b=2")).unwrap();
+    assert_eq!((answer.status, asked.load(Ordering::SeqCst)), (400, 3));
+    let before = origin.accepted();
+    posts(20);
+    assert!(origin.accepted() <= before + 1, "connections rest behind content as before");
 }
 
 /// Where trust is learned nobody sees this coming. But an answer that begins with no status line betrays it: the GET that
