@@ -102,3 +102,31 @@ fn an_answer_on_a_connection_that_is_broken_before_anything_was_sent_is_forwarde
     let answer = client.response();
     assert_eq!((answer.status, answer.body.as_slice()), (503, &b"busy"[..]), "{}", proxy.said());
 }
+
+/// The origin answers an upload, without a word of closing, and breaks off; what it says comes to the proxy together with
+/// a piece of the upload, and that cannot be written any more.
+#[test]
+fn the_answer_to_an_upload_that_was_cut_before_it_says_close() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let backend = listener.local_addr().unwrap().to_string();
+    let proxy = Process::start(&["--backend", &backend, "--admin", "none", "--log", "none"]);
+    let mut client = Client::connect(proxy.address);
+    let begun = format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 200000\r\n\r\n{}", "u".repeat(1000));
+    client.send(&begun);
+    let (mut accepted, _) = listener.accept().unwrap();
+    let mut begun = Vec::new();
+    while message::head_len(&begun).is_none() {
+        let mut byte = [0];
+        accepted.read_exact(&mut byte).unwrap(); // of the content nothing: that is why the close is a reset
+        begun.extend(byte);
+    }
+    wait_for("some of the content", || accepted.peek(&mut [0]).is_ok_and(|count| count > 0));
+    proxy.pause();
+    accepted.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
+    drop(accepted);
+    client.send("u".repeat(1000));
+    proxy.signal(Signal::CONT);
+    let answer = client.response();
+    assert_eq!((answer.status, answer.body.as_slice()), (200, &b"ok"[..]), "{}", proxy.said());
+    assert_eq!(answer.field("connection"), Some("close"), "the rest of the upload is not taken");
+}
