@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::World;
 use crate::clock::Time;
 use crate::http1::persist::Why;
-use crate::net::{ConnKey, Fill, Net, Ready, Role};
+use crate::net::{Conn, ConnKey, Fill, Net, Ready, Role};
 use crate::upstream::{After, Surprise, Taken};
 
 impl<N: Net> World<N> {
@@ -75,7 +75,18 @@ impl<N: Net> World<N> {
 
     /// What is on this connection that nobody asked for, if anything. One read tells, and it is made only when the last
     /// one had left the question open, or when told to.
+    #[inline(always)]
     pub fn look(&mut self, key: ConnKey, in_any_case: bool) -> Option<Surprise> {
+        let news = Ready::READABLE.with(Ready::READ_CLOSED).with(Ready::GONE);
+        let is_quiet = |conn: &Conn<N::Stream>| !conn.ready().any(news);
+        if !in_any_case && self.conns.get(key.0).is_some_and(is_quiet) {
+            return None;
+        }
+        self.look_closely(key, in_any_case)
+    }
+
+    #[inline(never)]
+    fn look_closely(&mut self, key: ConnKey, in_any_case: bool) -> Option<Surprise> {
         let Some(conn) = self.conns.get_mut(key.0) else { return Some(Surprise::Closed) };
         if in_any_case {
             conn.mark(Ready::READABLE);

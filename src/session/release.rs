@@ -18,11 +18,10 @@ const ONE_PACKET: u64 = 1400;
 
 /// Gives the connection to the backend up: to the pool, to its client, or for good.
 pub(super) fn release<N: Net>(exchange: &mut Exchange, world: &mut World<N>) {
-    let (Some(backend), Upstream::Connected(conn), Some(answer)) =
-        (exchange.backend, exchange.upstream, exchange.answer)
-    else {
+    let (Some(backend), Upstream::Connected(conn)) = (exchange.backend, exchange.upstream) else {
         return close_upstream(exchange, world);
     };
+    let Some(answer) = exchange.answer.as_ref() else { return close_upstream(exchange, world) };
     if answer.status == 101 || !exchange.response.body.is_finished() {
         return close_upstream(exchange, world);
     }
@@ -33,7 +32,7 @@ pub(super) fn release<N: Net>(exchange: &mut Exchange, world: &mut World<N>) {
         exchange.upstream = Upstream::None;
         return;
     }
-    release_by_rule(exchange, backend, conn, answer, world);
+    release_by_rule(exchange, backend, conn, *answer, world);
 }
 
 /// Whether this is the usual exchange with the usual answer, of which the rule would say the same, by way of more
@@ -42,7 +41,7 @@ pub(super) fn release<N: Net>(exchange: &mut Exchange, world: &mut World<N>) {
 fn keeps_plainly<N: Net>(
     exchange: &Exchange,
     backend: usize,
-    answer: ResponseFacts,
+    answer: &ResponseFacts,
     world: &World<N>,
 ) -> bool {
     exchange.facts.is_plain

@@ -117,6 +117,14 @@ fn waiting_for(exchange: &Exchange) -> Fault {
 
 /// When to look at the present wait: when it has lasted too long, or at what was taken of a backlog before.
 pub(super) fn deadline<N: Net>(exchange: &Exchange, world: &World<N>) -> Time {
+    // By far the most waits: all was sent, all of that was taken, and nothing has come.
+    if exchange.answer.is_none()
+        && exchange.interims == 0
+        && exchange.request.written < BACKLOG_MIN
+        && let Some(sent) = exchange.trace.sent.get()
+    {
+        return sent.plus(world.config.timeouts.upstream);
+    }
     let fault = waiting_for(exchange);
     let until = limit(exchange, fault, world);
     let times = &world.config.timeouts;
