@@ -26,9 +26,24 @@ impl Buffer {
         &self.bytes[self.start..self.ready]
     }
 
+    /// How many there are of those; cheaper than to ask the slice, whose bounds are checked.
+    pub fn ready_len(&self) -> usize {
+        self.ready - self.start
+    }
+
+    /// The same bytes but for the first `count`.
+    pub fn ready_behind(&self, count: usize) -> &[u8] {
+        &self.bytes[self.start + count..self.ready]
+    }
+
     /// Bytes read but not yet passed on to `ready`.
     pub fn raw(&self) -> &[u8] {
         &self.bytes[self.raw..self.end]
+    }
+
+    /// How many there are of those.
+    pub fn raw_len(&self) -> usize {
+        self.end - self.raw
     }
 
     /// Whether there is nothing in it at all.

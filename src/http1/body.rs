@@ -119,21 +119,21 @@ impl Body {
     /// Takes what it can from the raw bytes. Bytes behind the end of the body stay raw.
     #[inline]
     pub fn advance(&mut self, buffer: &mut Buffer) -> Result<(), BadBody> {
-        if self.finished || buffer.raw().is_empty() { Ok(()) } else { self.take_in(buffer) }
+        if self.finished || buffer.raw_len() == 0 { Ok(()) } else { self.take_in(buffer) }
     }
 
     /// The same with something to do, which two of three calls have not.
     fn take_in(&mut self, buffer: &mut Buffer) -> Result<(), BadBody> {
         match &mut self.incoming {
             Incoming::Length(left) => {
-                let count = buffer.raw().len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                let count = buffer.raw_len().min(usize::try_from(*left).unwrap_or(usize::MAX));
                 *left -= count as u64;
                 self.finished = *left == 0;
                 pass_on(buffer, count, self.recode);
                 Ok(())
             }
             Incoming::UntilClose => {
-                let count = buffer.raw().len();
+                let count = buffer.raw_len();
                 pass_on(buffer, count, self.recode);
                 Ok(())
             }
@@ -144,7 +144,7 @@ impl Body {
     fn advance_chunked(&mut self, buffer: &mut Buffer) -> Result<(), BadBody> {
         let Incoming::Chunked(scanner) = &mut self.incoming else { return Ok(()) };
         let unwrap = self.recode == Recode::Unwrap;
-        while !self.finished && !buffer.raw().is_empty() {
+        while !self.finished && buffer.raw_len() > 0 {
             match scanner.next(buffer.raw()).map_err(|bad| BadBody::Malformed(bad.0))? {
                 Piece::Partial => break,
                 Piece::Data(count) => {

@@ -110,7 +110,7 @@ impl Flow {
 
     /// Whether everything cleared to send has been sent.
     pub fn is_drained(&self) -> bool {
-        self.out_sent == self.out.len() && self.buffer.ready().len() == self.held
+        self.out_sent == self.out.len() && self.buffer.ready_len() == self.held
     }
 
     /// `count` bytes of the buffer were sent. They stay at hand as long as no more than [`Flow::holds`] do.

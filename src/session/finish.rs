@@ -118,7 +118,7 @@ impl Session {
         exchange.trace.finished = Stamp::at(world.now);
         // What was read behind a whole request is the next one's.
         let is_whole = exchange.trace.head_done.get().is_some() && exchange.request.body.is_finished();
-        let behind = if is_whole { exchange.request.buffer.raw().len() } else { 0 };
+        let behind = if is_whole { exchange.request.buffer.raw_len() } else { 0 };
         exchange.trace.bytes_in = exchange.request.read.saturating_sub(behind as u64);
         exchange.trace.bytes_out = exchange.response.written;
         world.record(self.peer, exchange);

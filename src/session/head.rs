@@ -93,9 +93,9 @@ impl Session {
 
     /// A head stands at the front of the buffer: take from it all that outlives it, and write the one to send on.
     fn accept<N: Net>(&self, exchange: &mut Exchange, len: usize, world: &mut World<N>) -> Result<(), Stop> {
-        let facts = world.request_head.facts();
         note_line(exchange, world);
-        exchange.facts = facts;
+        exchange.facts = world.request_head.facts();
+        let facts = &exchange.facts;
         exchange.client = self.mark;
         exchange.lacks_host = world.request_head.lacks_host();
         exchange.scan = Default::default();
@@ -144,7 +144,7 @@ impl Session {
 }
 
 /// Why a well-formed request goes no further.
-fn answered_here<N: Net>(facts: RequestFacts, world: &World<N>) -> Option<Fault> {
+fn answered_here<N: Net>(facts: &RequestFacts, world: &World<N>) -> Option<Fault> {
     if let (Framing::Length(length), Some(max)) = (facts.framing, world.config.request_body_max)
         && length > max
     {
@@ -155,7 +155,7 @@ fn answered_here<N: Net>(facts: RequestFacts, world: &World<N>) -> Option<Fault>
 }
 
 /// How much of the content to keep until the answer begins, so that the request can be sent again.
-fn held_for_retry(facts: RequestFacts, config: &ProxyConfig) -> u32 {
+fn held_for_retry(facts: &RequestFacts, config: &ProxyConfig) -> u32 {
     let is_held = facts.has_content()
         && facts.method.is_idempotent()
         && !matches!(facts.framing, Framing::Length(length) if length > config.retry_body_max);

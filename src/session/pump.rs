@@ -101,7 +101,7 @@ pub(super) fn drain<N: Net>(world: &mut World<N>, flow: &mut Flow, sink: ConnKey
             conn.hurry(&mut world.net);
         }
         is_tried |= conn.ready().any(Ready::WRITABLE);
-        match conn.drain(&mut world.net, &flow.out[flow.out_sent..], &flow.buffer.ready()[flow.held..]) {
+        match conn.drain(&mut world.net, &flow.out[flow.out_sent..], flow.buffer.ready_behind(flow.held)) {
             Drain::Bytes(count) => {
                 let of_out = count.min(flow.out.len() - flow.out_sent);
                 flow.out_sent += of_out;
@@ -132,10 +132,9 @@ pub(super) fn drain<N: Net>(world: &mut World<N>, flow: &mut Flow, sink: ConnKey
 /// A few body bytes go behind the head, while not all of it has been sent: one stretch is cheaper to send than two.
 #[inline(always)]
 fn coalesce(flow: &mut Flow) {
-    let ready = flow.buffer.ready();
-    if flow.out_sent < flow.out.len() && !ready.is_empty() && ready.len() <= COALESCE_MAX {
-        flow.out.extend_from_slice(ready);
-        let count = ready.len();
+    let count = flow.buffer.ready_len();
+    if flow.out_sent < flow.out.len() && count > 0 && count <= COALESCE_MAX {
+        flow.out.extend_from_slice(flow.buffer.ready());
         flow.buffer.sent(count);
     }
 }

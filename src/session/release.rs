@@ -49,7 +49,7 @@ fn keeps_plainly<N: Net>(
         && !exchange.login
         && !exchange.request_cut
         && exchange.trace.sent.get().is_some()
-        && exchange.response.buffer.raw().is_empty()
+        && exchange.response.buffer.raw_len() == 0
         && world.keeps_upstream()
         && !world.upstreams.closes(backend, world.now)
         && !world.upstreams.has_fresh(backend)
@@ -93,10 +93,13 @@ fn verdict<N: Net>(
     answer: ResponseFacts,
     world: &mut World<N>,
 ) -> (Keep, Why) {
-    let has_surplus = has_surplus(exchange, conn, answer, world);
-    if !world.keeps_upstream() {
-        return (Keep::Close, Why::NonPersistent);
+    if !world.keeps_upstream() || answer.says_close {
+        // What may come behind the answer is of no interest any more, and would cost a read.
+        world.stats.counters.surplus += u64::from(exchange.response.buffer.raw_len() > 0);
+        let is_asked_for = !world.keeps_upstream();
+        return (Keep::Close, if is_asked_for { Why::NonPersistent } else { Why::SaidClose });
     }
+    let has_surplus = has_surplus(exchange, conn, answer, world);
     let facts = exchange.facts;
     let exchanged = Exchanged {
         method: facts.method,
@@ -132,7 +135,7 @@ fn has_surplus<N: Net>(
     world: &mut World<N>,
 ) -> bool {
     let has_ended = answer.framing == Framing::UntilClose;
-    let surprise = if exchange.response.buffer.raw().is_empty() {
+    let surprise = if exchange.response.buffer.raw_len() == 0 {
         if has_ended { None } else { world.look(conn, false) }
     } else {
         Some(Surprise::Bytes)
@@ -170,5 +173,5 @@ pub(super) fn close_upstream<N: Net>(exchange: &mut Exchange, world: &mut World<
     }
     world.close(conn, is_complete);
     exchange.upstream = Upstream::None;
-    exchange.response.buffer.drop_raw(exchange.response.buffer.raw().len());
+    exchange.response.buffer.drop_raw(exchange.response.buffer.raw_len());
 }
