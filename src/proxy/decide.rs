@@ -40,10 +40,9 @@ impl<N: Net> World<N> {
             self.tell_decision(pick);
         }
         let entered = self.upstreams.dispatch(pick.backend, self.now);
-        let dispatch = Dispatch { pick, entered, agreement, head_seen: false };
-        exchange.dispatch = Some(dispatch);
+        exchange.dispatch = Some(Dispatch { pick, entered, agreement, head_seen: false });
         if is_noted {
-            self.note(exchange, dispatch);
+            self.note(exchange, Dispatch { pick, entered, agreement, head_seen: false });
         }
         Ok(pick.backend)
     }

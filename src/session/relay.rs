@@ -4,6 +4,8 @@
 //! waited for. The request flow may end after the response has begun, or never (an early answer); the response flow
 //! decides when the exchange is over.
 
+use std::ops::ControlFlow;
+
 use super::exchange::{Exchange, Upstream};
 use super::pump::{self, Pumped, TURN_BYTES_MAX};
 use super::waiting::{self, deadline};
@@ -62,50 +64,93 @@ impl Session {
         world: &mut World<N>,
     ) -> Result<Step, Fault> {
         // Each direction has its own, or a fast upload would keep its answer waiting.
-        let (mut request_budget, mut budget) = (TURN_BYTES_MAX, TURN_BYTES_MAX);
-        loop {
-            self.relay_request(exchange, upstream, world, &mut request_budget)?;
-            if exchange.answer.is_none() {
-                match self.read_answer(exchange, upstream, world) {
-                    Answer::Final => {}
-                    Answer::Interim if budget > 0 => continue,
-                    Answer::Interim => return Ok(Step::Again),
-                    Answer::Tunnel => return Ok(Step::Next(Phase::Tunnel)),
-                    Answer::Wait => {
-                        self.send_interims(exchange, world)?;
-                        if self.client_has_left(exchange, world) {
-                            return Err(Fault::ClientGone);
-                        }
-                        let is_spent = budget == 0 || request_budget == 0;
-                        return Ok(if is_spent { Step::Again } else { Step::Wait });
-                    }
-                    Answer::Failed(fault) => return Err(fault),
-                }
-            }
-            return match pump::pump(world, &mut exchange.response, upstream, self.client, &mut budget) {
-                Pumped::Complete => {
-                    exchange.trace.response_done.mark_first(world.now);
-                    Ok(self.end_request(exchange, upstream, request_budget == 0, world))
-                }
-                Pumped::Budget => Ok(Step::Again),
-                Pumped::SourceBlocked | Pumped::SinkBlocked if budget == 0 || request_budget == 0 => {
-                    Ok(Step::Again)
-                }
-                Pumped::SourceBlocked | Pumped::SinkBlocked if self.client_has_left(exchange, world) => {
-                    Err(Fault::ClientGone)
-                }
-                // Many clients read only when all that they have to send is taken.
-                Pumped::SinkBlocked if exchange.request_cut => match self.discard(exchange, world) {
-                    Step::Again => Ok(Step::Again),
-                    _ => Ok(Step::Wait),
-                },
-                Pumped::SourceBlocked | Pumped::SinkBlocked => Ok(Step::Wait),
-                Pumped::SourceGone if closing::ends_in_reset(exchange) => continue,
-                Pumped::SourceGone | Pumped::TooLarge => Err(Fault::ResponseTruncated), // answers have no bound
-                Pumped::SinkGone => Err(Fault::ClientGone),
-                Pumped::Malformed(what) => Err(Fault::BadResponse(what)),
-            };
+        let mut budgets = (TURN_BYTES_MAX, TURN_BYTES_MAX);
+        match self.relay_once(exchange, upstream, world, &mut budgets) {
+            ControlFlow::Break(outcome) => outcome,
+            ControlFlow::Continue(()) => self.relay_on(exchange, upstream, world, &mut budgets),
         }
+    }
+
+    /// Behind an interim answer, and where the connection to the backend has broken.
+    #[cold]
+    fn relay_on<N: Net>(
+        &self,
+        exchange: &mut Exchange,
+        upstream: ConnKey,
+        world: &mut World<N>,
+        budgets: &mut (usize, usize),
+    ) -> Result<Step, Fault> {
+        loop {
+            if let ControlFlow::Break(outcome) = self.relay_once(exchange, upstream, world, budgets) {
+                return outcome;
+            }
+        }
+    }
+
+    /// Moves both ways as far as it goes; without an outcome there is more to be had at once.
+    #[inline(always)]
+    fn relay_once<N: Net>(
+        &self,
+        exchange: &mut Exchange,
+        upstream: ConnKey,
+        world: &mut World<N>,
+        (request_budget, budget): &mut (usize, usize),
+    ) -> ControlFlow<Result<Step, Fault>> {
+        if let Err(fault) = self.relay_request(exchange, upstream, world, request_budget) {
+            return ControlFlow::Break(Err(fault));
+        }
+        if exchange.answer.is_none() {
+            match self.read_answer(exchange, upstream, world) {
+                Answer::Final => {}
+                Answer::Interim if *budget > 0 => return ControlFlow::Continue(()),
+                Answer::Interim => return ControlFlow::Break(Ok(Step::Again)),
+                Answer::Tunnel => return ControlFlow::Break(Ok(Step::Next(Phase::Tunnel))),
+                Answer::Wait => {
+                    let is_spent = *budget == 0 || *request_budget == 0;
+                    return ControlFlow::Break(self.wait_for_answer(exchange, is_spent, world));
+                }
+                Answer::Failed(fault) => return ControlFlow::Break(Err(fault)),
+            }
+        }
+        let pumped = pump::pump(world, &mut exchange.response, upstream, self.client, budget);
+        let outcome = match pumped {
+            Pumped::Complete => {
+                exchange.trace.response_done.mark_first(world.now);
+                Ok(self.end_request(exchange, upstream, *request_budget == 0, world))
+            }
+            Pumped::Budget => Ok(Step::Again),
+            Pumped::SourceBlocked | Pumped::SinkBlocked if *budget == 0 || *request_budget == 0 => {
+                Ok(Step::Again)
+            }
+            Pumped::SourceBlocked | Pumped::SinkBlocked if self.client_has_left(exchange, world) => {
+                Err(Fault::ClientGone)
+            }
+            // Many clients read only when all that they have to send is taken.
+            Pumped::SinkBlocked if exchange.request_cut => match self.discard(exchange, world) {
+                Step::Again => Ok(Step::Again),
+                _ => Ok(Step::Wait),
+            },
+            Pumped::SourceBlocked | Pumped::SinkBlocked => Ok(Step::Wait),
+            Pumped::SourceGone if closing::ends_in_reset(exchange) => return ControlFlow::Continue(()),
+            Pumped::SourceGone | Pumped::TooLarge => Err(Fault::ResponseTruncated), // answers have no bound
+            Pumped::SinkGone => Err(Fault::ClientGone),
+            Pumped::Malformed(what) => Err(Fault::BadResponse(what)),
+        };
+        ControlFlow::Break(outcome)
+    }
+
+    #[inline(always)]
+    fn wait_for_answer<N: Net>(
+        &self,
+        exchange: &mut Exchange,
+        is_spent: bool,
+        world: &mut World<N>,
+    ) -> Result<Step, Fault> {
+        self.send_interims(exchange, world)?;
+        if self.client_has_left(exchange, world) {
+            return Err(Fault::ClientGone);
+        }
+        Ok(if is_spent { Step::Again } else { Step::Wait })
     }
 
     /// The answer is out whole. The exchange ends when the request is, too: a backend that has not said close reads all
@@ -168,6 +213,7 @@ impl Session {
         }
     }
 
+    #[inline(always)]
     fn read_answer<N: Net>(
         &self,
         exchange: &mut Exchange,
