@@ -37,6 +37,8 @@ mod logs;
 mod mutations;
 #[path = "faults/network.rs"]
 mod network;
+#[path = "faults/panic.rs"]
+mod panic;
 #[path = "faults/redial.rs"]
 mod redial;
 #[path = "faults/signals.rs"]

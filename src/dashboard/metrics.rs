@@ -216,6 +216,6 @@ impl Scrape {
 
 /// Sum in seconds, count, and counts between bounds in seconds, the last one open.
 fn histogram(of: &Distribution) -> (f64, u64, Vec<(f64, u64)>) {
-    let bounds = BOUNDS_US.iter().map(|micros| *micros as f64 / 1e6).chain([f64::MAX]);
+    let bounds = BOUNDS_US.iter().map(|micros| *micros as f64 / 1e6).chain([f64::INFINITY]);
     (of.sum_us() as f64 / 1e6, of.count(), bounds.zip(of.stretches()).collect())
 }

@@ -80,7 +80,8 @@ impl<N: Net> World<N> {
         let Some(sharing) = &mut self.sharing else { return true };
         let Err(standing) = sharing.member.agree(backend, health.to_share()) else { return true };
         self.follow(backend, standing);
-        self.upstreams.is_panicking() || self.upstreams.health(backend).usable(self.now) == Usable::Yes
+        self.upstreams.is_used_though_out(backend)
+            || self.upstreams.health(backend).usable(self.now) == Usable::Yes
     }
 
     /// Tells the others what was observed here.

@@ -90,8 +90,29 @@ impl Backend {
         self.down || self.health.is_out()
     }
 
+    /// Known not to answer: it fails its checks, or was put out because nobody could connect to it. Others that are out
+    /// answer, but slowly or badly.
+    fn is_dead(&self) -> bool {
+        self.down || (self.unreachable && self.health.is_out())
+    }
+
     fn is_usable(&self, now: Time) -> bool {
         !self.is_closed() && !self.down && self.health.usable(now) != Usable::No
+    }
+}
+
+/// Whether so many backends are out that this is ignored.
+#[derive(Clone, Copy, Debug, Default)]
+struct Panic {
+    is_on: bool,
+    are_all_dead: bool,
+}
+
+impl Panic {
+    /// Whether a backend gets requests though it is out. One that does not answer gets them only when none does: an answer
+    /// that is slow or bad is better than none.
+    fn ignores(self, backend: &Backend) -> bool {
+        self.is_on && (self.are_all_dead || !backend.is_dead())
     }
 }
 
@@ -134,8 +155,7 @@ pub struct Upstreams {
     limits: Limits,
     /// Configured backends that are out, or on trial.
     out: usize,
-    /// So many that being out is ignored.
-    is_panicking: bool,
+    panic: Panic,
     /// Nobody is out, removed or limited: whoever was not tried may be picked.
     is_plain: bool,
     /// Every candidate is marked up already.
@@ -153,7 +173,7 @@ impl Upstreams {
             elsewhere: Vec::new(),
             limits,
             out: 0,
-            is_panicking: false,
+            panic: Panic::default(),
             is_plain: false,
             all_up: false,
         };
@@ -205,7 +225,7 @@ impl Upstreams {
                 candidate.up &= !is_tried(tried, index);
             }
         }
-        if self.out > 0 && !self.is_panicking {
+        if self.out > 0 {
             self.set_trials_apart(fit, now);
         }
         match (any_up, any_full) {
@@ -217,12 +237,12 @@ impl Upstreams {
 
     /// Whether any is up, and whether any would be but for its limit.
     fn refresh_each(&mut self, now: Time) -> (bool, bool) {
-        let (mut any_up, mut any_full) = (false, false);
+        let (mut any_up, mut any_full, panic) = (false, false, self.panic);
         let elsewhere = self.elsewhere.iter().copied().chain(std::iter::repeat(0));
         for ((backend, candidate), elsewhere) in self.backends.iter().zip(&mut self.candidates).zip(elsewhere)
         {
             let healthy =
-                !backend.is_closed() && (self.out == 0 || self.is_panicking || backend.is_usable(now));
+                !backend.is_closed() && (self.out == 0 || backend.is_usable(now) || panic.ignores(backend));
             let full = candidate.in_flight - elsewhere >= self.limits.in_flight_max;
             candidate.up = healthy && !full;
             any_up |= candidate.up;
@@ -234,7 +254,12 @@ impl Upstreams {
     /// Whether a backend that this request has not been to is up, or used all the same.
     pub fn has_elsewhere(&self, tried: u64, now: Time) -> bool {
         let mut others = self.backends.iter().enumerate().filter(|(index, _)| !is_tried(tried, *index));
-        others.any(|(_, other)| other.is_usable(now) || (self.is_panicking && !other.is_closed()))
+        others.any(|(_, other)| other.is_usable(now) || (self.panic.ignores(other) && !other.is_closed()))
+    }
+
+    /// Whether requests go to it though it is out, and it is not its trial that they are.
+    pub fn is_used_though_out(&self, backend: usize) -> bool {
+        self.panic.ignores(&self.backends[backend])
     }
 
     /// Enters a request as in flight that goes to this backend and no other, whatever its health: it is no trial.
@@ -313,6 +338,7 @@ impl Upstreams {
     /// Notes whether a backend put out could not even be connected to.
     pub fn set_unreachable(&mut self, backend: usize, unreachable: bool) {
         self.backends[backend].unreachable = unreachable;
+        self.count_out();
     }
 
     /// Whether it is out because it could not be connected to.
@@ -330,16 +356,17 @@ impl Upstreams {
         let present = self.backends.iter().filter(|backend| !backend.is_closed());
         self.out = present.clone().filter(|backend| backend.is_out()).count();
         let share = self.limits.ejection.map_or(OUT_SHARE_MAX, |ejection| ejection.max_ejected_share);
-        self.is_panicking = health::panicking(present.map(Backend::is_out), share);
+        self.panic.are_all_dead = present.clone().all(Backend::is_dead);
+        self.panic.is_on = health::panicking(present.map(Backend::is_out), share);
         self.is_plain = self.out == 0
             && self.limits.in_flight_max == u32::MAX
             && self.backends.iter().all(|backend| !backend.is_closed());
         self.all_up = false;
     }
 
-    /// Whether so many are out that being out is ignored.
+    /// Whether so many are out that being out is ignored, but of those that are known not to answer while others do.
     pub const fn is_panicking(&self) -> bool {
-        self.is_panicking
+        self.panic.is_on
     }
 
     /// Whether it is still configured.

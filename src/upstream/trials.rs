@@ -16,7 +16,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 impl Upstreams {
     /// One trial that is due becomes the only choice of a request that may make it, and no choice of one that may not.
     pub(super) fn set_trials_apart(&mut self, fit: bool, now: Time) {
-        let is_trial = |backend: &Backend| backend.health.usable(now) == Usable::Trial;
+        // One that is used although it is out needs no trial.
+        let panic = self.panic;
+        let is_trial =
+            |backend: &Backend| backend.health.usable(now) == Usable::Trial && !panic.ignores(backend);
         let may_try = |backend: &Backend| {
             let waited = backend.health.out_until().is_some_and(|until| until.plus(PATIENCE) <= now);
             is_trial(backend) && (fit || waited)
