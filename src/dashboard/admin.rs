@@ -3,6 +3,7 @@
 //! One for a running proxy, whose board it watches, and one for a log, whose reader fills board and history. Absent:
 //! sockets, and anything that could make the proxy wait.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -81,6 +82,8 @@ pub struct Admin {
     watch: Watch,
     told: Told,
     streams: (usize, u64),
+    /// Backends whose last figures have been scraped.
+    seen_removed: BTreeSet<String>,
 }
 
 /// The snapshot that the last second was made of, and when.
@@ -141,7 +144,15 @@ impl Admin {
             busy_share: None,
             last,
         };
-        Admin { view, history, assets: Assets::new(), watch, told: Told::default(), streams: (0, 0) }
+        Admin {
+            view,
+            history,
+            assets: Assets::new(),
+            watch,
+            told: Told::default(),
+            streams: (0, 0),
+            seen_removed: BTreeSet::new(),
+        }
     }
 
     fn get(&mut self, request: &Request<'_>, text: &mut Vec<u8>, now: Time) -> Option<Reply> {
@@ -167,15 +178,17 @@ impl Admin {
                 json(request, text, &Explained { enabled, decisions: board.decisions() })
             }
             b"/metrics" => {
+                let snapshot = board.fresh(); // for it is of one moment
+                let shown = metrics::shown(&snapshot.backends, &mut self.seen_removed);
                 let scrape = Scrape {
-                    snapshot: board.fresh(), // for it is of one moment
+                    backends: shown.into_iter().cloned().collect(),
+                    snapshot,
                     about: self.view.about.clone(),
                     ready: board.is_ready(),
                     busy_share: self.watch.busy_share,
                     streams: self.streams,
                 };
-                metrics::write(scrape, text);
-                reply(200, metrics::FIELDS, Content::Text)
+                metrics::answer(request, scrape, text)
             }
             _ => return self.assets.answer(request),
         })

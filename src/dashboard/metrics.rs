@@ -1,8 +1,10 @@
-//! `/metrics`: the figures for Prometheus, as OpenMetrics text.
+//! `/metrics`: the figures for Prometheus.
 //!
 //! Latencies are histograms whose bounds are edges of the buckets they were recorded into: counts are exact, and the
-//! same bounds everywhere make them fit to be added up. Absent: anything computed over time, which is the scraper's.
+//! same bounds everywhere make them fit to be added up. Each backend has one series of each kind: labels are its name, and a
+//! name that has moved to another address is the new one. Absent: anything computed over time, which is the scraper's.
 
+use std::collections::BTreeSet;
 use std::fmt::Error;
 use std::sync::Arc;
 
@@ -12,22 +14,23 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use super::About;
-use super::reply::guards;
+use super::exposition::{self, Form};
+use super::reply::{accepts_gzip, guards, gzip, plain, reply};
 use crate::http1::persist::Why;
 use crate::record::latencies::{BOUNDS_US, Distribution};
 use crate::record::snapshot::{BackendSnapshot, Snapshot, State};
+use crate::serve::{Content, Reply, Request};
 
-/// Of the answer.
-pub(super) const FIELDS: &str = concat!(
-    "Content-Type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\nCache-Control: no-store\r\n",
-    guards!()
-);
+/// Of the answer, besides Content-Type.
+const FIELDS: &str = concat!("Vary: Accept, Accept-Encoding\r\nCache-Control: no-store\r\n", guards!());
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// What one scrape sees.
 #[derive(Clone, Debug)]
 pub(super) struct Scrape {
     pub(super) snapshot: Arc<Snapshot>,
+    /// Those that have series.
+    pub(super) backends: Vec<BackendSnapshot>,
     pub(super) about: About,
     pub(super) ready: bool,
     pub(super) busy_share: Option<f64>,
@@ -35,14 +38,46 @@ pub(super) struct Scrape {
     pub(super) streams: (usize, u64),
 }
 
-/// Appends it as text; an error leaves what there is, without the end mark that a scraper wants to see.
-pub(super) fn write(scrape: Scrape, out: &mut Vec<u8>) {
+/// The answer to a scraper, in the form and the coding it asks for.
+pub(super) fn answer(request: &Request<'_>, scrape: Scrape, out: &mut Vec<u8>) -> Reply {
+    let form = Form::asked_for(request);
     let mut registry = Registry::default();
     registry.register_collector(Box::new(scrape));
     let mut found = String::new();
-    if text::encode(&mut found, &registry).is_ok() {
-        out.extend_from_slice(found.as_bytes());
+    if text::encode(&mut found, &registry).is_err() {
+        return plain(500, "the figures cannot be written\n");
     }
+    if form == Form::Text {
+        found = exposition::as_text(&found);
+    }
+    let fields = format!("Content-Type: {}\r\n{FIELDS}", form.media_type());
+    if accepts_gzip(request) {
+        let gzipped: Arc<[u8]> = gzip(found.as_bytes(), 1).into();
+        return reply(200, format!("{fields}Content-Encoding: gzip\r\n"), Content::Shared(gzipped));
+    }
+    out.extend_from_slice(found.as_bytes());
+    reply(200, fields, Content::Text)
+}
+
+/// Which backends have series: those configured, and of those removed the ones with requests in flight. When the last
+/// has ended a removed one is shown once more, for its last figures, and is in `seen` from then on.
+pub(super) fn shown<'s>(
+    backends: &'s [BackendSnapshot],
+    seen: &mut BTreeSet<String>,
+) -> Vec<&'s BackendSnapshot> {
+    let is_removed = |one: &BackendSnapshot| one.live.state == State::Removed;
+    let mut names = BTreeSet::new();
+    let (gone, there): (Vec<_>, Vec<_>) = backends.iter().partition(|one| is_removed(one));
+    let mut shown: Vec<_> = there.into_iter().filter(|one| names.insert(one.url.as_str())).collect();
+    seen.retain(|url| gone.iter().any(|one| one.url == *url) && !names.contains(url.as_str()));
+    // Of several of one name the last to be added is the last to have been removed.
+    for one in gone.into_iter().rev() {
+        let is_first = names.insert(one.url.as_str());
+        if is_first && (one.live.in_flight > 0 || seen.insert(one.url.clone())) {
+            shown.push(one);
+        }
+    }
+    shown
 }
 
 impl Collector for Scrape {
@@ -174,7 +209,7 @@ impl Scrape {
     }
 
     fn by_backend(&self, to: &mut Family<'_, '_>) -> Result<(), Error> {
-        let backends = &self.snapshot.backends;
+        let backends = &self.backends;
         let named = |of: &BackendSnapshot| [("backend", of.url.clone())];
         let help = "From sending a request upstream to the last byte of its answer.";
         let name = "tidegate_upstream_latency_seconds";
@@ -218,4 +253,53 @@ impl Scrape {
 fn histogram(of: &Distribution) -> (f64, u64, Vec<(f64, u64)>) {
     let bounds = BOUNDS_US.iter().map(|micros| *micros as f64 / 1e6).chain([f64::INFINITY]);
     (of.sum_us() as f64 / 1e6, of.count(), bounds.zip(of.stretches()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::snapshot::Live;
+
+    fn backend(url: &str, state: State, in_flight: u32, requests: u64) -> BackendSnapshot {
+        BackendSnapshot {
+            url: url.to_owned(),
+            requests,
+            errors: 0,
+            retries_from: 0,
+            share: 0.0,
+            latencies: Arc::default(),
+            live: Live { state, in_flight, ..Live::default() },
+        }
+    }
+
+    #[test]
+    fn a_removed_backend_has_series_while_it_is_busy_and_once_more() {
+        let mut seen = BTreeSet::new();
+        let mut names = |backends: &[BackendSnapshot]| -> Vec<(String, u64)> {
+            shown(backends, &mut seen).iter().map(|one| (one.url.clone(), one.requests)).collect()
+        };
+        let table = |state, in_flight| [backend("a", State::Up, 0, 1), backend("b", state, in_flight, 2)];
+        let (both, one) = (vec![("a".to_owned(), 1), ("b".to_owned(), 2)], vec![("a".to_owned(), 1)]);
+        assert_eq!(names(&table(State::Up, 0)), both);
+        assert_eq!(names(&table(State::Removed, 1)), both);
+        assert_eq!(names(&table(State::Removed, 1)), both, "as long as it has one");
+        assert_eq!(names(&table(State::Removed, 0)), both, "once more");
+        assert_eq!(names(&table(State::Removed, 0)), one);
+        assert_eq!(names(&table(State::Draining, 0)), both, "it is back");
+        assert_eq!(names(&table(State::Removed, 0)), both, "and gone for the second time");
+        assert_eq!(names(&table(State::Removed, 0)), one);
+    }
+
+    #[test]
+    fn a_name_that_has_moved_has_one_series_and_it_is_the_live_one() {
+        let mut seen = BTreeSet::new();
+        let moved = [
+            backend("a", State::Removed, 3, 1),
+            backend("a", State::Removed, 0, 2),
+            backend("a", State::Ejected, 0, 3),
+        ];
+        assert_eq!(shown(&moved, &mut seen).iter().map(|one| one.requests).collect::<Vec<_>>(), [3]);
+        assert_eq!(shown(&moved[..2], &mut seen).iter().map(|one| one.requests).collect::<Vec<_>>(), [2]);
+        assert!(shown(&moved[1..2], &mut seen).is_empty());
+    }
 }

@@ -17,6 +17,7 @@ mod board;
 mod control;
 mod decisions;
 mod events;
+mod exposition;
 pub mod history;
 mod log;
 mod metrics;

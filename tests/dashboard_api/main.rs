@@ -10,6 +10,7 @@ mod figures;
 mod guard;
 mod log;
 mod metrics;
+mod prometheus;
 mod stream;
 
 use std::io::Read as _;

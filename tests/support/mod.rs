@@ -30,6 +30,7 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 pub struct ProxyUnderTest {
     pub address: SocketAddr,
     running: Option<RunningProxy>,
+    config: ProxyConfig,
     log: Option<(tempfile::TempDir, PathBuf)>,
 }
 
@@ -61,8 +62,15 @@ impl ProxyUnderTest {
             ..ProxyConfig::default()
         };
         change(&mut config);
-        let running = start_proxy(config, || {}).unwrap_or_else(|failure| panic!("{failure}"));
-        ProxyUnderTest { address: running.address, running: Some(running), log }
+        let running = start_proxy(config.clone(), || {}).unwrap_or_else(|failure| panic!("{failure}"));
+        ProxyUnderTest { address: running.address, running: Some(running), config, log }
+    }
+
+    /// As on SIGHUP, with what `change` does to the configuration it was started with.
+    pub fn reload(&self, change: impl FnOnce(&mut ProxyConfig)) {
+        let mut config = self.config.clone();
+        change(&mut config);
+        self.running.as_ref().unwrap().reload(config);
     }
 
     pub fn client(&self) -> Client {
