@@ -47,7 +47,7 @@ fn preferred(accept: &str) -> Form {
         }
         match name.as_str() {
             "application/openmetrics-text" if matches!(version, None | Some("1.0.0")) => {
-                open = open.max(weight)
+                open = open.max(weight);
             }
             "text/plain" | "text/*" | "*/*" => text = text.max(weight),
             _ => {}

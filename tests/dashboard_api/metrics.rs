@@ -206,3 +206,22 @@ fn a_name_that_moves_to_another_address_keeps_one_series_and_a_removed_one_goes(
     let hits = moved.lines().len();
     assert_eq!(hits, 3, "and they are those of the new address");
 }
+
+#[test]
+fn every_family_is_described_for_users_and_no_other() {
+    let stage = Stage::start(1, |_| ());
+    stage.load(2);
+    let _ = stage.json("/api/stats"); // somebody looks, so the overhead is measured
+    let described = include_str!("../../packaging/prometheus/README.md");
+    let described = described.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let described: HashSet<&str> = described.collect();
+    wait_for("all families", || {
+        stage.load(1);
+        let answer = get(stage.admin, "/metrics", "");
+        let text = String::from_utf8(answer.body).unwrap();
+        let families = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+        let families: HashSet<&str> = families.collect();
+        assert!(families.is_subset(&described), "{:?}", families.difference(&described));
+        families == described
+    });
+}

@@ -15,7 +15,7 @@ use crate::support::{Client, wait_for};
 use crate::{Stage, get};
 
 const OPEN: &str = "Accept: application/openmetrics-text;version=1.0.0\r\n";
-const DASHBOARD: &str = include_str!("../../packaging/grafana/tidegate.json");
+const DASHBOARD: &str = include_str!("../../packaging/prometheus/grafana-dashboard.json");
 
 /// The program, or the end of the test.
 fn program(variable: &str, usual: &str, args: &[&str]) -> Option<String> {
