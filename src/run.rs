@@ -7,7 +7,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use mio::net::TcpListener;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use crate::bench::child::announce;
@@ -41,6 +41,10 @@ use self::messages::tell;
 pub use self::page::dashboard;
 use self::reload::{Reloads, Target};
 
+/// What ends a command in good order. SIGQUIT is how nginx is told so.
+const ENDS: [i32; 3] = [SIGTERM, SIGINT, SIGQUIT];
+/// Supervisors signal a process and its group, and a shell passes on what its process has got: those are one order.
+const SAME_STOP: Duration = Duration::from_secs(1);
 /// File descriptors kept back for listeners, logs and the admin page.
 const DESCRIPTORS_RESERVED: u64 = 64;
 /// And for each worker after the first: its poll, its waker, its listener and a copy of its poll.
@@ -231,20 +235,23 @@ pub fn proxy(settings: &Settings) -> Result<(), Failure> {
     systemd::ready(running.address);
     systemd::watch(running.control.clone());
     let reloads = Reloads::start(settings.clone(), config.clone(), &running)?;
-    let mut stopping = false;
+    let mut stopping: Option<Instant> = None;
     for signal in &mut signals {
         match signal {
             SIGUSR1 => running.control.reopen_log(),
-            SIGXFSZ => {}
+            SIGXFSZ | SIGUSR2 => {}
             SIGHUP => reloads.order(),
-            _ if stopping => {
+            _ if stopping.is_some_and(|since| since.elapsed() < SAME_STOP) => {}
+            _ if stopping.is_some() => {
                 tracing::warn!("second signal: stopping at once");
                 running.control.drain_or_stop();
             }
             _ => {
-                stopping = true;
+                stopping = Some(Instant::now());
                 reloads.end();
-                tracing::info!("stopping when what is under way has ended; a second signal stops at once");
+                tracing::info!(
+                    "stopping when what is under way has ended; another signal, a second later, stops at once"
+                );
                 systemd::stopping(config.drain_delay + config.drain_timeout + STOP_MARGIN);
                 running.control.drain_or_stop();
             }
@@ -266,7 +273,7 @@ pub fn backend(config: &EmulatorConfig, script: &Script) -> Result<(), Failure> 
     let waiting = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         // Hanging up and reopening a log mean nothing here. A receiver that is gone has ended by itself.
         let mut ends = signals.forever();
-        let _ = ends.find(|signal| matches!(*signal, SIGTERM | SIGINT)).map(|_| over.send(()));
+        let _ = ends.find(|signal| ENDS.contains(signal)).map(|_| over.send(()));
     });
     waiting.map_err(|error| runtime("signal thread", &error))?;
     let listening = |address| {
@@ -361,7 +368,8 @@ pub fn print(text: &str) -> Result<(), Failure> {
 
 fn signals() -> Result<Signals, Failure> {
     // A log that reaches the limit of file sizes costs rows, like a full disk: the signal's own way is to end the process.
-    Signals::new([SIGHUP, SIGTERM, SIGINT, SIGUSR1, SIGXFSZ])
+    // So is that of SIGUSR2, with which operators of nginx order an upgrade.
+    Signals::new([SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGXFSZ])
         .map_err(|error| runtime("signal handlers", &error))
 }
 

@@ -20,18 +20,18 @@ const EXIT_CODES: [(&str, &str); 4] = [
 
 const PROXY_SIGNALS: [(&str, &str); 3] = [
     (
-        "SIGTERM, SIGINT",
+        "SIGTERM, SIGINT, SIGQUIT",
         "Drain: readiness fails at once, connections are refused after --drain-delay, requests under way may take \
-         --drain-timeout. A second one stops at once.",
+         --drain-timeout. Another one, a second later or more, stops at once.",
     ),
     (
         "SIGHUP",
         "Read the --config file again. Backends that stay keep connections, health and what was learned. A file with an \
          error changes nothing.",
     ),
-    ("SIGUSR1", "Reopen the log, after logrotate has moved it."),
+    ("SIGUSR1", "Reopen the log, after logrotate has moved it. SIGUSR2 does nothing."),
 ];
-const SIGNALS: [(&str, &str); 1] = [("SIGTERM, SIGINT", "End in good order; a second one ends at once.")];
+const SIGNALS: [(&str, &str); 1] = [("SIGTERM, SIGINT, SIGQUIT", "End in good order.")];
 
 const SYSTEMD: [(&str, &str); 3] = [
     ("NOTIFY_SOCKET", "Set by systemd: told when the proxy is ready, reloads, and stops."),

@@ -2,9 +2,7 @@
 
 use std::io::Write as _;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
-
-use super::{cannot_listen, runtime, signals};
+use super::{ENDS, cannot_listen, runtime, signals};
 use crate::cli::Failure;
 use crate::config::DashboardConfig;
 use crate::dashboard::{self, LogReader};
@@ -22,6 +20,6 @@ pub fn dashboard(config: &DashboardConfig) -> Result<(), Failure> {
     reader.follow().map_err(|error| runtime("log thread", &error))?;
     let line = format!("http://{}/ shows {}; Ctrl-C ends it\n", page.address, config.log.display());
     std::io::stdout().write_all(line.as_bytes()).map_err(|error| runtime("stdout", &error))?;
-    let _ = signals.forever().find(|signal| matches!(*signal, SIGTERM | SIGINT));
+    let _ = signals.forever().find(|signal| ENDS.contains(signal));
     page.stop().map_err(|error| runtime("page", &error))
 }

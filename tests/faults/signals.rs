@@ -23,6 +23,9 @@ fn answered(told: &[crate::load::Told]) -> usize {
     told.iter().filter(|one| one.status == 200).count()
 }
 
+/// Two signals within a second are one order, as of a supervisor that signals a process and its group.
+const SAME_ORDER: Duration = Duration::from_millis(1050);
+
 #[test]
 fn told_to_stop_under_load_it_answers_whom_it_has_accepted_and_logs_every_answer() {
     for signal in [Signal::TERM, Signal::INT] {
@@ -79,6 +82,7 @@ fn readiness_fails_first_and_serving_goes_on_for_the_delay() {
     for _ in 0..20 {
         assert_eq!(Client::connect(proxy.address).get("/").status, 200);
     }
+    std::thread::sleep(SAME_ORDER);
     proxy.signal(Signal::TERM);
     assert_eq!(proxy.ended().code(), Some(0));
 
@@ -114,6 +118,7 @@ fn in_flight_requests_finish_a_second_signal_or_the_time_out_ends_them() {
         proxy.signal(Signal::TERM);
         wait_for("the listener to be gone", || TcpStream::connect(proxy.address).is_err());
         if signals == 2 {
+            std::thread::sleep(SAME_ORDER);
             proxy.signal(Signal::TERM);
             proxy.says("WARN second signal: stopping at once");
         }
@@ -264,6 +269,28 @@ fn killed_it_listens_again_at_once() {
         println!("listening and serving again after {:?}", begun.elapsed());
     }
     load.stop();
+}
+
+#[test]
+fn signals_within_a_moment_are_one_order_and_quit_is_one_too() {
+    for second in [Signal::TERM, Signal::INT, Signal::QUIT] {
+        let gate = Arc::new(Gate::default());
+        let origin = Origin::held(&gate);
+        let backend = origin.address.to_string();
+        let mut proxy = Process::start(&["--backend", &backend, "--log", "none", "--admin", "none"]);
+        let mut client = Client::connect(proxy.address);
+        client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        wait_for("the request to arrive", || !origin.lines().is_empty());
+        proxy.signal(Signal::USR2); // nothing
+        proxy.signal(Signal::QUIT);
+        (0..3).for_each(|_| proxy.signal(second));
+        proxy.says("stopping when what is under way has ended");
+        wait_for("the listener to be gone", || TcpStream::connect(proxy.address).is_err());
+        gate.open();
+        assert_eq!(client.response().status, 200, "{second:?}: {}", proxy.said());
+        assert_eq!(proxy.ended().code(), Some(0));
+        assert!(!proxy.said().contains("WARN second"), "{}", proxy.said());
+    }
 }
 
 /// As a machine that is paused: what came meanwhile has come, and nobody is blamed.
