@@ -171,41 +171,47 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Line, Failure> 
         .map_err(|error| Failure::Usage(complaint::one_line(&error, &argv)))?;
     let origins = matches.subcommand().map_or_else(Origins::default, |(_, chosen)| origins(chosen));
     let messages = cli.messages.messages();
-    asked(cli.command, origins).map(|asked| Line { asked, messages }).map_err(Failure::Usage)
+    asked(cli.command, origins).map(|asked| Line { asked, messages })
 }
 
-fn asked(command: Command, origins: Origins) -> Result<Asked, String> {
+fn asked(command: Command, origins: Origins) -> Result<Asked, Failure> {
     match command {
         Command::Proxy(proxy) => {
             let file_named = origins.name("config");
             let settings = Settings { flags: proxy.settings, origins, file: proxy.config, file_named };
             Ok(Asked::Proxy(Box::new(settings)))
         }
-        Command::Backend(args) => args.config().map(|(config, script)| Asked::Backend(config, script)),
-        Command::Demo(args) => args.config().map(Asked::Demo),
-        Command::Bench(args) => args.config().map(Asked::Bench),
-        Command::Simulate(args) => args.config().map(Asked::Simulate),
-        Command::Replay(args) => args.config().map(Asked::Replay),
-        Command::Report(args) => args.config().map(Asked::Report),
+        Command::Backend(args) => {
+            let (config, script) = args.config()?;
+            Ok(Asked::Backend(config, script))
+        }
+        Command::Demo(args) => Ok(Asked::Demo(args.config()?)),
+        Command::Bench(args) => Ok(Asked::Bench(args.config()?)),
+        Command::Simulate(args) => Ok(Asked::Simulate(args.config()?)),
+        Command::Replay(args) => Ok(Asked::Replay(args.config()?)),
+        Command::Report(args) => Ok(Asked::Report(args.config()?)),
         Command::Dashboard(args) => Ok(Asked::Dashboard(args.config())),
-        Command::Top(args) => args.config().map(Asked::Top),
+        Command::Top(args) => Ok(Asked::Top(args.config()?)),
         Command::Check(check) => {
             let file_named = String::new(); // a check has but one file
             let settings = Settings { flags: check.settings, origins, file: Some(check.file), file_named };
             let loaded = settings.load()?;
+            if let Some(why) = loaded.unresolved.first() {
+                return Err(Failure::Runtime(why.clone()));
+            }
             if let Some(path) = &loaded.config.admin_token_file {
                 // A proxy would not start without it.
                 Token::read(path)
                     .map_err(|why| loaded.origins.refuse("admin-token-file", path.display(), why))?;
             }
-            loaded.to_toml().map(Asked::Checked)
+            Ok(Asked::Checked(loaded.to_toml()?))
         }
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut self::command(), "tidegate", &mut script);
             Ok(Asked::Text(String::from_utf8_lossy(&script).into_owned()))
         }
-        Command::Man { command } => manual::page(command.as_deref()).map(Asked::Text),
+        Command::Man { command } => Ok(Asked::Text(manual::page(command.as_deref())?)),
     }
 }
 

@@ -17,8 +17,10 @@ pub mod file;
 pub mod given;
 pub(crate) mod human;
 pub mod messages;
+pub mod names;
 pub mod origin;
 pub mod settings;
+mod shown;
 pub mod value;
 pub mod workers;
 

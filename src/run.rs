@@ -13,7 +13,7 @@ use signal_hook::iterator::Signals;
 use crate::bench::child::announce;
 use crate::bulletin;
 use crate::cli::Failure;
-use crate::config::{DemoConfig, EmulatorConfig, ProxyConfig, Settings};
+use crate::config::{self, DemoConfig, EmulatorConfig, ProxyConfig, Settings};
 use crate::dashboard::{self, Board, Delays};
 use crate::demo;
 use crate::emulator;
@@ -37,7 +37,7 @@ mod systemd;
 
 use self::crew::Crew;
 pub use self::messages::start_messages;
-use self::messages::tell;
+use self::messages::{tell, warn_of_unresolved};
 pub use self::page::dashboard;
 use self::reload::{Reloads, Target};
 
@@ -218,7 +218,9 @@ fn worlds(
 /// # Errors
 /// One line each: what is wrong with the configuration, or what cannot be opened.
 pub fn proxy(settings: &Settings) -> Result<(), Failure> {
-    let config = settings.load().map_err(Failure::Usage)?.config;
+    let mut names = config::names::Names::default();
+    let loaded = settings.load_knowing(&mut names)?;
+    let config = loaded.config.clone();
     let mut signals = signals()?;
     let handle = signals.handle();
     let handed_over = systemd::listener().map_err(|error| runtime("LISTEN_FDS", &error))?;
@@ -231,10 +233,11 @@ pub fn proxy(settings: &Settings) -> Result<(), Failure> {
         None => start_proxy(config.clone(), move || handle.close())?,
     };
     tell(&running, &config, settings);
+    warn_of_unresolved(&loaded.unresolved);
     announce(running.address).map_err(|error| runtime("stdout", &error))?;
     systemd::ready(running.address);
     systemd::watch(running.control.clone());
-    let reloads = Reloads::start(settings.clone(), config.clone(), &running)?;
+    let reloads = Reloads::start(settings.clone(), loaded, names, &running)?;
     let mut stopping: Option<Instant> = None;
     for signal in &mut signals {
         match signal {
@@ -331,7 +334,7 @@ impl demo::Stage for InProcess {
 /// A demo has no `--log` to change.
 fn by_log_dir(failure: Failure) -> Failure {
     match failure {
-        Failure::Usage(line) => Failure::Usage(match line.strip_prefix("--log ") {
+        Failure::Runtime(line) => Failure::Runtime(match line.strip_prefix("--log ") {
             Some(rest) => {
                 format!("--log-dir: {}", rest.replace(LOG_HINT, "name a directory that can be written to"))
             }
@@ -392,7 +395,7 @@ const CLIENTS_WANTED: usize = 400;
 const LOG_HINT: &str = "name a file that can be written, or none";
 
 fn cannot_log(flag: &str, path: &Path, error: &std::io::Error) -> Failure {
-    Failure::Usage(format!("{flag} {}: {error}; {LOG_HINT}", path.display()))
+    Failure::Runtime(format!("{flag} {}: {error}; {LOG_HINT}", path.display()))
 }
 
 /// Every client may need a backend connection too; raising the soft limit to the hard one is what it is for.

@@ -35,6 +35,8 @@ mod limits;
 mod logs;
 #[path = "faults/mutations.rs"]
 mod mutations;
+#[path = "faults/names.rs"]
+mod names;
 #[path = "faults/network.rs"]
 mod network;
 #[path = "faults/panic.rs"]

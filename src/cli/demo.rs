@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::Failure;
 use super::bench::{CONNECTIONS_MAX, once};
 use crate::config::address::Address;
 use crate::config::given::Given;
@@ -113,16 +114,15 @@ impl Value for Driven {
 
 impl DemoArgs {
     /// What is meant by them.
-    pub(crate) fn config(self) -> Result<DemoConfig, String> {
-        let refuse = |flag: &str, value: String, why: &str| Err(format!("--{flag} '{value}': {why}"));
+    pub(crate) fn config(self) -> Result<DemoConfig, Failure> {
+        let refuse =
+            |flag: &str, value: String, why: &str| Err(Failure::Usage(format!("--{flag} '{value}': {why}")));
         if self.duration.0.is_zero() {
             return refuse("duration", self.duration.0.show(), "must be longer than 0s, like 20s");
         }
         if !(1..=CONNECTIONS_MAX).contains(&self.connections.0) {
-            return Err(format!(
-                "--connections '{}': must be from 1 to {CONNECTIONS_MAX}",
-                self.connections.0
-            ));
+            let why = format!("must be from 1 to {CONNECTIONS_MAX}");
+            return refuse("connections", self.connections.0.to_string(), &why);
         }
         let backend_ports: Vec<u16> = self.backend_ports.iter().map(|port| port.0).collect();
         let routings: Vec<Routing> = self.routing.iter().map(|routing| routing.0.0).collect();
@@ -130,7 +130,8 @@ impl DemoArgs {
         let named: Vec<u16> = backend_ports.iter().copied().filter(|port| *port != 0).collect();
         once("backend-ports", &named)?;
         let resolve = |flag: &str, address: &Address| {
-            address.resolve().map_err(|why| format!("--{flag} '{}': {why}", address.show()))
+            let resolved = address.resolve();
+            resolved.map_err(|why| Failure::Runtime(format!("--{flag} '{}': {why}", address.show())))
         };
         let admin = self.admin.0.0.as_ref().map(|address| resolve("admin", address)).transpose()?;
         if let Some(open) = admin.filter(|admin| !admin.ip().is_loopback() && self.admin_token_file.is_none())

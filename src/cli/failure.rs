@@ -29,6 +29,13 @@ impl Failure {
     }
 }
 
+impl From<String> for Failure {
+    /// A complaint about what was typed.
+    fn from(line: String) -> Failure {
+        Failure::Usage(line)
+    }
+}
+
 impl fmt::Display for Failure {
     /// Always a single line, whatever the values quoted in it held.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -10,7 +10,10 @@ pub(super) const PAGES: [&str; 10] =
 
 const EXIT_CODES: [(&str, &str); 4] = [
     ("0", "What was asked for is done; for a server, it has drained."),
-    ("1", "The world is in the way: an address in use, a file that cannot be written, a backend that died."),
+    (
+        "1",
+        "What may work tomorrow: an address in use, a name that does not resolve, a file that cannot be written.",
+    ),
     (
         "2",
         "Flags, environment or configuration file are wrong; nothing was started. One line says what is right.",
@@ -26,8 +29,8 @@ const PROXY_SIGNALS: [(&str, &str); 3] = [
     ),
     (
         "SIGHUP",
-        "Read the --config file again. Backends that stay keep connections, health and what was learned. A file with an \
-         error changes nothing.",
+        "Read the --config file again, and look up the names of backends again, those of flags too. Backends that stay keep \
+         connections, health and what was learned. A file with an error changes nothing.",
     ),
     ("SIGUSR1", "Reopen the log, after logrotate has moved it. SIGUSR2 does nothing."),
 ];

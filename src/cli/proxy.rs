@@ -257,7 +257,18 @@ pub struct ProxyArgs {
     #[arg(long, value_name = "N", help_heading = "Health and ejection")]
     pub health_rise: Option<Given<u32>>,
 
-    /// From failing readiness to refusing connections, on SIGTERM or SIGINT
+    /// Do not start while no backend's name resolves
+    #[arg(
+        long,
+        value_name = "on|off",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "on",
+        help_heading = "Backends"
+    )]
+    pub require_backends: Option<Given<bool>>,
+
+    /// From failing readiness to refusing connections, on SIGTERM, SIGINT or SIGQUIT
     #[arg(long, value_name = "DURATION", help_heading = "Shutdown")]
     pub drain_delay: Option<Given<Duration>>,
 
@@ -324,7 +335,7 @@ impl ProxyArgs {
             tunnel_idle_timeout interim_timeout linger_timeout linger_total_timeout pool_trust abort_on_close
             forwarded x_real_ip via retry_body_max retries retry_budget retry_budget_floor ejection ejection_failures
             ejection_time ejection_time_max ejection_share_max health_path health_interval health_timeout
-            health_fall health_rise drain_delay drain_timeout log log_decisions explain shadow_log backend
+            health_fall health_rise require_backends drain_delay drain_timeout log log_decisions explain shadow_log backend
         }
     }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::Failure;
 use crate::config::address::Address;
 use crate::config::given::Given;
 use crate::config::value::Value;
@@ -62,14 +63,15 @@ impl Value for Admin {
 
 impl TopArgs {
     /// What is meant by them.
-    pub(crate) fn config(self) -> Result<TopConfig, String> {
+    pub(crate) fn config(self) -> Result<TopConfig, Failure> {
         let admin = self.admin.0;
         let Some(address) = &admin.0 else {
-            return Err(
-                "--admin 'none': a proxy without an admin address has nothing to show: name one".to_owned()
-            );
+            let why = "--admin 'none': a proxy without an admin address has nothing to show: name one";
+            return Err(Failure::Usage(why.to_owned()));
         };
-        let resolved = address.resolve().map_err(|why| format!("--admin '{}': {why}", admin.show()))?;
+        let resolved = address.resolve();
+        let resolved =
+            resolved.map_err(|why| Failure::Runtime(format!("--admin '{}': {why}", admin.show())))?;
         let token = self.admin_token_file.as_deref().map(token).transpose()?;
         Ok(TopConfig { address: resolved, url: admin.show(), token, once: self.once.0 })
     }

@@ -1,6 +1,6 @@
 //! Addresses and backends as people write them, and where they are.
 //!
-//! The one place that asks the resolver, at start only: the reactor never waits for DNS.
+//! The one place that asks the resolver. The reactor never does: it would wait.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
@@ -34,13 +34,7 @@ const WEIGHT_MAX: f64 = 1000.0;
 impl Address {
     /// Looks the host up, IPv4 preferred: a server on `localhost` is more often found there.
     pub fn resolve(&self) -> Result<SocketAddr, String> {
-        if let Ok(ip) = self.host.parse::<IpAddr>() {
-            return Ok(SocketAddr::new(ip, self.port));
-        }
-        let found: Vec<SocketAddr> = match (self.host.as_str(), self.port).to_socket_addrs() {
-            Ok(found) => found.collect(),
-            Err(error) => return Err(format!("the name does not resolve ({error}): write an IP address")),
-        };
+        let found = self.look_up()?;
         found
             .iter()
             .find(|address| address.is_ipv4())
@@ -48,13 +42,56 @@ impl Address {
             .copied()
             .ok_or_else(|| "the name has no address: write an IP address".to_owned())
     }
+
+    /// All addresses of the host, sorted, so that the same answer in another order is the same. Of `localhost` one: there
+    /// IPv4 and IPv6 lead to the same machine, and most servers listen on one of them only.
+    pub fn resolve_all(&self) -> Result<Vec<SocketAddr>, String> {
+        let is_local = self.host.eq_ignore_ascii_case("localhost")
+            || self.host.to_ascii_lowercase().ends_with(".localhost");
+        if is_local {
+            return Ok(vec![self.resolve()?]);
+        }
+        let mut found = self.look_up()?;
+        found.sort();
+        found.dedup();
+        if found.is_empty() {
+            Err("the name has no address: write an IP address".to_owned())
+        } else {
+            Ok(found)
+        }
+    }
+
+    fn look_up(&self) -> Result<Vec<SocketAddr>, String> {
+        if let Ok(ip) = self.host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(ip, self.port)]);
+        }
+        match (self.host.as_str(), self.port).to_socket_addrs() {
+            Ok(found) => Ok(found.collect()),
+            Err(error) => Err(format!("the name does not resolve ({error}): write an IP address")),
+        }
+    }
+
+    /// Whether it is a name, whose addresses may change.
+    pub fn is_name(&self) -> bool {
+        self.host.parse::<IpAddr>().is_err()
+    }
 }
 
 impl BackendSpec {
-    /// The backend it names, resolved.
-    pub fn resolve(&self) -> Result<BackendConfig, String> {
-        let address = self.address.resolve()?;
-        Ok(BackendConfig { url: format!("http://{}", self.address.show()), address, weight: self.weight })
+    /// The backends it stands for, one at each of these addresses. Of several each is named with its address behind the
+    /// name: `http://api:8080#10.0.0.1`.
+    pub fn at_each(&self, addresses: &[SocketAddr]) -> Vec<BackendConfig> {
+        let name = format!("http://{}", self.address.show());
+        let url = |address: &SocketAddr| match addresses {
+            [_] => name.clone(),
+            _ => format!("{name}#{}", address.ip()),
+        };
+        let one = |address: &SocketAddr| BackendConfig {
+            url: url(address),
+            address: *address,
+            weight: self.weight,
+        };
+        addresses.iter().map(one).collect()
     }
 
     fn at(address: &str, weight: f64) -> Result<BackendSpec, String> {

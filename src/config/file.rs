@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -28,12 +29,36 @@ pub(crate) struct File {
 
 /// Reads `path`; `named` is what the user said to have it read, like `--config`. The error is one line.
 pub(crate) fn read(path: &Path, named: &str) -> Result<File, String> {
-    match std::fs::read_to_string(path) {
+    match read_at_rest(path) {
         Ok(text) => parse(&text).map_err(|(line, column, why)| {
             format!("{}:{line}:{column}: {}", path.display(), why.replace('\n', ", "))
         }),
         Err(error) => Err(unreadable(named, path, &error, "a TOML file")),
     }
+}
+
+/// A file that was changed less than this ago may be in the middle of being written: it is read again.
+const AT_REST: Duration = Duration::from_millis(100);
+/// Somebody who keeps on writing is waited for this long.
+const REST_WITHIN: u32 = 50;
+
+/// A file that nobody is writing to, as far as its time of change and its length tell.
+fn read_at_rest(path: &Path) -> std::io::Result<String> {
+    let stamp = || std::fs::metadata(path).map(|about| (about.is_file(), about.len(), about.modified().ok()));
+    for _ in 0..REST_WITHIN {
+        let before = stamp()?;
+        let text = std::fs::read_to_string(path)?;
+        let (is_file, _, modified) = before;
+        // A time that lies ahead tells nothing, nor does that of a pipe.
+        let rests = modified
+            .and_then(|at| SystemTime::now().duration_since(at).ok())
+            .is_none_or(|ago| ago >= AT_REST);
+        if !is_file || (rests && stamp()? == before) {
+            return Ok(text);
+        }
+        std::thread::sleep(AT_REST / 2);
+    }
+    Err(std::io::Error::other("somebody keeps writing to it"))
 }
 
 /// The line for a file that cannot be read: what the user named it with (nothing where only the file was asked for), and

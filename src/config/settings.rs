@@ -1,12 +1,13 @@
 //! From what was typed to what is meant: flags and file laid over the defaults, then checked together.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::address::{Address, BackendSpec};
 use super::file;
 use super::given::Given;
+use super::names::Names;
 use super::origin::{Origin, Origins};
 use super::value::{Bytes, HostName, OrNone, Percent, Switch, Value};
 use super::workers::Workers;
@@ -15,7 +16,7 @@ use super::{
     Variant, ejects_by_default, log_default,
 };
 use crate::balance::Options;
-use crate::cli::ProxyArgs;
+use crate::cli::{Failure, ProxyArgs};
 use crate::http1::Limits;
 
 /// What a proxy was told, kept so that a reload can put a changed file under the same flags.
@@ -40,6 +41,8 @@ pub struct Loaded {
     pub effective: ProxyArgs,
     /// Where each setting came from.
     pub origins: Origins,
+    /// A line for each backend whose name does not resolve: it is left out, or keeps the addresses it had.
+    pub unresolved: Vec<String>,
 }
 
 const FIELDS_MAX: u32 = 1000;
@@ -49,23 +52,68 @@ const HEAD_MIN: u64 = 256; // below it no real request passes
 const HEAD_MAX: u64 = u16::MAX as u64;
 
 impl Settings {
-    /// Reads the file, if any, and checks everything together. The error is one line.
-    pub fn load(&self) -> Result<Loaded, String> {
+    /// Reads the file, if any, and checks everything together.
+    ///
+    /// # Errors
+    /// One line; at run-time only what may be otherwise tomorrow, like a name that does not resolve.
+    pub fn load(&self) -> Result<Loaded, Failure> {
+        self.load_knowing(&mut Names::default())
+    }
+
+    /// The same where the addresses that names had last are known: those are kept where a name does not resolve now.
+    ///
+    /// # Errors
+    /// As those of [`load`](Settings::load).
+    pub fn load_knowing(&self, names: &mut Names) -> Result<Loaded, Failure> {
         let mut origins = self.origins.clone();
         let mut args = self.flags.clone();
         if let Some(path) = &self.file {
-            let file = file::read(path, &self.file_named)?;
+            let file = file::read(path, &self.file_named).map_err(Failure::Usage)?;
             for (key, (line, column)) in file.places {
                 origins.by_key.entry(key).or_insert(Origin::File(line, column));
             }
             (origins.file, origins.backends) = (Some(path.clone()), file.backends);
             args = args.or(file.args);
         }
-        let mut effective = args.or(defaults());
-        let config = meant(&effective, &origins)?;
+        // A file that says nothing is more likely in the middle of being saved than meant: the default backends are for
+        // who has no file.
+        let forgets = self.file.as_ref().filter(|_| args.backend.is_none());
+        let loaded = Loaded::of(args.or(defaults()), origins, names)?;
+        match forgets {
+            Some(path) => Err(Failure::Usage(format!("{}: {NO_BACKEND}", path.display()))),
+            None => Ok(loaded),
+        }
+    }
+}
+
+const NO_BACKEND: &str = "names no backend: add one, as backend = [\"127.0.0.1:8081\"] or [[backend]]";
+
+impl Loaded {
+    fn of(mut effective: ProxyArgs, origins: Origins, names: &mut Names) -> Result<Loaded, Failure> {
+        names.unresolved.clear();
+        let config = meant(&effective, &origins, names)?;
+        let unresolved = std::mem::take(&mut names.unresolved);
+        if or(&effective.require_backends, false)
+            && config.backends.is_empty()
+            && let Some(why) = unresolved.first()
+        {
+            return Err(Failure::Runtime(why.clone()));
+        }
         effective.log = Some(Given(OrNone(config.log.clone())));
-        effective.backend = Some(config.backends.iter().map(BackendSpec::from).collect());
-        Ok(Loaded { config, effective, origins })
+        Ok(Loaded { config, effective, origins, unresolved })
+    }
+
+    /// The same settings, with the names of backends looked up once more.
+    ///
+    /// # Errors
+    /// As those of [`Settings::load`].
+    pub fn resolve_again(&self, names: &mut Names) -> Result<Loaded, Failure> {
+        Loaded::of(self.effective.clone(), self.origins.clone(), names)
+    }
+
+    /// Whether backends are given by name.
+    pub fn has_names(&self) -> bool {
+        self.effective.backend.iter().flatten().any(|backend| backend.address.is_name())
     }
 }
 
@@ -132,6 +180,7 @@ pub fn defaults() -> ProxyArgs {
         health_rise: given(health.rise),
         drain_delay: given(config.drain_delay),
         drain_timeout: given(config.drain_timeout),
+        require_backends: given(false),
         log: None,
         log_decisions: given(config.log_decisions),
         explain: given(config.explain),
@@ -149,7 +198,7 @@ fn or<T: Clone>(given: &Option<Given<T>>, default: T) -> T {
     given.as_ref().map_or(default, |given| given.0.clone())
 }
 
-fn meant(args: &ProxyArgs, origins: &Origins) -> Result<ProxyConfig, String> {
+fn meant(args: &ProxyArgs, origins: &Origins, names: &mut Names) -> Result<ProxyConfig, Failure> {
     let default = ProxyConfig::default();
     let check = Check { origins };
     let routing = or(&args.routing, default.routing);
@@ -164,7 +213,7 @@ fn meant(args: &ProxyArgs, origins: &Origins) -> Result<ProxyConfig, String> {
         count("max-connections-per-backend", &args.max_connections_per_backend)?;
     Ok(ProxyConfig {
         listen,
-        backends: check.backends(args.backend.as_deref().unwrap_or_default(), listen)?,
+        backends: check.backends(args.backend.as_deref().unwrap_or_default(), listen, names)?,
         upstream,
         client_keepalive: or(&args.client_keepalive, default.client_keepalive),
         workers: check.workers(args, max_connections_per_backend)?,
@@ -235,53 +284,54 @@ struct Check<'o> {
 }
 
 impl Check<'_> {
-    fn resolve(&self, key: &str, address: &Address) -> Result<SocketAddr, String> {
-        address.resolve().map_err(|why| self.origins.refuse(key, address.show(), why))
+    fn resolve(&self, key: &str, address: &Address) -> Result<SocketAddr, Failure> {
+        address.resolve().map_err(|why| Failure::Runtime(self.origins.refuse(key, address.show(), why)))
     }
 
-    fn backends(&self, specs: &[BackendSpec], listen: SocketAddr) -> Result<Vec<BackendConfig>, String> {
+    /// One for each address; a line in `names.unresolved` for each that does not resolve now.
+    fn backends(
+        &self,
+        specs: &[BackendSpec],
+        listen: SocketAddr,
+        names: &mut Names,
+    ) -> Result<Vec<BackendConfig>, String> {
         if specs.is_empty() {
             return Err(self.origins.refuse("backend", "[]", "must name at least one, like 127.0.0.1:8081"));
         }
         let mut backends: Vec<BackendConfig> = Vec::with_capacity(specs.len());
         for (index, spec) in specs.iter().enumerate() {
-            let refuse = |spec: &BackendSpec, why: String| {
-                Err(self.origins.of_backend(index).refuse("backend", spec, why))
-            };
-            let backend = match spec.resolve() {
-                Ok(backend) => backend,
-                Err(why) => return refuse(spec, why),
-            };
-            if same_place(backend.address, listen) {
-                return refuse(
-                    spec,
-                    "is where the proxy itself listens: name the server behind it".to_owned(),
-                );
+            let line = |why: &str| self.origins.of_backend(index).refuse("backend", spec, why);
+            let (addresses, why) = names.look_up(&spec.address);
+            names.unresolved.extend(why.map(|why| line(&why)));
+            for backend in spec.at_each(&addresses) {
+                if same_place(backend.address, listen) {
+                    return Err(line("is where the proxy itself listens: name the server behind it"));
+                }
+                if let Some(twin) = backends.iter().find(|other| other.address == backend.address) {
+                    let why =
+                        format!("is named twice, {} being the same address: use @WEIGHT for more", twin.url);
+                    return Err(line(&why));
+                }
+                backends.push(backend);
             }
-            if let Some(twin) = backends.iter().find(|other| other.address == backend.address) {
-                let why =
-                    format!("is named twice, {} being the same address: use @WEIGHT for more", twin.url);
-                return refuse(spec, why);
-            }
-            backends.push(backend);
         }
         Ok(backends)
     }
 
-    fn admin(&self, args: &ProxyArgs, listen: SocketAddr) -> Result<Option<SocketAddr>, String> {
+    fn admin(&self, args: &ProxyArgs, listen: SocketAddr) -> Result<Option<SocketAddr>, Failure> {
         let Some(address) = or(&args.admin, OrNone(None)).0 else { return Ok(None) };
         let resolved = self.resolve("admin", &address)?;
         if same_place(resolved, listen) && !self.origins.by_key.contains_key("admin") {
             let typed = args.listen.as_ref().map_or_else(|| listen.to_string(), |listen| listen.0.show());
             let why = "is where --admin is by default: choose another, or give --admin its own, or none";
-            return Err(self.origins.refuse("listen", typed, why));
+            return Err(self.origins.refuse("listen", typed, why).into());
         }
         if same_place(resolved, listen) {
-            return Err(self.origins.refuse("admin", address.show(), ADMIN_TAKEN));
+            return Err(self.origins.refuse("admin", address.show(), ADMIN_TAKEN).into());
         }
         if !resolved.ip().is_loopback() && or(&args.admin_token_file, OrNone(None)).0.is_none() {
             let why = "is open to others: name a --admin-token-file, or an address on loopback";
-            return Err(self.origins.refuse("admin", address.show(), why));
+            return Err(self.origins.refuse("admin", address.show(), why).into());
         }
         Ok(Some(resolved))
     }
@@ -427,34 +477,5 @@ impl Check<'_> {
             Some(0) => Err(self.origins.refuse(key, 0, "must be at least 1, or none")),
             limit => Ok(limit.map(|count| count as usize)),
         }
-    }
-}
-
-impl Loaded {
-    /// The effective configuration as a TOML file, each line that is no default saying where it came from.
-    pub fn to_toml(&self) -> Result<String, String> {
-        let text = toml::to_string(&self.effective).map_err(|error| error.to_string())?;
-        let mut tables = 0;
-        let noted = text.lines().map(|line| {
-            let key = line.split(['=', ']']).next().unwrap_or("").trim_matches(['[', ' ']);
-            let origin = match line.starts_with("[[") {
-                true => {
-                    tables += 1;
-                    self.origins.of_backend(tables - 1).by_key.get(key).copied()
-                }
-                false => self.origins.by_key.get(key).copied(),
-            };
-            let note = match origin {
-                Some(Origin::Flag) => "flag".to_owned(),
-                Some(Origin::Environment) => super::origin::variable(key),
-                Some(Origin::File(line, _)) => {
-                    let file = self.origins.file.as_deref().unwrap_or(Path::new(""));
-                    format!("{}:{line}", file.display())
-                }
-                None => return format!("{line}\n"),
-            };
-            format!("{line}  # {note}\n")
-        });
-        Ok(noted.collect())
     }
 }

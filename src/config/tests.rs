@@ -113,7 +113,10 @@ fn addresses_and_backends() {
     for text in bad.iter().chain(&bad_weights) {
         assert!(text.parse::<BackendSpec>().is_err(), "{text}");
     }
-    let backend = "http://localhost:8081@2".parse::<BackendSpec>().unwrap().resolve().unwrap();
+    let backend = "http://localhost:8081@2".parse::<BackendSpec>().unwrap();
+    let addresses = backend.address.resolve_all().unwrap();
+    assert_eq!(addresses.len(), 1, "of localhost one");
+    let backend = backend.at_each(&addresses).remove(0);
     assert_eq!(backend.url, "http://localhost:8081");
     assert_eq!((backend.address.to_string().as_str(), backend.weight), ("127.0.0.1:8081", 2.0));
     assert_eq!(Address::parse("[::1]:1").unwrap().resolve().unwrap().to_string(), "[::1]:1");

@@ -65,6 +65,13 @@ pub(super) fn tell(running: &RunningProxy, config: &ProxyConfig, settings: &Sett
     }
 }
 
+/// Says which backends are left out, or stay where they were, because their names do not resolve.
+pub(super) fn warn_of_unresolved(lines: &[String]) {
+    for line in lines {
+        tracing::warn!("{line}; it is looked up again, and keeps the addresses that it had");
+    }
+}
+
 /// Says what the policy was told and does not heed.
 pub(super) fn warn_of_unheeded(config: &ProxyConfig) {
     let (routing, options) = (config.routing, config.policy_options);

@@ -4,15 +4,22 @@
 //! Absent: what a new configuration changes (proxy/reload.rs).
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use super::messages::{tell_what_stays, warn_of_unheeded};
+use super::messages::{tell_what_stays, warn_of_unheeded, warn_of_unresolved};
 use super::{RunningProxy, runtime, systemd};
 use crate::cli::Failure;
-use crate::config::{ProxyConfig, Settings};
+use crate::config::names::Names;
+use crate::config::{Loaded, ProxyConfig, Settings};
 use crate::dashboard::{self, Access};
 use crate::proxy::Inbox;
 use crate::reactor::Control;
+
+/// A name that does not resolve is looked up again after this long, then after twice as long, and so on.
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+const RETRY_MOST: Duration = Duration::from_secs(30);
 
 /// What a running proxy can be told without holding it.
 #[derive(Clone, Debug)]
@@ -50,24 +57,30 @@ pub(super) struct Reloads {
 }
 
 impl Reloads {
-    /// Starts it for a proxy that began with `started`.
+    /// Starts it for a proxy that began with `started` and `names`.
     ///
     /// # Errors
     /// When the system has no thread left.
     pub(super) fn start(
         settings: Settings,
-        started: ProxyConfig,
+        started: Loaded,
+        names: Names,
         running: &RunningProxy,
     ) -> Result<Reloads, Failure> {
         let (orders, ordered) = mpsc::channel();
         let wanted = Arc::new(Mutex::new(true));
-        let (target, address, is_wanted) = (running.target.clone(), running.address, wanted.clone());
-        let thread = std::thread::Builder::new().name("reload".to_owned()).spawn(move || {
-            while ordered.recv().is_ok() {
-                while ordered.try_recv().is_ok() {} // one reload does for all that were ordered before it
-                reload(&settings, &started, &target, address, &is_wanted);
-            }
-        });
+        let (target, address) = (running.target.clone(), running.address);
+        let mut reloading = Reloading {
+            settings,
+            began: started.config.clone(),
+            loaded: started,
+            names,
+            target,
+            address,
+            wanted: wanted.clone(),
+        };
+        let thread =
+            std::thread::Builder::new().name("reload".to_owned()).spawn(move || reloading.run(&ordered));
         thread.map_err(|error| runtime("cannot start a thread", &error))?;
         Ok(Reloads { orders, wanted })
     }
@@ -84,33 +97,91 @@ impl Reloads {
     }
 }
 
-fn reload(
-    settings: &Settings,
-    started: &ProxyConfig,
-    target: &Target,
+/// What the thread knows.
+struct Reloading {
+    settings: Settings,
+    /// What the proxy began with: some of it stays.
+    began: ProxyConfig,
+    /// What it has now.
+    loaded: Loaded,
+    names: Names,
+    target: Target,
     address: SocketAddr,
-    wanted: &Mutex<bool>,
-) {
-    if settings.file.is_none() {
-        target.reload_token(started);
-        tracing::warn!("nothing to reload but a token: there is no --config");
-        return;
-    }
-    let loaded = settings.load();
-    if let Ok(loaded) = &loaded {
-        target.reload_token(&loaded.config);
-    }
-    let wanted = lock(wanted); // held, so that a stop comes before it or after
-    match loaded {
-        _ if !*wanted => tracing::warn!("not reloaded: stopping"),
-        Ok(loaded) => {
-            systemd::reloading();
-            tell_what_stays(started, &loaded.config);
-            warn_of_unheeded(&loaded.config);
-            target.reload(loaded.config);
-            systemd::ready(address);
+    wanted: Arc<Mutex<bool>>,
+}
+
+impl Reloading {
+    /// Until nobody can order any more. Names that do not resolve are looked up again, less and less often.
+    fn run(&mut self, ordered: &mpsc::Receiver<()>) {
+        let mut pause = RETRY_FIRST;
+        loop {
+            let order = if self.loaded.unresolved.is_empty() {
+                ordered.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                ordered.recv_timeout(pause)
+            };
+            match order {
+                Ok(()) => {
+                    while ordered.try_recv().is_ok() {} // one reload does for all that were ordered before it
+                    self.reload();
+                    pause = RETRY_FIRST;
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    self.resolve_again();
+                    pause = (pause * 2).min(RETRY_MOST);
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
         }
-        Err(complaint) => tracing::error!("not reloaded, nothing changed: {complaint}"),
+    }
+
+    fn reload(&mut self) {
+        if self.settings.file.is_none() && !self.loaded.has_names() {
+            self.target.reload_token(&self.began);
+            tracing::warn!(
+                "nothing to reload but a token: there is no --config, and no backend is given by name"
+            );
+            return;
+        }
+        let loaded = self.settings.load_knowing(&mut self.names);
+        if let Ok(loaded) = &loaded {
+            self.target.reload_token(&loaded.config);
+            warn_of_unresolved(&loaded.unresolved);
+        }
+        self.adopt(loaded);
+    }
+
+    /// The file is not read: whoever writes to it says so when it is done.
+    fn resolve_again(&mut self) {
+        let found = self.loaded.resolve_again(&mut self.names);
+        if let Ok(found) = &found
+            && found.config.backends == self.loaded.config.backends
+        {
+            self.loaded.unresolved.clone_from(&found.unresolved);
+            return;
+        }
+        if let Ok(found) = &found {
+            tracing::info!("names of backends resolve now that did not before");
+            warn_of_unresolved(&found.unresolved);
+        }
+        self.adopt(found);
+    }
+
+    fn adopt(&mut self, loaded: Result<Loaded, Failure>) {
+        let wanted = lock(&self.wanted); // held, so that a stop comes before it or after
+        match loaded {
+            _ if !*wanted => tracing::warn!("not reloaded: stopping"),
+            Ok(loaded) => {
+                systemd::reloading();
+                tell_what_stays(&self.began, &loaded.config);
+                warn_of_unheeded(&loaded.config);
+                self.target.reload(loaded.config.clone());
+                systemd::ready(self.address);
+                drop(wanted);
+                self.loaded = loaded;
+            }
+            Err(complaint) => tracing::error!("not reloaded, nothing changed: {complaint}"),
+        }
     }
 }
 

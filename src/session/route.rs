@@ -148,7 +148,8 @@ impl Session {
 /// A request that came without a Host goes to each backend with that one's own name as configured.
 #[cold]
 fn name_host(exchange: &mut Exchange, url: &str) {
-    let host = url.strip_prefix("http://").unwrap_or(url);
+    // Of a name with several addresses the address stands behind it.
+    let host = url.strip_prefix("http://").unwrap_or(url).split('#').next().unwrap_or_default();
     let more = rewrite::put_host(host, &mut exchange.request.out);
     exchange.request.head_len = exchange.request.head_len.saturating_add_signed(more);
 }

@@ -112,7 +112,7 @@ fn a_path_that_cannot_be_written_at_start_is_a_clear_error() {
     {
         let words = ["proxy", "--listen", "127.0.0.1:0", "--admin", "none", "--log", path];
         let (code, stderr) = outcome(&words);
-        assert_eq!(code, Some(2), "{path}: {stderr}");
+        assert_eq!(code, Some(1), "{path}: {stderr}");
         assert_eq!(stderr.lines().count(), 1, "{stderr}");
         assert!(stderr.contains("--log") && stderr.contains(path), "{stderr}");
     }
