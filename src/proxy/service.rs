@@ -26,6 +26,7 @@ impl Service for Proxy<Sockets> {
     }
 
     fn make_room(&mut self) {
+        self.world.say_full();
         // The idle ones may all be another worker's.
         if self.shed_idle() == 0
             && let Some(peers) = self.world.sharing.as_ref().and_then(|sharing| sharing.peers.as_ref())

@@ -132,6 +132,8 @@ pub struct World<N: Net> {
     pub(super) shadow_log: Option<ShadowLog>,
     pub(super) text: String,
     pub(super) said_exhausted: Option<Time>,
+    /// When clients were last said to be as many as there may be.
+    pub(super) said_full: Option<Time>,
     /// Why the last connect failed, if one did.
     pub connect_error: Option<ErrorKind>,
     pub(super) urls: Vec<String>,
@@ -182,6 +184,7 @@ impl<N: Net> World<N> {
             response_piece: Exchange::new().piece_learned(),
             text: String::new(),
             said_exhausted: None,
+            said_full: None,
             connect_error: None,
             urls,
             console: setup.console,
