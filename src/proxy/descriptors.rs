@@ -57,6 +57,9 @@ impl<N: Net> World<N> {
             return;
         }
         self.said_full = Some(self.now);
+        if self.sharing.as_ref().is_some_and(|sharing| !sharing.member.says_full(self.now, SAY_EVERY)) {
+            return; // another worker has
+        }
         let clients_max = self.clients_max;
         tracing::warn!(
             clients_max,
