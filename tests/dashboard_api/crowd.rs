@@ -27,14 +27,14 @@ fn crowd(admin: SocketAddr, says: &[u8], began: &AtomicBool, stop: &AtomicBool) 
     let mut streams: Vec<TcpStream> = (0..CROWD).map(|_| open()).collect();
     began.store(true, Ordering::Relaxed);
     while !stop.load(Ordering::Relaxed) {
-        for at in 0..CROWD {
+        for (at, stream) in streams.iter_mut().enumerate() {
             if at % 30 == 0 {
                 std::thread::sleep(Duration::from_millis(1));
             }
             // One byte more, so that nobody is quiet; who was closed comes again.
-            let written = streams[at].write(b"x");
+            let written = stream.write(b"x");
             if written.is_err_and(|error| error.kind() != std::io::ErrorKind::WouldBlock) {
-                streams[at] = open();
+                *stream = open();
             }
         }
     }
