@@ -149,7 +149,8 @@ impl Buffer {
 /// Sizes of the blocks handed out. The smallest holds a trickled head, 72 KiB is one read's worth of an ordinary
 /// message (64 KiB of body and its head), the largest are for bodies that have shown to be large and to be taken fast.
 pub const SIZES: [usize; 5] = [1024, 16 * 1024, 72 * 1024, 256 * 1024, 512 * 1024];
-/// Free blocks kept per size; more are given back to the allocator. Together at most 29 MiB, and only after a burst.
+/// Free blocks kept per size; more are given back to the allocator. Together at most 29 MiB, and only for
+/// some seconds after a burst: see [`Pool::free_spare`].
 const KEPT: [usize; 5] = [4096, 512, 128, 16, 8];
 
 /// Free blocks kept per size however long nobody needs them: under 1 MiB.
