@@ -149,14 +149,22 @@ impl Buffer {
 /// Sizes of the blocks handed out. The smallest holds a trickled head, 72 KiB is one read's worth of an ordinary
 /// message (64 KiB of body and its head), the largest are for bodies that have shown to be large and to be taken fast.
 pub const SIZES: [usize; 5] = [1024, 16 * 1024, 72 * 1024, 256 * 1024, 512 * 1024];
-/// Free blocks kept per size; more are given back to the allocator. Together at most 29 MiB, and only after a burst.
+/// Free blocks kept per size; more are given back to the allocator. Together at most 29 MiB, and only for
+/// some seconds after a burst: see [`Pool::free_spare`].
 const KEPT: [usize; 5] = [4096, 512, 128, 16, 8];
+
+/// Free blocks kept per size however long nobody needs them: under 1 MiB.
+const AT_REST: [usize; 5] = [64, 16, 8, 0, 0];
 
 /// Free lists of blocks, last in first out.
 #[derive(Debug, Default)]
 pub struct Pool {
     free: [Vec<Box<[u8]>>; SIZES.len()],
     lent: usize,
+    /// Bytes taken from the allocator since that was last asked.
+    grown: usize,
+    /// Blocks that were free whenever that was looked at, by size.
+    spare: [usize; SIZES.len()],
 }
 
 impl Pool {
@@ -172,7 +180,7 @@ impl Pool {
         self.lent += SIZES[class];
         let bytes = match self.free[class].pop() {
             Some(bytes) => bytes,
-            None => fresh(SIZES[class]),
+            None => self.fresh(SIZES[class]),
         };
         Buffer { bytes, start: 0, ready: 0, raw: 0, end: 0 }
     }
@@ -218,15 +226,52 @@ impl Pool {
         }
     }
 
+    #[cold]
+    fn fresh(&mut self, size: usize) -> Box<[u8]> {
+        self.grown += size;
+        vec![0; size].into_boxed_slice()
+    }
+
+    /// So many bytes were taken from the allocator by who keeps a free list beside this one.
+    pub fn note_growth(&mut self, bytes: usize) {
+        self.grown += bytes;
+    }
+
+    /// Whether anything was taken from the allocator since that was last asked.
+    pub fn has_grown(&self) -> bool {
+        self.grown > 0
+    }
+
+    /// How many bytes were, since the last time.
+    pub fn take_growth(&mut self) -> usize {
+        std::mem::take(&mut self.grown)
+    }
+
+    /// Forgets how many blocks could be spared.
+    pub fn count_spare_anew(&mut self) {
+        self.spare = [usize::MAX; SIZES.len()];
+    }
+
+    /// Blocks that are in use now cannot be spared.
+    pub fn count_spare(&mut self) {
+        for (spare, free) in self.spare.iter_mut().zip(&self.free) {
+            *spare = (*spare).min(free.len());
+        }
+    }
+
+    /// Frees the blocks that could be spared at every count, but for [`AT_REST`]: those that have waited longest.
+    pub fn free_spare(&mut self) {
+        for ((free, spare), at_rest) in self.free.iter_mut().zip(self.spare).zip(AT_REST) {
+            let count = spare.min(free.len().saturating_sub(at_rest));
+            free.drain(..count);
+        }
+        self.spare = [0; SIZES.len()];
+    }
+
     /// Bytes of all blocks lent at present, for the memory gauge and the leak sweep.
     pub fn lent(&self) -> usize {
         self.lent
     }
-}
-
-#[cold]
-fn fresh(size: usize) -> Box<[u8]> {
-    vec![0; size].into_boxed_slice()
 }
 
 #[cfg(test)]
@@ -286,6 +331,32 @@ mod tests {
         assert_eq!(buffer.capacity(), 256 * 1024);
         assert_eq!((buffer.ready(), buffer.raw()), (&b"a1"[..], &b"b2c"[..]));
         assert_eq!(pool.lent(), 256 * 1024);
+    }
+
+    #[test]
+    fn what_nobody_has_needed_is_freed_and_what_somebody_has_is_not() {
+        let mut pool = Pool::default();
+        let burst = |pool: &mut Pool, count: usize| {
+            let mut lent: Vec<Buffer> = (0..count).map(|_| pool.take_class(1)).collect();
+            lent.iter_mut().for_each(|buffer| pool.give(buffer));
+        };
+        burst(&mut pool, 300);
+        assert_eq!((pool.take_growth(), pool.has_grown()), (300 * SIZES[1], false));
+        pool.count_spare_anew();
+        let mut used: Vec<Buffer> = (0..40).map(|_| pool.take_class(1)).collect();
+        pool.count_spare();
+        used.iter_mut().for_each(|buffer| pool.give(buffer));
+        pool.count_spare();
+        pool.free_spare();
+        assert_eq!(pool.free[1].len(), 40, "what was used at one count of two");
+        pool.count_spare_anew();
+        pool.count_spare();
+        pool.free_spare();
+        assert_eq!(pool.free[1].len(), AT_REST[1]);
+        burst(&mut pool, AT_REST[1]);
+        assert!(!pool.has_grown());
+        pool.free_spare();
+        assert_eq!(pool.free[1].len(), AT_REST[1], "nothing was counted");
     }
 
     #[derive(Clone, Debug)]

@@ -21,10 +21,12 @@ mod tests;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 pub use gate::{Place, Standing};
 pub use ring::{CAPACITY, Entry, News};
 
+use crate::clock::Time;
 use ring::Ring;
 
 /// A value on cache lines of its own: a neighbour that is written often would slow its readers down. Two lines, for
@@ -39,6 +41,8 @@ struct Bulletin {
     rings: Box<[Ring]>,
     /// Client connections of all workers.
     clients: Padded<AtomicUsize>,
+    /// When one of them last said that clients are as many as there may be, in nanoseconds; 0 for never.
+    said_full: AtomicU64,
     registry: Mutex<Registry>,
 }
 
@@ -89,6 +93,7 @@ pub fn members(workers: usize) -> Vec<Member> {
     let bulletin = Arc::new(Bulletin {
         rings: (0..workers).map(|_| Ring::default()).collect(),
         clients: Padded::default(),
+        said_full: AtomicU64::new(0),
         registry: Mutex::default(),
     });
     let member = |worker| Member {
@@ -226,6 +231,17 @@ impl Member {
     /// Clients of all workers.
     pub fn clients(&self) -> usize {
         self.bulletin.clients.0.load(Ordering::Relaxed)
+    }
+
+    /// Whether none of the workers has said within `every` that clients are as many as there may be; then this one has.
+    pub fn says_full(&self, now: Time, every: Duration) -> bool {
+        let said = self.bulletin.said_full.load(Ordering::Relaxed);
+        (said == 0 || now.since(Time::from_nanos(said)) >= every)
+            && self
+                .bulletin
+                .said_full
+                .compare_exchange(said, now.as_nanos().max(1), Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
     }
 
     /// Which of the workers this is, from 0.

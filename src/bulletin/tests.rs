@@ -253,6 +253,16 @@ fn what_all_have_forgotten_comes_back_as_new() {
 }
 
 #[test]
+fn one_worker_says_for_all_that_there_is_no_room() {
+    let both = members(2);
+    let every = Duration::from_secs(10);
+    assert!(both[0].says_full(Time::ZERO, every));
+    assert!(!both[1].says_full(Time::from_millis(9_000), every));
+    assert!(both[1].says_full(Time::from_millis(11_000), every));
+    assert!(!both[0].says_full(Time::from_millis(12_000), every));
+}
+
+#[test]
 fn clients_are_counted_together() {
     let both = members(2);
     both.iter().for_each(Member::client_came);

@@ -36,6 +36,7 @@ pub enum Kind {
     Reload,
     Drain,
     RetryBudget,
+    ClientLimit,
     LogDrop,
     Control,
     Unready,
@@ -53,6 +54,7 @@ impl Kind {
             Kind::Reload => "reload",
             Kind::Drain => "drain",
             Kind::RetryBudget => "retry_budget",
+            Kind::ClientLimit => "client_limit",
             Kind::LogDrop => "log_drop",
             Kind::Control => "control",
             Kind::Unready => "unready",
@@ -238,9 +240,11 @@ impl Board {
     pub fn event(&self, event: Event) {
         if let Some(Group::Follows(leader)) = self.group.get() {
             // What is ordered of all workers is told by the first of them.
-            if matches!(event.kind, Kind::Ejected | Kind::Readmitted | Kind::RetryBudget)
-                && let Some(leader) = leader.upgrade()
-            {
+            let is_its_own = matches!(
+                event.kind,
+                Kind::Ejected | Kind::Readmitted | Kind::RetryBudget | Kind::ClientLimit
+            );
+            if is_its_own && let Some(leader) = leader.upgrade() {
                 leader.event(event);
             }
             return;

@@ -83,19 +83,22 @@ pub(super) fn json_with(status: u16, fields: &str, text: &mut Vec<u8>, value: &i
     }
 }
 
-/// Whether the client takes gzip (RFC 9110 section 12.5.3).
+/// Whether the client takes gzip (RFC 9110 section 12.5.3): what names it decides before what names all.
 pub(super) fn accepts_gzip(request: &Request<'_>) -> bool {
-    let Some(accepted) = request.field("accept-encoding") else { return false };
-    let accepted = String::from_utf8_lossy(accepted);
-    accepted.split(',').any(|coding| {
-        let mut parts = coding.split(';').map(str::trim);
-        let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip") || name == "*");
-        let refused = parts.any(|part| {
-            part.strip_prefix("q=")
-                .is_some_and(|weight| weight.parse::<f64>().is_ok_and(|weight| weight == 0.0))
-        });
-        named && !refused
-    })
+    request.field("accept-encoding").is_some_and(|accepted| takes_gzip(&String::from_utf8_lossy(accepted)))
+}
+
+fn takes_gzip(accepted: &str) -> bool {
+    let weight_of = |names: &[&str]| {
+        accepted.split(',').find_map(|coding| {
+            let mut parts = coding.split(';').map(str::trim);
+            let name = parts.next().unwrap_or_default();
+            let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+            let weight = weight.map_or(1.0, |weight| weight.trim().parse::<f64>().unwrap_or(0.0));
+            names.iter().any(|known| name.eq_ignore_ascii_case(known)).then_some(weight)
+        })
+    };
+    weight_of(&["gzip", "x-gzip"]).or_else(|| weight_of(&["*"])).is_some_and(|weight| weight > 0.0)
 }
 
 /// Compressed; `level` is 1 (fast) to 9 (small).
@@ -104,4 +107,19 @@ pub(super) fn gzip(bytes: &[u8], level: u32) -> Vec<u8> {
     // Writing to a Vec cannot fail.
     let _ = encoder.write_all(bytes);
     encoder.finish().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gzip_goes_to_who_takes_it() {
+        for taken in ["gzip", "br, GZIP;q=0.1", "*", "x-gzip", "identity;q=0.5, *;q=0.1"] {
+            assert!(takes_gzip(taken), "{taken}");
+        }
+        for refused in ["", "br", "gzip;q=0", "gzip; q=0.000, *", "*;q=0", "gzip;q=nonsense"] {
+            assert!(!takes_gzip(refused), "{refused}");
+        }
+    }
 }

@@ -1,4 +1,5 @@
-//! What to do when file descriptors have run out: who is closed for whom, and what is said about it.
+//! What to do when file descriptors have run out: who is closed for whom, and what is said about it and about its like,
+//! the limit of clients.
 //!
 //! Pooled connections go first, since nobody waits on them; idle clients next ([`super::Proxy::shed_idle`]). Absent:
 //! how many clients there may be, which is decided at start so that this hardly ever happens.
@@ -6,11 +7,12 @@
 use std::time::Duration;
 
 use super::World;
+use crate::dashboard::Kind;
 use crate::fault::Fault;
 use crate::net::Net;
 use crate::reactor::is_exhaustion;
 
-/// How often being out of file descriptors is spoken of.
+/// How often either is spoken of.
 const SAY_EVERY: Duration = Duration::from_secs(10);
 /// Pooled connections closed at once.
 const SHED_AT_ONCE: usize = 32;
@@ -47,6 +49,26 @@ impl<N: Net> World<N> {
             any = true;
         }
         any
+    }
+
+    /// Says that there are as many clients as there may be and somebody waits to be one, now and then.
+    pub(super) fn say_full(&mut self) {
+        if self.said_full.is_some_and(|said| self.now.since(said) < SAY_EVERY) {
+            return;
+        }
+        self.said_full = Some(self.now);
+        if self.sharing.as_ref().is_some_and(|sharing| !sharing.member.says_full(self.now, SAY_EVERY)) {
+            return; // another worker has
+        }
+        let clients_max = self.clients_max;
+        tracing::warn!(
+            clients_max,
+            "as many clients as there may be: the longest idle are closed, others wait to be accepted; \
+             raise --max-clients or the limit on open files (ulimit -n)"
+        );
+        self.tell(Kind::ClientLimit, None, || {
+            format!("{clients_max} clients, as many as there may be: others wait to be accepted")
+        });
     }
 
     /// Says that file descriptors have run out, now and then.

@@ -7,6 +7,7 @@
 mod command;
 mod decide;
 mod descriptors;
+mod lull;
 mod pool;
 mod probe;
 mod refusals;
@@ -137,6 +138,7 @@ impl<N: Net> Proxy<N> {
             self.world.upstreams.next_expiry(),
             self.world.log_deadline(),
             self.world.probes.next_deadline(),
+            self.world.lull.deadline(),
         ]
         .into_iter()
         .flatten()
@@ -236,6 +238,7 @@ impl<N: Net> Proxy<N> {
         self.world.close_expired(now);
         self.relieve(now);
         self.world.run_probes();
+        self.world.look_for_lull(now);
     }
 
     /// A stretch of the round. Who wants another turn, or is marked meanwhile, has it in the next round.

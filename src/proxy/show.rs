@@ -48,6 +48,7 @@ impl<N: Net> World<N> {
         (self.showing.wall, self.showing.busy) = (pulse.wall, pulse.busy);
         self.tell_drops();
         let now = pulse.wall.at;
+        self.watch_growth(now);
         self.log_shadows(now);
         let Some(board) = self.showing.board.clone() else { return true };
         if let Some(decisions) = self.take_decisions(pulse.wall.unix_ms(Time::ZERO)) {

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::lull::Lull;
 use super::probe::Probes;
 use super::refusals::{Overdue, Refusals};
 use super::share::Sharing;
@@ -120,7 +121,9 @@ pub struct World<N: Net> {
     pub(super) log: Option<LogHandle>,
     pub(super) showing: Showing,
     #[allow(clippy::vec_box, reason = "an exchange moves between sessions by its address")]
-    exchanges: Vec<Box<Exchange>>,
+    pub(super) exchanges: Vec<Box<Exchange>>,
+    /// Whether a burst is over.
+    pub(super) lull: Lull,
     /// How much of the next answer to read first, as an index into the sizes of blocks.
     response_piece: u8,
     pub(super) explainer: Explainer,
@@ -129,6 +132,8 @@ pub struct World<N: Net> {
     pub(super) shadow_log: Option<ShadowLog>,
     pub(super) text: String,
     pub(super) said_exhausted: Option<Time>,
+    /// When clients were last said to be as many as there may be.
+    pub(super) said_full: Option<Time>,
     /// Why the last connect failed, if one did.
     pub connect_error: Option<ErrorKind>,
     pub(super) urls: Vec<String>,
@@ -175,9 +180,11 @@ impl<N: Net> World<N> {
             inbox: setup.inbox,
             log: setup.log,
             exchanges: Vec::new(),
+            lull: Lull::default(),
             response_piece: Exchange::new().piece_learned(),
             text: String::new(),
             said_exhausted: None,
+            said_full: None,
             connect_error: None,
             urls,
             console: setup.console,
@@ -187,7 +194,13 @@ impl<N: Net> World<N> {
 
     /// An exchange to work with, used or new.
     pub fn exchange(&mut self) -> Box<Exchange> {
-        let mut exchange = self.exchanges.pop().unwrap_or_default();
+        let mut exchange = match self.exchanges.pop() {
+            Some(exchange) => exchange,
+            None => {
+                self.buffers.note_growth(size_of::<Exchange>());
+                Box::default()
+            }
+        };
         exchange.response.piece = self.response_piece;
         exchange
     }

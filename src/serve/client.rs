@@ -177,6 +177,19 @@ impl Client {
         self.phase == Phase::Head && self.input.is_empty() && self.out.is_empty()
     }
 
+    /// Since when it has kept its place for nothing: idle, or sending a request that has no end yet, or since it last took
+    /// a byte of its answer. `None` while the server itself makes it wait.
+    pub(super) fn stalled_since(&self) -> Option<Time> {
+        match self.phase {
+            Phase::Stream => None,
+            Phase::Hold if !self.reads_on() => None,
+            Phase::Send | Phase::Close => Some(self.progress),
+            _ if self.sent < self.cleared => Some(self.progress),
+            // Not since its last byte: a head that drips would be young for ever.
+            Phase::Head | Phase::Collect | Phase::Hold | Phase::Linger => Some(self.began),
+        }
+    }
+
     /// When the answer held may leave.
     pub(super) fn held_until(&self) -> Option<Time> {
         (self.phase == Phase::Hold).then_some(self.due)

@@ -35,7 +35,7 @@ use client::{Client, Turn};
 
 /// Clients advanced between two looks at the clock: a delay is off by no more than they take together.
 const STRETCH: usize = 32;
-/// Idle connections closed at once when the process is out of file descriptors.
+/// Connections closed at once when the process is out of file descriptors, or there are as many as there may be.
 const SHED: usize = 16;
 /// No connection's token, nor one of the reactor's.
 const ALARM: usize = usize::MAX - 2;
@@ -242,6 +242,19 @@ impl<H: Handler> Responder<H> {
         }
     }
 
+    /// Closes some of those that `since` gives a time for, the longest first.
+    fn close_oldest(&mut self, since: impl Fn(&Client) -> Option<Time>) {
+        let of = |(key, client): (Key, &Client)| Some((since(client)?, key));
+        let mut found: Vec<(Time, Key)> = self.clients.iter().filter_map(of).collect();
+        if found.len() > SHED {
+            found.select_nth_unstable_by_key(SHED, |(since, _)| *since);
+            found.truncate(SHED);
+        }
+        for (_, key) in found {
+            self.remove(key);
+        }
+    }
+
     fn remove(&mut self, key: Key) {
         if let Some(mut client) = self.clients.remove(key) {
             if client.is_streaming() {
@@ -270,20 +283,13 @@ impl<H: Handler> Service for Responder<H> {
     }
 
     fn shed(&mut self) {
-        let idle: Vec<Key> = self
-            .clients
-            .iter()
-            .filter(|(_, client)| client.is_idle())
-            .map(|(key, _)| key)
-            .take(SHED)
-            .collect();
-        for key in idle {
-            self.remove(key);
-        }
+        self.close_oldest(|client| client.stalled_since().filter(|_| client.is_idle()));
     }
 
+    /// As many places as there are would else be anybody's who opens as many connections and sends half a request. Who
+    /// has just come is the youngest, and has time to ask.
     fn make_room(&mut self) {
-        self.shed();
+        self.close_oldest(Client::stalled_since);
     }
 
     fn woke(&mut self, now: Time) {

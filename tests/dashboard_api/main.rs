@@ -6,6 +6,7 @@
 mod support;
 
 mod control;
+mod crowd;
 mod figures;
 mod guard;
 mod log;

@@ -131,6 +131,34 @@ fn more_clients_than_may_be_here_at_once_are_all_served_in_time() {
 }
 
 #[test]
+fn the_limit_of_clients_is_said_once_in_a_while_and_is_an_event() {
+    for workers in ["1", "3"] {
+        let gate = Arc::new(Gate::default());
+        let origin = Origin::held(&gate);
+        let backend = origin.address.to_string();
+        let usual = ["--backend", &backend, "--admin", "127.0.0.1:0", "--max-clients", "4"];
+        let proxy = Process::start(&[&usual[..], &["--workers", workers]].concat());
+        let began = Instant::now();
+        let mut clients: Vec<Client> = (0..24).map(|_| Client::connect(proxy.address)).collect();
+        for client in &mut clients {
+            client.send("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+        }
+        let line = proxy.says("as many clients as there may be");
+        assert!(line.contains("clients_max=4") && line.contains("--max-clients"), "{line}");
+        gate.open();
+        for client in &mut clients {
+            assert_eq!(client.response().status, 200, "whoever waits has a turn");
+        }
+        let ask = "GET /api/log HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        let log = Client::connect(proxy.admin()).send(ask).response().body;
+        let told = String::from_utf8(log).unwrap().matches("client_limit").count();
+        let said = proxy.said().matches("as many clients as there may be").count();
+        let at_most = 1 + began.elapsed().as_secs() as usize / 10;
+        assert!((1..=at_most).contains(&told) && told == said, "{workers}: {told} events, {said} lines");
+    }
+}
+
+#[test]
 fn beyond_its_connections_requests_wait_in_order_and_beyond_the_queue_they_are_refused() {
     let gate = Arc::new(Gate::default());
     let origin = Origin::held(&gate);

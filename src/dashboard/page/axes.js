@@ -121,9 +121,9 @@ export function seriesLine(ctx, area, frame, values, index, y) {
   if (end) mark(ctx, index, ...end, 4);
 }
 
-const GLYPHS = { ejected: '▼', down: '▼', readmitted: '▲', up: '▲', reload: '⟳', drain: '◧', start: '●', control: '◆', retry_budget: '!', log_drop: '!', unready: '■' };
+const GLYPHS = { ejected: '▼', down: '▼', readmitted: '▲', up: '▲', reload: '⟳', drain: '◧', start: '●', control: '◆', retry_budget: '!', client_limit: '!', log_drop: '!', unready: '■' };
 export const glyph = (kind) => GLYPHS[kind] ?? '•';
-export const isBad = (kind) => ['ejected', 'down', 'retry_budget', 'log_drop', 'unready'].includes(kind);
+export const isBad = (kind) => ['ejected', 'down', 'retry_budget', 'client_limit', 'log_drop', 'unready'].includes(kind);
 
 export function eventMarks(ctx, area, frame) {
   const theme = colours();
