@@ -26,3 +26,5 @@ mod switches;
 mod timeouts;
 #[path = "proxy/websocket.rs"]
 mod websocket;
+#[path = "proxy/weights.rs"]
+mod weights;

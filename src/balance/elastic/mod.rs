@@ -1,7 +1,8 @@
 //! `elastic`, the default: least time, with the in-flight exponent learned from the pool.
 //!
-//! A backend's score is `L * (n+1)^gamma`: its latency times its requests in flight, the latter to a power learned
-//! from how latency across the pool reacts to concurrency (`pool.rs`). gamma 0 is lowest latency, 1 is the field's
+//! A backend's score is `L * (n/w+1)^gamma`: its latency times its requests in flight for its weight, the latter to a power
+//! learned from how latency across the pool reacts to concurrency (`pool.rs`). The weight w is relative to the pool's mean: it
+//! says how much a backend can take, not how good it is, so equals share the work by weight whatever gamma is. gamma 0 is lowest latency, 1 is the field's
 //! least-time, large is least-connections. What a backend's own latency is worth, how far it may be pushed and when
 //! it is worth another look is `host.rs`. This file is the choice and the order in which an answer teaches.
 //!
@@ -43,8 +44,13 @@ pub struct Elastic {
     ln_least: f64,
     /// Where the next scan starts, and which backend the next pick considers for a probe.
     scan_from: usize,
+    /// Where weights differ: the same as a point between 0 and 1.
+    turn: f64,
     probe_cursor: usize,
     picks_since_probe: u32,
+    /// The mean of all weights and the largest, as of the last lap of the probes.
+    mean_weight: f64,
+    most_weight: f64,
     /// Backends that nobody was ever sent to.
     unasked: usize,
     /// `ln(n)` by n, so that a pick takes no logarithm.
@@ -61,7 +67,10 @@ impl Elastic {
             least_ms: 0.0,
             ln_least: 0.0,
             scan_from: 0,
+            turn: 0.0,
             probe_cursor: 0,
+            mean_weight: 1.0,
+            most_weight: 1.0,
             picks_since_probe: 0,
             unasked: backends,
             ln: (0..512).map(|n| f64::from(n).ln()).collect(),
@@ -112,7 +121,11 @@ impl Elastic {
         } else {
             host.ln_latency
         };
-        let ln_n = self.ln_of(candidate.in_flight.saturating_add(1));
+        let ln_n = if candidate.weight == self.mean_weight {
+            self.ln_of(candidate.in_flight.saturating_add(1))
+        } else {
+            self.ln_weighted(candidate)
+        };
         (ln_latency + self.pool.gamma * ln_n, ln_n)
     }
 
@@ -123,7 +136,13 @@ impl Elastic {
         self.pool.mean_ms.ln()
     }
 
-    /// ... and the rest of it: all that can only raise the score, and the weight.
+    /// The logarithm of the load where weights differ. Idle ones are alike, whatever they weigh: the turn decides.
+    #[cold]
+    fn ln_weighted(&self, candidate: &Candidate) -> f64 {
+        (f64::from(candidate.in_flight) * self.mean_weight / candidate.weight).ln_1p()
+    }
+
+    /// ... and the rest of it: all that can only raise the score.
     #[inline(always)]
     fn ln_full(&self, base: f64, ln_n: f64, host: &Host, candidate: &Candidate, now: Time) -> f64 {
         let mut score = base;
@@ -141,15 +160,16 @@ impl Elastic {
         if candidate.joined > Time::ZERO {
             score -= host::ln_ramp(candidate, now);
         }
-        if candidate.weight != 1.0 {
-            score -= candidate.weight.ln();
-        }
         score
     }
 
     /// The backend whose turn it is to be considered for a probe, if it wants one.
     fn probe(&mut self, candidates: &[Candidate], now: Time) -> Option<Pick> {
-        self.probe_cursor = if self.probe_cursor + 1 < candidates.len() { self.probe_cursor + 1 } else { 0 };
+        self.probe_cursor += 1;
+        if self.probe_cursor >= candidates.len() {
+            self.probe_cursor = 0;
+            self.weigh(candidates);
+        }
         let backend = self.probe_cursor;
         let (host, candidate) = (self.hosts.get(backend)?, candidates.get(backend)?);
         if !candidate.up {
@@ -172,10 +192,45 @@ impl Elastic {
         None
     }
 
-    /// Least score of all, starting one further each time so that ties rotate.
+    /// Weights change by order and by reload; once a lap is soon enough.
+    fn weigh(&mut self, candidates: &[Candidate]) {
+        let weights = || candidates.iter().map(|candidate| candidate.weight);
+        self.most_weight = weights().fold(0.0, f64::max);
+        let are_alike = weights().all(|weight| weight == self.most_weight);
+        let mean = weights().sum::<f64>() / candidates.len() as f64;
+        self.mean_weight = if are_alike { self.most_weight } else { mean }; // exactly
+    }
+
+    /// The next scan starts one further, so that ties rotate; where weights differ, so often at each as it weighs.
+    #[inline(always)]
+    fn next_turn(&mut self, candidates: &[Candidate]) {
+        if self.most_weight > self.mean_weight {
+            self.next_turn_by_weight(candidates);
+        } else {
+            self.scan_from = if self.scan_from + 1 < candidates.len() { self.scan_from + 1 } else { 0 };
+        }
+    }
+
+    /// Turns are points on a circle around which the backends stand, each as wide as it weighs. Steps of the golden section
+    /// meet each in proportion, and never in bursts.
+    #[cold]
+    fn next_turn_by_weight(&mut self, candidates: &[Candidate]) {
+        const GOLDEN: f64 = 0.618_033_988_749_894_9;
+        self.turn = (self.turn + GOLDEN).fract();
+        let mut left = self.turn * self.mean_weight * candidates.len() as f64;
+        for (index, candidate) in candidates.iter().enumerate() {
+            self.scan_from = index;
+            left -= candidate.weight;
+            if left < 0.0 {
+                return;
+            }
+        }
+    }
+
+    /// Least score of all.
     fn scan_all(&mut self, candidates: &[Candidate], now: Time) -> Option<usize> {
         let backends = candidates.len().min(self.hosts.len());
-        self.scan_from = if self.scan_from + 1 < backends { self.scan_from + 1 } else { 0 };
+        self.next_turn(&candidates[..backends]);
         let (hosts, candidates) = (&self.hosts[..backends], &candidates[..backends]);
         let mut best = None;
         let mut best_score = f64::INFINITY;
@@ -192,7 +247,7 @@ impl Elastic {
                 least = Some(host);
             }
             let (base, ln_n) = self.ln_base(host, candidate);
-            if base >= best_score && best.is_some() && candidate.weight <= 1.0 {
+            if base >= best_score && best.is_some() {
                 continue; // what is left to add could only raise it
             }
             let score = self.ln_full(base, ln_n, host, candidate, now);
@@ -206,6 +261,20 @@ impl Elastic {
         best
     }
 
+    /// By lot, the heavier the likelier: eight tries, so that one very heavy backend does not make it long.
+    fn draw_one(&self, candidates: &[Candidate], backends: usize, draw: &mut fastrand::Rng) -> usize {
+        let mut index = draw.usize(..backends);
+        if self.most_weight > self.mean_weight {
+            for _ in 0..8 {
+                if draw.f64() * self.most_weight <= candidates[index].weight {
+                    break;
+                }
+                index = draw.usize(..backends);
+            }
+        }
+        index
+    }
+
     /// Least score of a few drawn at random; all of them when none of those is up.
     fn scan_some(&mut self, candidates: &[Candidate], now: Time, draw: &mut fastrand::Rng) -> Option<usize> {
         let backends = candidates.len().min(self.hosts.len());
@@ -213,7 +282,7 @@ impl Elastic {
         let mut best_score = f64::INFINITY;
         let mut least = f64::INFINITY;
         for _ in 0..SAMPLED {
-            let index = draw.usize(..backends);
+            let index = self.draw_one(candidates, backends, draw);
             let (host, candidate) = (&self.hosts[index], &candidates[index]);
             if candidate.up {
                 let score = self.ln_score(host, candidate, now);

@@ -133,8 +133,9 @@ fn weights_and_chance_are_what_they_say() {
     near(&idle_shares(Routing::LeastConnections, [1.0, 2.0, 5.0]), &[0.125, 0.25, 0.625]);
     near(&idle_shares(Routing::RoundRobin, [1.0, 2.0, 5.0]), &[1.0 / 3.0; 3]);
     near(&idle_shares(Routing::TwoChoices, [1.0; 4]), &[0.25; 4]);
-    // Of two distinct draws from three, the lightest loses both its pairs and the heaviest wins both.
-    near(&idle_shares(Routing::TwoChoices, [1.0, 2.0, 5.0]), &[0.0, 1.0 / 3.0, 2.0 / 3.0]);
+    near(&idle_shares(Routing::TwoChoices, [1.0, 2.0, 5.0]), &[0.125, 0.25, 0.625]);
+    near(&idle_shares(Routing::Elastic, [1.0, 2.0, 5.0]), &[0.125, 0.25, 0.625]);
+    near(&idle_shares(Routing::Elastic, [10.0, 20.0]), &[1.0 / 3.0, 2.0 / 3.0]);
     near(&idle_shares(Routing::PeakEwma, [1.0; 3]), &[1.0 / 3.0; 3]);
     near(&idle_shares(Routing::Elastic, [1.0; 3]), &[1.0 / 3.0; 3]);
 }

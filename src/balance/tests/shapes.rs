@@ -91,3 +91,39 @@ fn a_backend_that_was_ejected_is_tried_and_taken_back() {
         assert!(share > 0.16, "{routing}: {share}");
     }
 }
+
+/// Equals in all but weight, twice the one and once the other: the share of the first by routing, over 20 seeds.
+fn share_of_twice_the_weight(routing: Routing, options: Options, load: Load) -> f64 {
+    let share = |seed: u64| {
+        let usual = || -> Service { Box::new(|_, draw| (-(1.0 - draw.f64()).ln() * 10.0, true)) };
+        let backends = [2.0, 1.0].map(|weight| Backend { service: usual(), concurrency: usize::MAX, weight });
+        let world = World { backends: backends.into(), load, eject: true, seed };
+        let run = world.run(&mut routing.build(2, options), Time::from_millis(12_000));
+        let counts = run.after(Time::from_millis(2_000)).counts();
+        counts[0] as f64 / (counts[0] + counts[1]) as f64
+    };
+    (1..=20).map(share).sum::<f64>() / 20.0
+}
+
+#[test]
+fn with_equal_latencies_shares_are_near_the_weights() {
+    for (name, load) in [("200/s", Load::Open(200.0)), ("32 clients", Load::Closed(32))] {
+        for routing in Routing::ALL.into_iter().filter(|routing| !routing.is_exact()) {
+            let variants = if routing == Routing::Elastic {
+                vec![Options::default(), TAIL]
+            } else {
+                vec![Options::default()]
+            };
+            for options in variants {
+                let share = share_of_twice_the_weight(routing, options, load);
+                println!("{routing} {options:?}, {name}: {share:.3}");
+                assert!((0.58..0.75).contains(&share), "{routing} {options:?}, {name}: {share}");
+            }
+        }
+    }
+    // One client asks an idle pool: where averages decide, noise does.
+    for routing in [Routing::Random, Routing::LeastConnections, Routing::TwoChoices, Routing::Elastic] {
+        let share = share_of_twice_the_weight(routing, Options::default(), Load::Closed(1));
+        assert!((0.58..0.75).contains(&share), "{routing}, one client: {share}");
+    }
+}
