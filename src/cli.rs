@@ -12,9 +12,9 @@ use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::bench::BenchConfig;
+use crate::config::defaults::defaults;
 use crate::config::messages::Messages;
 use crate::config::origin::{Origin, Origins, variable};
-use crate::config::settings::defaults;
 use crate::config::{DashboardConfig, DemoConfig, EmulatorConfig, Settings};
 use crate::dashboard::Token;
 use crate::emulator::script::Script;

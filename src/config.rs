@@ -13,6 +13,7 @@ use crate::emulator::profile::Profile;
 
 pub mod address;
 mod choices;
+pub mod defaults;
 pub mod file;
 pub mod given;
 pub(crate) mod human;
@@ -21,6 +22,7 @@ pub mod names;
 pub mod origin;
 pub mod settings;
 mod shown;
+pub mod statuses;
 pub mod value;
 pub mod workers;
 
@@ -28,6 +30,7 @@ pub mod workers;
 mod tests;
 
 pub use self::settings::{Loaded, Settings};
+pub use self::statuses::Statuses;
 pub use crate::balance::{Average, Objective, Routing, Variant};
 pub use crate::http1::persist::Trust;
 pub use crate::http1::rewrite::{ForwardedFields, ViaFields};
@@ -198,8 +201,12 @@ pub struct Ejector {
 /// Active checks: a GET of `path` on each backend, whatever the traffic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HealthCheck {
-    /// Origin-form target; any 2xx or 3xx is healthy.
+    /// Origin-form target.
     pub path: String,
+    /// The Host it is asked for; `None`: each backend's name as configured.
+    pub host: Option<String>,
+    /// Statuses of a backend that is well.
+    pub expected: Statuses,
     /// Between the starts of two checks of one backend.
     pub interval: Duration,
     /// For the whole check.
@@ -384,6 +391,8 @@ impl Default for Ejector {
 impl Default for HealthCheck {
     fn default() -> Self {
         HealthCheck {
+            host: None,
+            expected: Statuses::default(),
             path: "/".to_owned(),
             interval: Duration::from_secs(2),
             timeout: Duration::from_secs(1),

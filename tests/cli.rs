@@ -80,6 +80,8 @@ fn each_bad_flag_gets_one_line_naming_it_its_value_and_what_is_right() {
             &["proxy", "--listen", "0.0.0.0:8083"],
             &["--backend", "'127.0.0.1:8083'", "where the proxy itself listens"],
         ),
+        (&["proxy", "--health-interval", "1ms"], &["--health-interval", "'1ms'", "at least 100ms"]),
+        (&["proxy", "--health-status", "ok"], &["--health-status", "'ok'", "200-399, 2xx"]),
         (&["proxy", "--admin", "127.0.0.1:9090"], &["--admin", "'127.0.0.1:9090'", "none"]),
         (&["proxy", "--admin", "0.0.0.0:5002"], &["--admin", "'0.0.0.0:5002'", "--admin-token-file"]),
         (&["proxy", "--admin-token-file="], &["--admin-token-file", "path", "none"]),

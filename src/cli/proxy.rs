@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::address::{Address, BackendSpec};
 use crate::config::given::Given;
+use crate::config::statuses::Statuses;
 use crate::config::value::{Bytes, HostName, OrNone, Percent, Switch};
 use crate::config::workers::Workers;
 use crate::config::{
@@ -241,7 +242,15 @@ pub struct ProxyArgs {
     #[arg(long, value_name = "PATH|none", help_heading = "Health and ejection")]
     pub health_path: Option<Given<OrNone<String>>>,
 
-    /// Between two checks of one backend
+    /// Host of the checks, instead of each backend's name as configured
+    #[arg(long, value_name = "HOST|none", help_heading = "Health and ejection")]
+    pub health_host: Option<Given<OrNone<HostName>>>,
+
+    /// Statuses of a backend that is well, like 200-399, 2xx or 200,204
+    #[arg(long, value_name = "STATUSES", help_heading = "Health and ejection")]
+    pub health_status: Option<Given<Statuses>>,
+
+    /// Between two checks of one backend; at least 100ms
     #[arg(long, value_name = "DURATION", help_heading = "Health and ejection")]
     pub health_interval: Option<Given<Duration>>,
 
@@ -334,7 +343,7 @@ impl ProxyArgs {
             client_idle_timeout connect_timeout upstream_timeout response_body_timeout upstream_idle_timeout
             tunnel_idle_timeout interim_timeout linger_timeout linger_total_timeout pool_trust abort_on_close
             forwarded x_real_ip via retry_body_max retries retry_budget retry_budget_floor ejection ejection_failures
-            ejection_time ejection_time_max ejection_share_max health_path health_interval health_timeout
+            ejection_time ejection_time_max ejection_share_max health_path health_host health_status health_interval health_timeout
             health_fall health_rise require_backends drain_delay drain_timeout log log_decisions explain shadow_log backend
         }
     }

@@ -107,6 +107,7 @@ pub struct Check {
     pub t: u64,
     pub ok: bool,
     pub text: &'static str,
+    pub status: Option<u16>,
 }
 
 /// One request of `/api/requests`.
@@ -194,6 +195,7 @@ fn backend<'s>(one: &'s BackendSnapshot, snapshot: &Snapshot) -> Backend<'s> {
             t: snapshot.wall.unix_ms(check.at),
             ok: check.ok,
             text: check.text,
+            status: check.status,
         }),
     }
 }

@@ -27,6 +27,7 @@ const READS_MAX: usize = 128;
 pub struct Probes {
     check: Option<HealthCheck>,
     list: Vec<Probe>,
+    draw: fastrand::Rng,
 }
 
 #[derive(Debug)]
@@ -51,18 +52,20 @@ struct Flight {
 }
 
 impl Probes {
-    /// Begins with the checks configured, if any, the first of each at once.
-    pub fn new(check: Option<HealthCheck>, backends: usize) -> Probes {
-        let mut probes = Probes { check, list: Vec::new() };
+    /// Begins with the checks configured, if any, the first of each at some time within the interval: proxies started
+    /// together do not ask together, nor are all backends asked at once.
+    pub fn new(check: Option<HealthCheck>, backends: usize, seed: u64) -> Probes {
+        let mut probes = Probes { check, list: Vec::new(), draw: fastrand::Rng::with_seed(seed) };
         probes.resize(backends, Time::ZERO);
         probes
     }
 
     /// Makes room for further backends.
     pub fn resize(&mut self, backends: usize, now: Time) {
-        let due = if self.check.is_some() { now } else { Time::NEVER };
+        let interval = self.check.as_ref().map(|check| check.interval);
+        let draw = &mut self.draw;
         self.list.resize_with(backends, || Probe {
-            due,
+            due: within(interval, now, draw),
             flight: None,
             in_a_row: 0,
             last_good: true,
@@ -73,9 +76,11 @@ impl Probes {
     /// Other checks from now on; probes under way end first.
     pub fn set_check(&mut self, check: Option<HealthCheck>, now: Time) {
         if self.check != check {
-            let due = if check.is_some() { now } else { Time::NEVER };
+            let interval = check.as_ref().map(|check| check.interval);
             self.check = check;
-            self.list.iter_mut().for_each(|probe| probe.due = due);
+            for probe in &mut self.list {
+                probe.due = within(interval, now, &mut self.draw);
+            }
         }
     }
 
@@ -100,6 +105,11 @@ impl Probes {
     }
 }
 
+/// Some time within the interval from now on.
+fn within(interval: Option<Duration>, now: Time, draw: &mut fastrand::Rng) -> Time {
+    interval.map_or(Time::NEVER, |interval| now.plus(interval.mul_f64(draw.f64())))
+}
+
 impl<N: Net> World<N> {
     /// Nobody could connect to this backend: look whether it is back, soon and again.
     pub fn revisit(&mut self, backend: usize) {
@@ -119,7 +129,7 @@ impl<N: Net> World<N> {
             let probe = &self.probes.list[backend];
             match &probe.flight {
                 Some(flight) if flight.until <= self.now => {
-                    self.probe_ended(backend, false, "no answer in time");
+                    self.probe_ended(backend, false, "no answer in time", None);
                 }
                 None if probe.due <= self.now => self.begin_probe(backend),
                 _ => {}
@@ -154,16 +164,16 @@ impl<N: Net> World<N> {
             return;
         }
         if flight.sent == 0 && self.net.connect_result(&mut conn.stream).is_err() {
-            return self.probe_ended(backend, false, "cannot connect");
+            return self.probe_ended(backend, false, "cannot connect", None);
         }
         if flight.request.is_empty() {
-            return self.probe_ended(backend, true, "can be connected to");
+            return self.probe_ended(backend, true, "can be connected to", None);
         }
         if flight.sent < flight.request.len() {
             match conn.drain(&mut self.net, &flight.request[flight.sent..], &[]) {
                 Drain::Bytes(count) => flight.sent += count,
                 Drain::Blocked => return,
-                Drain::Broken(_) => return self.probe_ended(backend, false, "connection lost"),
+                Drain::Broken(_) => return self.probe_ended(backend, false, "connection lost", None),
             }
         }
         self.read_probe(backend);
@@ -173,7 +183,8 @@ impl<N: Net> World<N> {
         let unreachable = self.upstreams.is_unreachable(backend);
         let (timeout, request) = match &self.probes.check {
             Some(check) if self.upstreams.is_configured(backend) => {
-                let host = self.upstreams.address(backend);
+                let configured = || authority(self.upstreams.url(backend));
+                let host = check.host.as_deref().unwrap_or_else(configured);
                 let path = &check.path;
                 let text = format!(
                     "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: tidegate-health\r\nConnection: close\r\n\r\n"
@@ -194,7 +205,7 @@ impl<N: Net> World<N> {
                 self.probes.list[backend].due = self.now.plus(REVISIT); // our want is no verdict on the backend
                 return;
             }
-            Err(_) => return self.probe_ended(backend, false, "cannot connect"),
+            Err(_) => return self.probe_ended(backend, false, "cannot connect", None),
         };
         let conn = ConnKey(self.conns.insert(Conn::dialled(stream, Role::Probe(backend))));
         let until = self.now.plus(timeout);
@@ -204,7 +215,7 @@ impl<N: Net> World<N> {
             dialled.forget(Ready::WRITABLE);
         }
         if self.register(conn).is_err() {
-            self.probe_ended(backend, false, "cannot connect");
+            self.probe_ended(backend, false, "cannot connect", None);
         }
     }
 
@@ -222,22 +233,27 @@ impl<N: Net> World<N> {
                         buffer.drop_raw(count);
                     }
                     Fill::Blocked => break 'reads None,
-                    Fill::Closed | Fill::Broken(_) => break 'reads Some((false, "connection lost")),
+                    Fill::Closed | Fill::Broken(_) => break 'reads Some((false, "connection lost", None)),
                 }
-                let verdict = read_verdict(&mut flight.answer, &mut self.response_head, &self.config.limits);
-                if let Some(good) = verdict {
-                    break 'reads Some((good, if good { "good answer" } else { "bad answer" }));
+                match read_status(&mut flight.answer, &mut self.response_head, &self.config.limits) {
+                    Ok(None) => {}
+                    Ok(Some(status)) => {
+                        let good = self.probes.check.as_ref().is_none_or(|check| check.expected.has(status));
+                        let text = if good { "good answer" } else { "bad answer" };
+                        break 'reads Some((good, text, Some(status)));
+                    }
+                    Err(what) => break 'reads Some((false, what, None)),
                 }
             }
-            Some((false, "answer without end"))
+            Some((false, "answer without end", None))
         };
         self.buffers.give(&mut buffer);
-        if let Some((good, text)) = outcome {
-            self.probe_ended(backend, good, text);
+        if let Some((good, text, status)) = outcome {
+            self.probe_ended(backend, good, text, status);
         }
     }
 
-    fn probe_ended(&mut self, backend: usize, good: bool, text: &'static str) {
+    fn probe_ended(&mut self, backend: usize, good: bool, text: &'static str, status: Option<u16>) {
         let at = self.now;
         let Some(probe) = self.probes.list.get_mut(backend) else { return };
         if let Some(flight) = probe.flight.take()
@@ -247,7 +263,7 @@ impl<N: Net> World<N> {
         }
         probe.in_a_row = if probe.last_good == good { probe.in_a_row.saturating_add(1) } else { 1 };
         probe.last_good = good;
-        probe.last = Some(LastCheck { at, ok: good, text });
+        probe.last = Some(LastCheck { at, ok: good, text, status });
         let Some(check) = &self.probes.check else {
             probe.due = if good { Time::NEVER } else { self.now.plus(REVISIT) };
             if good {
@@ -262,7 +278,8 @@ impl<N: Net> World<N> {
         let is_back = good && self.upstreams.is_unreachable(backend);
         let is_news = enough && self.upstreams.set_down(backend, !good);
         if is_news {
-            let (url, path) = (self.upstreams.url(backend), &check.path);
+            let text = status.map_or_else(|| text.to_owned(), |status| format!("{text}, status {status}"));
+            let (url, path, text) = (self.upstreams.url(backend), &check.path, text.as_str());
             match good {
                 true => tracing::info!(backend = url, path, "backend passes its checks again"),
                 false => tracing::warn!(backend = url, path, reason = text, "backend fails its checks"),
@@ -285,14 +302,24 @@ impl<N: Net> World<N> {
     }
 }
 
-/// Whether the answer so far is good; `None` while its final head is not here.
-fn read_verdict(answer: &mut Vec<u8>, head: &mut ResponseHead, limits: &Limits) -> Option<bool> {
+/// The status of the answer so far; `None` while its final head is not here, what is wrong when it is none.
+fn read_status(
+    answer: &mut Vec<u8>,
+    head: &mut ResponseHead,
+    limits: &Limits,
+) -> Result<Option<u16>, &'static str> {
     loop {
         match head.parse(answer, Method::Get, limits) {
             Ok(Parsed::Complete(len)) if head.facts().is_interim() => drop(answer.drain(..len)),
-            Ok(Parsed::Complete(_)) => return Some((200..400).contains(&head.facts().status)),
-            Ok(Parsed::Partial) => return None,
-            Err(_) => return Some(false),
+            Ok(Parsed::Complete(_)) => return Ok(Some(head.facts().status)),
+            Ok(Parsed::Partial) => return Ok(None),
+            Err(_) => return Err("no HTTP answer"),
         }
     }
+}
+
+/// The name of a backend as it stands in a Host field.
+pub fn authority(url: &str) -> &str {
+    // Of a name with several addresses the address stands behind it.
+    url.strip_prefix("http://").unwrap_or(url).split('#').next().unwrap_or_default()
 }

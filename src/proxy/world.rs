@@ -155,7 +155,7 @@ impl<N: Net> World<N> {
                 config.retry_budget.per_second,
                 Time::ZERO,
             ),
-            probes: Probes::new(config.health.clone(), config.backends.len()),
+            probes: Probes::new(config.health.clone(), config.backends.len(), setup.seed),
             waiting: VecDeque::new(),
             refusals: Refusals::default(),
             overdue: Vec::new(),

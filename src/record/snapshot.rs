@@ -94,6 +94,8 @@ pub struct LastCheck {
     pub ok: bool,
     /// In words.
     pub text: &'static str,
+    /// Of the answer, if one came.
+    pub status: Option<u16>,
 }
 
 /// What the upstream table and the policy know about a backend at this moment.

@@ -9,7 +9,7 @@ use super::{Phase, Session, Step};
 use crate::fault::Fault;
 use crate::http1::rewrite;
 use crate::net::{Conn, ConnKey, Net, Role};
-use crate::proxy::World;
+use crate::proxy::{World, authority};
 use crate::upstream::Closed;
 use crate::upstream::health::Verdict;
 
@@ -148,9 +148,7 @@ impl Session {
 /// A request that came without a Host goes to each backend with that one's own name as configured.
 #[cold]
 fn name_host(exchange: &mut Exchange, url: &str) {
-    // Of a name with several addresses the address stands behind it.
-    let host = url.strip_prefix("http://").unwrap_or(url).split('#').next().unwrap_or_default();
-    let more = rewrite::put_host(host, &mut exchange.request.out);
+    let more = rewrite::put_host(authority(url), &mut exchange.request.out);
     exchange.request.head_len = exchange.request.head_len.saturating_add_signed(more);
 }
 

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tidegate::config::{BackendConfig, HealthCheck, ProxyConfig};
+use tidegate::config::value::Value as _;
+use tidegate::config::{BackendConfig, HealthCheck, ProxyConfig, Statuses};
 use tidegate::record::snapshot::State;
 use tidegate::run::start_proxy;
 
 use crate::load::{Load, statuses};
-use crate::support::{Client, Origin, ProxyUnderTest, wait_for};
+use crate::support::{Client, Origin, ProxyUnderTest, message, wait_for};
 
 /// Answers its checks as told: with this status, or with nothing for 0. Counts what else it is asked.
 fn checked(health: &Arc<AtomicUsize>, asked: &Arc<AtomicUsize>) -> Origin {
@@ -43,6 +44,7 @@ fn a_backend_that_fails_its_checks_gets_nothing_until_it_passes_them() {
             timeout: Duration::from_secs(1),
             fall: 3,
             rise: 2,
+            ..Default::default()
         });
     });
     let load = Load::start(proxy.address, 4, &["GET"], Duration::from_millis(1));
@@ -136,4 +138,63 @@ fn ejection_switched_off_by_a_reload_lets_everybody_in() {
     });
     let figures = proxy.stop().unwrap();
     assert_eq!(figures.backends[0].live.failure_rate, 0.0, "nobody counts any more, so nothing may count");
+}
+
+#[test]
+fn checks_ask_for_the_configured_name_and_take_the_statuses_they_are_told() {
+    for (host, expected, is_up) in [
+        (None, Statuses::default(), false),
+        (Some("up.example".to_owned()), Statuses::parse("401,200-299").unwrap(), true),
+    ] {
+        let origin = Origin::start(|conn| {
+            while conn.request().is_some() {
+                conn.write("HTTP/1.1 401 Who\r\nContent-Length: 0\r\n\r\n");
+            }
+        });
+        let name = format!("localhost:{}", origin.address.port());
+        let proxy = ProxyUnderTest::start(&[origin.address], |config| {
+            config.backends[0].url = format!("http://{name}");
+            config.admin = Some("127.0.0.1:0".parse().unwrap());
+            config.health = Some(HealthCheck {
+                path: "/healthz".to_owned(),
+                host: host.clone(),
+                expected: expected.clone(),
+                interval: Duration::from_millis(20),
+                fall: 2,
+                ..HealthCheck::default()
+            });
+        });
+        wait_for("five checks", || origin.seen().len() >= 5);
+        let asked_for = host.unwrap_or(name);
+        for request in origin.seen() {
+            assert_eq!(message::field(&request.bytes, "host"), Some(asked_for.as_str()));
+        }
+        let events = proxy.board().events_after(0);
+        let told = events.iter().any(|event| event.text == "active checks: bad answer, status 401");
+        assert_eq!(told, !is_up, "{events:?}");
+        let state = if is_up { "\"state\":\"up\"" } else { "\"state\":\"down\"" };
+        wait_for("the figures", || {
+            let request = "GET /api/stats HTTP/1.1\r\nHost: localhost\r\n\r\n";
+            let stats = Client::connect(proxy.admin()).send(request).response();
+            let stats = String::from_utf8(stats.body).unwrap();
+            stats.contains("\"status\":401") && stats.contains(state)
+        });
+    }
+}
+
+/// Two dozen backends and one interval: their first checks are spread over it.
+#[test]
+fn first_checks_do_not_come_all_at_once() {
+    let origins: Vec<Origin> = (0..24).map(|_| Origin::echo_path()).collect();
+    let addresses: Vec<_> = origins.iter().map(|origin| origin.address).collect();
+    let begun = Instant::now();
+    let _proxy = ProxyUnderTest::start(&addresses, |config| {
+        config.health = Some(HealthCheck { interval: Duration::from_secs(2), ..HealthCheck::default() });
+    });
+    let checked = || origins.iter().filter(|origin| !origin.seen().is_empty()).count();
+    wait_for("a quarter of them", || checked() >= 6);
+    let early = (begun.elapsed(), checked());
+    wait_for("all", || checked() == 24);
+    println!("{} checked after {:?}, all after {:?}", early.1, early.0, begun.elapsed());
+    assert!(early.1 < 24 && begun.elapsed() > Duration::from_secs(1), "{early:?}");
 }

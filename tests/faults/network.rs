@@ -102,6 +102,7 @@ fn a_backend_that_fails_its_checks_loses_the_connections_nobody_uses() {
             timeout: Duration::from_millis(500),
             fall: 2,
             rise: 1,
+            ..Default::default()
         });
     });
     gate.open();

@@ -61,6 +61,7 @@ fn backends_that_fail_their_checks_get_nothing_while_one_passes() {
                 timeout: Duration::from_secs(5),
                 fall: 1,
                 rise: 1,
+                ..Default::default()
             });
         });
         let checks = |index: usize| origins[index].lines().len();
