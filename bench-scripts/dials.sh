@@ -23,7 +23,7 @@ traffic() {
     for word in "${words[@]}"; do
         free_port_or_die "$listen"
         start taskset -c "$PROXY_CPU" "$TIDEGATE" proxy --admin none --listen "$HOST:$listen" --backend "$(backends)" \
-            --pool-trust "$word" --log "$scratch/log.csv"
+            --pool-trust "$word" --log-truncate --log "$scratch/log.csv"
         proxy=$pid
         wait_port "$listen"
         taskset -c "$LOAD_CPU" wrk -t1 -c"${CONNECTIONS:-100}" -d"${SECONDS_EACH:-4}s" --timeout 30s "$@" \

@@ -15,7 +15,7 @@ listen=$((BASE_PORT + 10))
 start_origins "$LOAD_CPU" 200
 free_port_or_die "$listen"
 start taskset -c "$PROXY_CPU" "$TIDEGATE" proxy --admin none --listen "$HOST:$listen" --backend "$(backends)" \
-    --upstream non-persistent --log "$scratch/log.csv"
+    --upstream non-persistent --log-truncate --log "$scratch/log.csv"
 proxy=$pid
 wait_port "$listen"
 

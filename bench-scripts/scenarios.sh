@@ -33,7 +33,7 @@ for upstream in "${upstreams[@]}"; do
         name=${routing}_$upstream
         free_port_or_die "$listen"
         start "$TIDEGATE" proxy --listen "$HOST:$listen" --backend "$(backends)" --routing "$routing" \
-            --upstream "$upstream" --client-keepalive "$keepalive" --admin none --log "$logs/$name.csv"
+            --upstream "$upstream" --client-keepalive "$keepalive" --admin none --log-truncate --log "$logs/$name.csv"
         proxy=$pid
         wait_port "$listen"
         echo "$name: $DURATION" >&2

@@ -66,6 +66,8 @@ pub struct ProxyConfig {
     pub log: Option<PathBuf>,
     /// Whether each decision is told on the console, in the original's words.
     pub log_decisions: bool,
+    /// An old log is emptied at the start, not continued.
+    pub log_truncate: bool,
     /// Where the admin page listens; none when absent.
     pub admin: Option<SocketAddr>,
     /// Holds the token that the page's orders need; no orders when absent.
@@ -313,6 +315,7 @@ impl Default for ProxyConfig {
             explain: false,
             log: Some(log_default(ROUTING_DEFAULT.into(), UpstreamMode::Persistent)),
             log_decisions: false,
+            log_truncate: false,
             admin: Some(loopback(5002)),
             admin_token_file: None,
             admin_hosts: Vec::new(),

@@ -386,7 +386,8 @@ fn open_logs(
         routings: vec![config.variant().name().to_owned()],
         backends: config.backends.iter().map(|backend| backend.url.clone()).collect(),
     };
-    LogWriter::start_for(workers, path, names, origin).map_err(|error| cannot_log("--log", path, &error))
+    LogWriter::start_for(workers, path, config.log_truncate, names, origin)
+        .map_err(|error| cannot_log("--log", path, &error))
 }
 
 /// Room for fewer than these is worth a word when nobody has said how many there are to be.

@@ -285,9 +285,20 @@ pub struct ProxyArgs {
     #[arg(long, value_name = "DURATION", help_heading = "Shutdown")]
     pub drain_timeout: Option<Given<Duration>>,
 
-    /// CSV with a row per request, begun anew at each start
+    /// CSV with a row per request; an old one is continued
     #[arg(long, value_name = "FILE|none", help_heading = "Logging")]
     pub log: Option<Given<OrNone<PathBuf>>>,
+
+    /// Empty an old log at the start, as for an experiment
+    #[arg(
+        long,
+        value_name = "on|off",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "on",
+        help_heading = "Logging"
+    )]
+    pub log_truncate: Option<Given<bool>>,
 
     /// Tell each decision on the console
     #[arg(
@@ -344,7 +355,7 @@ impl ProxyArgs {
             tunnel_idle_timeout interim_timeout linger_timeout linger_total_timeout pool_trust abort_on_close
             forwarded x_real_ip via retry_body_max retries retry_budget retry_budget_floor ejection ejection_failures
             ejection_time ejection_time_max ejection_share_max health_path health_host health_status health_interval health_timeout
-            health_fall health_rise require_backends drain_delay drain_timeout log log_decisions explain shadow_log backend
+            health_fall health_rise require_backends drain_delay drain_timeout log log_truncate log_decisions explain shadow_log backend
         }
     }
 }

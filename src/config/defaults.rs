@@ -69,6 +69,7 @@ pub fn defaults() -> ProxyArgs {
         require_backends: given(false),
         log: None,
         log_decisions: given(config.log_decisions),
+        log_truncate: given(config.log_truncate),
         explain: given(config.explain),
         shadow_log: given(OrNone(config.shadow_log)),
         backend: Some(config.backends.iter().map(BackendSpec::from).collect()),

@@ -152,6 +152,7 @@ fn meant(args: &ProxyArgs, origins: &Origins, names: &mut Names) -> Result<Proxy
             |log| log.0.0.clone(),
         ),
         log_decisions: or(&args.log_decisions, default.log_decisions),
+        log_truncate: or(&args.log_truncate, default.log_truncate),
         admin: check.admin(args, listen)?,
         admin_token_file: or(&args.admin_token_file, OrNone(None)).0,
         admin_hosts: args.admin_host.iter().flatten().map(|host| host.0.0.clone()).collect(),

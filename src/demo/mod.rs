@@ -184,6 +184,7 @@ fn proxy_config(config: &DemoConfig, routing: Routing, backends: &[(String, Sock
         client_keepalive: config.client_keepalive,
         workers: config.workers,
         routing,
+        log_truncate: true,
         log: Some(config.log_dir.join(format!("{routing}_{}.csv", config.upstream))),
         admin: config.admin,
         admin_token_file: config.admin_token_file.clone(),

@@ -6,7 +6,7 @@
 //! and any wait the reactor could feel.
 
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +20,8 @@ use super::row::HEADER;
 
 /// How often the path is compared with the open file, and how often a lost file is opened again.
 const RECHECK: Duration = Duration::from_secs(1);
+/// Logs with other columns moved away beside one path.
+const OLD_LOGS_MAX: u32 = 999;
 /// One wait for a FIFO whose reader is slow; short so that a stop is noticed.
 const STALL_WAIT_MS: i64 = 100;
 /// Such waits granted once the log is being closed: half a second in all.
@@ -47,12 +49,13 @@ pub(super) struct Sink {
 }
 
 impl Sink {
-    /// Starts a fresh log at `path`: parent directories made, an old log emptied, the header written; one that another
-    /// process still writes is continued. A FIFO without a reader and a full disk are faults to live with, not errors.
+    /// Starts a log at `path`: parent directories made, the header written. An old log is continued if its columns are
+    /// ours, else moved away (`log.csv.1`, or the next number that is free); with `truncate` it is emptied, unless another
+    /// process still writes it. A FIFO without a reader and a full disk are faults to live with, not errors.
     ///
     /// # Errors
-    /// The path cannot be opened for writing, or holds something that is not a log and would be overwritten.
-    pub(super) fn create(path: &Path, closing: Arc<AtomicBool>) -> io::Result<Sink> {
+    /// The path cannot be opened for writing, or holds something that is not a log.
+    pub(super) fn create(path: &Path, truncate: bool, closing: Arc<AtomicBool>) -> io::Result<Sink> {
         let mut sink = Sink {
             path: path.to_owned(),
             file: None,
@@ -65,15 +68,19 @@ impl Sink {
             is_ours: false,
         };
         refuse_foreign(path)?;
+        if !truncate {
+            move_away_old(path)?;
+        }
         match sink.open() {
             Ok(()) => {}
             Err(error) if is_fifo(path) && lacks_reader(&error) => return Ok(sink),
             Err(error) => return Err(error),
         }
-        if let Some(file) = sink.file.as_ref().filter(|_| sink.regular && sink.is_ours) {
+        if let Some(file) = sink.file.as_ref().filter(|_| truncate && sink.regular && sink.is_ours) {
             file.set_len(0)?;
             sink.header_due = true;
         }
+        sink.torn = sink.regular && !sink.header_due && ends_in_a_cut_row(path);
         let _ = sink.write_header(); // a fault here shows again, and is counted, with the first rows
         Ok(sink)
     }
@@ -219,6 +226,42 @@ fn refuse_foreign(path: &Path) -> io::Result<()> {
     Err(io::Error::new(ErrorKind::AlreadyExists, text))
 }
 
+/// A log with other columns, as of an older version, gets another name: rows of two kinds in one file would be read as if
+/// they were of one.
+fn move_away_old(path: &Path) -> io::Result<()> {
+    let Ok(about) = fs::metadata(path) else { return Ok(()) };
+    if !about.is_file() || about.len() == 0 {
+        return Ok(());
+    }
+    let mut found = Vec::new();
+    File::open(path)?.take(HEADER.len() as u64).read_to_end(&mut found)?;
+    if found == HEADER.as_bytes() {
+        return Ok(());
+    }
+    let numbered = |number: u32| PathBuf::from(format!("{}.{number}", path.display()));
+    let free = (1..=OLD_LOGS_MAX).map(numbered).find(|path| !path.exists());
+    let Some(free) = free else {
+        return Err(io::Error::new(
+            ErrorKind::AlreadyExists,
+            "it has other columns, and too many old logs stand beside it",
+        ));
+    };
+    fs::rename(path, &free)?;
+    tracing::warn!(path = %path.display(), now = %free.display(), "a log with other columns was there: it is kept by another name");
+    Ok(())
+}
+
+/// Whether the last row lacks its end, as after a crash or on a full disk.
+fn ends_in_a_cut_row(path: &Path) -> bool {
+    let last = || -> io::Result<u8> {
+        let (mut file, mut last) = (File::open(path)?, [0]);
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+        Ok(last[0])
+    };
+    last().is_ok_and(|last| last != b'\n')
+}
+
 fn not_open() -> io::Error {
     io::Error::new(ErrorKind::NotConnected, "the file could not be opened yet")
 }
@@ -325,7 +368,7 @@ mod tests {
     }
 
     fn sink_at(path: &Path) -> Sink {
-        Sink::create(path, Arc::new(AtomicBool::new(false))).unwrap()
+        Sink::create(path, true, Arc::new(AtomicBool::new(false))).unwrap()
     }
 
     #[test]
@@ -348,6 +391,32 @@ mod tests {
         sink.torn = true;
         assert_eq!(sink.write(b"next\n", &[5], RECHECK).rows, 1);
         assert_eq!(fs::read_to_string(&path).unwrap(), format!("{HEADER}cut\nnext\n"));
+    }
+
+    #[test]
+    fn an_old_log_is_continued_and_one_with_other_columns_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log.csv");
+        let start = |truncate: bool| Sink::create(&path, truncate, Arc::default()).unwrap();
+        let read = || fs::read_to_string(&path).unwrap();
+        start(false).write(b"a\n", &[2], Duration::ZERO);
+        start(false).write(b"b\n", &[2], Duration::ZERO);
+        assert_eq!(read(), format!("{HEADER}a\nb\n"));
+        // A row that a crash has cut keeps its line to itself.
+        fs::write(&path, format!("{HEADER}a\ncut")).unwrap();
+        start(false).write(b"b\n", &[2], Duration::ZERO);
+        assert_eq!(read(), format!("{HEADER}a\ncut\nb\n"));
+        start(true).write(b"c\n", &[2], Duration::ZERO);
+        assert_eq!(read(), format!("{HEADER}c\n"));
+        // Columns of another version, twice.
+        for number in [1, 2] {
+            let old = format!("timestamp,other\n{number}\n");
+            fs::write(&path, &old).unwrap();
+            start(false).write(b"d\n", &[2], Duration::ZERO);
+            assert_eq!(read(), format!("{HEADER}d\n"));
+            let kept = fs::read_to_string(format!("{}.{number}", path.display())).unwrap();
+            assert_eq!(kept, old);
+        }
     }
 
     #[test]
@@ -378,7 +447,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("precious");
         fs::write(&path, "dear diary").unwrap();
-        let refused = Sink::create(&path, Arc::default()).err().unwrap();
+        let refused = Sink::create(&path, true, Arc::default()).err().unwrap();
         assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
         assert_eq!(fs::read_to_string(&path).unwrap(), "dear diary");
         fs::write(&path, "timestamp,backend_url\n1,2\n").unwrap();

@@ -93,17 +93,18 @@ impl LogWriter {
     /// The path cannot be opened for writing or holds something other than a log; or no thread can be started. A
     /// full disk and a FIFO without a reader are not errors here.
     pub fn start(path: &Path, names: Names, origin: Instant) -> io::Result<LogHandle> {
-        let mut handles = LogWriter::start_for(1, path, names, origin)?;
+        let mut handles = LogWriter::start_for(1, path, true, names, origin)?;
         handles.pop().ok_or_else(|| io::Error::other("no handle"))
     }
 
-    /// The same with a handle for each of so many reactors.
+    /// The same with a handle for each of so many reactors; without `truncate` an old log is continued.
     ///
     /// # Errors
     /// As [`LogWriter::start`].
     pub fn start_for(
         reactors: usize,
         path: &Path,
+        truncate: bool,
         names: Names,
         origin: Instant,
     ) -> io::Result<Vec<LogHandle>> {
@@ -113,12 +114,9 @@ impl LogWriter {
             (0..reactors).map(|_| sync_channel(BATCHES_SPARE_MAX)).unzip();
         let (alive, ended) = channel();
         let names = Arc::new(names);
-        let (sink, path) = (Sink::create(path, closing.clone())?, path.display().to_string());
+        let (sink, path) = (Sink::create(path, truncate, closing.clone())?, path.display().to_string());
         if sink.is_shared() {
-            tracing::warn!(
-                path,
-                "another process is writing this log: it is not begun anew, and has the rows of both"
-            );
+            tracing::warn!(path, "another process is writing this log: it has the rows of both");
         }
         let writer = Writer {
             sink,
