@@ -74,8 +74,8 @@ pub enum Asked {
     Dashboard(DashboardConfig),
     /// `tidegate top`.
     Top(TopConfig),
-    /// `tidegate check`: the effective configuration, for stdout.
-    Checked(String),
+    /// `tidegate check`: the effective configuration, for stdout, and a line for each name that does not resolve today.
+    Checked(String, Vec<String>),
     /// Something to read, for stdout: help, version, a completion script, a manual page.
     Text(String),
 }
@@ -196,15 +196,12 @@ fn asked(command: Command, origins: Origins) -> Result<Asked, Failure> {
             let file_named = String::new(); // a check has but one file
             let settings = Settings { flags: check.settings, origins, file: Some(check.file), file_named };
             let loaded = settings.load()?;
-            if let Some(why) = loaded.unresolved.first() {
-                return Err(Failure::Runtime(why.clone()));
-            }
             if let Some(path) = &loaded.config.admin_token_file {
                 // A proxy would not start without it.
                 Token::read(path)
                     .map_err(|why| loaded.origins.refuse("admin-token-file", path.display(), why))?;
             }
-            Ok(Asked::Checked(loaded.to_toml()?))
+            Ok(Asked::Checked(loaded.to_toml()?, loaded.unresolved))
         }
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -45,7 +45,11 @@ fn run(asked: Asked) -> Result<(), Failure> {
         Asked::Report(config) => run::report(&config),
         Asked::Dashboard(config) => run::dashboard(&config),
         Asked::Top(config) => top::run(&config),
-        Asked::Checked(text) | Asked::Text(text) => run::print(&text),
+        Asked::Checked(text, unresolved) => {
+            unresolved.iter().for_each(|line| tracing::warn!("{line}"));
+            run::print(&text)
+        }
+        Asked::Text(text) => run::print(&text),
         Asked::Simulate(config) => simulate::simulate(&config).and_then(|text| run::print(&text)),
         Asked::Replay(config) => simulate::replay(&config).and_then(|text| run::print(&text)),
     }

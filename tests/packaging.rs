@@ -399,3 +399,19 @@ fn probes_are_answered_by_a_real_proxy() {
     wait_for("readiness to fail", || status("readinessProbe") == "503");
     assert_eq!(status("livenessProbe"), "200", "who drains must not be killed");
 }
+
+#[test]
+fn the_log_is_rotated_by_a_file_that_logrotate_reads() {
+    let text = read("packaging/logrotate/tidegate");
+    let unit = read("packaging/systemd/tidegate.service");
+    let directory = unit.lines().find_map(|line| line.strip_prefix("WorkingDirectory=")).unwrap();
+    assert!(text.contains(&format!("\n{directory}/*.csv {{")), "not where the unit has its log");
+    assert!(text.contains("--signal=SIGUSR1 tidegate.service"));
+    let Ok(output) =
+        Command::new("logrotate").args(["-d", "packaging/logrotate/tidegate"]).current_dir(root()).output()
+    else {
+        return println!("skipped: no logrotate here");
+    };
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !said.contains("error:"), "{said}");
+}
