@@ -120,7 +120,7 @@ proxy_command() {
     local upstream=persistent common ours
     [ "$3" = yes ] || upstream=non-persistent
     common=(--listen "$HOST:$2" --backend "$(backends)" --upstream "$upstream")
-    ours=(--routing "${5:-round-robin}" --log-truncate --log "${4:-none}")
+    ours=(--routing "${5:-round-robin}" --log "${4:-none}")
     case "$1" in
         nginx) nginx_proxy "$2" "$3" >"$scratch/nginx-proxy.conf"; command=(nginx -p "$scratch" -c "$scratch/nginx-proxy.conf") ;;
         haproxy) haproxy_proxy "$2" "$3" >"$scratch/haproxy.cfg"; command=(haproxy -db -f "$scratch/haproxy.cfg") ;;

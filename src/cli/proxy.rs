@@ -234,7 +234,7 @@ pub struct ProxyArgs {
     #[arg(long, value_name = "DURATION", help_heading = "Health and ejection")]
     pub ejection_time_max: Option<Given<Duration>>,
 
-    /// Share of the backends that may be out; when more fail, all are used
+    /// Share of the backends that may be out; when more are, those that answer are used all the same
     #[arg(long, value_name = "PERCENT", help_heading = "Health and ejection")]
     pub ejection_share_max: Option<Given<Percent>>,
 

@@ -66,10 +66,14 @@ impl Flags {
                 "--routing '{routing}': only round-robin, adaptive_sma and adaptive_ewma are here"
             ));
         }
-        let backends: Result<_, _> = self.backend.iter().map(BackendSpec::resolve).collect();
+        let mut backends = Vec::new();
+        for backend in &self.backend {
+            let addresses = backend.address.resolve_all().map_err(|why| format!("--backend: {why}"))?;
+            backends.extend(backend.at_each(&addresses));
+        }
         Ok(Settings {
             listen: self.listen.0.resolve().map_err(|why| format!("--listen: {why}"))?,
-            backends: backends.map_err(|why| format!("--backend: {why}"))?,
+            backends,
             persistent: upstream == UpstreamMode::Persistent,
             client_keepalive: self.client_keepalive.0,
             routing,
