@@ -317,7 +317,7 @@ fn the_scenarios_that_come_with_it_can_be_read() {
         assert_eq!(config.plans.iter().filter(|plan| plan.control).count(), 1, "{stem}");
         count += 1;
     }
-    assert_eq!(count, 13);
+    assert_eq!(count, 15);
 }
 
 #[test]
