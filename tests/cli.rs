@@ -127,6 +127,10 @@ fn each_bad_flag_gets_one_line_naming_it_its_value_and_what_is_right() {
         (&["proxy", "--shadow", "elastic:tial"], &["--shadow", "'elastic:tial'", "'elastic:tail'"]),
         (&["proxy", "--shadow", "p2c:tail"], &["--shadow", "'p2c:tail'", "one of round-robin"]),
         (&["proxy", "--shadow", "p2c,elastic,elastic:mean"], &["--shadow", "'elastic'", "twice"]),
+        (
+            &["proxy", "--log", "-", "--log-decisions"],
+            &["--log '-': --log-decisions has standard output: name a file"],
+        ),
         (&["proxy", "--shadow-log", "x.csv"], &["--shadow-log", "'x.csv'", "--shadow"]),
         (&["proxy", "--explain", "--explain"], &["--explain", "twice"]),
         (&["proxy", "--explain=maybe"], &["--explain", "'maybe'", "on, off"]),

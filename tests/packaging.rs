@@ -405,7 +405,10 @@ fn the_log_is_rotated_by_a_file_that_logrotate_reads() {
     let text = read("packaging/logrotate/tidegate");
     let unit = read("packaging/systemd/tidegate.service");
     let directory = unit.lines().find_map(|line| line.strip_prefix("WorkingDirectory=")).unwrap();
-    assert!(text.contains(&format!("\n{directory}/*.csv {{")), "not where the unit has its log");
+    let unnamed = Settings::default().load().unwrap().config.log.unwrap();
+    let below = unnamed.parent().unwrap().display();
+    let places = format!("\n{directory}/*.csv {directory}/{below}/*.csv {{");
+    assert!(text.contains(&places), "not where the unit has its log, named or not");
     assert!(text.contains("--signal=SIGUSR1 tidegate.service"));
     let Ok(output) =
         Command::new("logrotate").args(["-d", "packaging/logrotate/tidegate"]).current_dir(root()).output()

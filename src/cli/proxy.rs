@@ -285,8 +285,8 @@ pub struct ProxyArgs {
     #[arg(long, value_name = "DURATION", help_heading = "Shutdown")]
     pub drain_timeout: Option<Given<Duration>>,
 
-    /// CSV with a row per request; an old one is continued
-    #[arg(long, value_name = "FILE|none", help_heading = "Logging")]
+    /// CSV with a row per request; an old one is continued, - is standard output
+    #[arg(long, value_name = "FILE|-|none", help_heading = "Logging")]
     pub log: Option<Given<OrNone<PathBuf>>>,
 
     /// Empty an old log at the start, as for an experiment

@@ -1,7 +1,7 @@
 //! From what was typed to what is meant: flags and file laid over the defaults, then checked together.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::address::{Address, BackendSpec};
@@ -147,10 +147,10 @@ fn meant(args: &ProxyArgs, origins: &Origins, names: &mut Names) -> Result<Proxy
         shadow: check.shadow(args)?,
         shadow_log: or(&args.shadow_log, OrNone(None)).0,
         explain: or(&args.explain, default.explain),
-        log: args.log.as_ref().map_or_else(
-            || Some(log_default(Variant::new(routing, policy_options), upstream)),
-            |log| log.0.0.clone(),
-        ),
+        log: match check.log(args)? {
+            Some(log) => log.0.clone(),
+            None => Some(log_default(Variant::new(routing, policy_options), upstream)),
+        },
         log_decisions: or(&args.log_decisions, default.log_decisions),
         log_truncate: or(&args.log_truncate, default.log_truncate),
         admin: check.admin(args, listen)?,
@@ -260,6 +260,15 @@ impl Check<'_> {
             return Err(self.origins.refuse("admin", address.show(), why).into());
         }
         Ok(Some(resolved))
+    }
+
+    /// As given. Standard output takes rows or decisions, not both: a reader could not tell them apart.
+    fn log<'a>(&self, args: &'a ProxyArgs) -> Result<Option<&'a OrNone<PathBuf>>, String> {
+        let log = args.log.as_ref().map(|Given(log)| log);
+        if log.is_some_and(|log| log.0.as_deref() == Some(Path::new("-"))) && or(&args.log_decisions, false) {
+            return Err(self.origins.refuse("log", "-", "--log-decisions has standard output: name a file"));
+        }
+        Ok(log)
     }
 
     /// Named once each; the policy in force among them is allowed and tells how much is chance.

@@ -7,6 +7,7 @@
 
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +19,8 @@ use rustix::fs::OFlags;
 
 use super::row::HEADER;
 
+/// The path that means standard output.
+pub const STDOUT: &str = "-";
 /// How often the path is compared with the open file, and how often a lost file is opened again.
 const RECHECK: Duration = Duration::from_secs(1);
 /// Logs with other columns moved away beside one path.
@@ -49,7 +52,7 @@ pub(super) struct Sink {
 }
 
 impl Sink {
-    /// Starts a log at `path`: parent directories made, the header written. An old log is continued if its columns are
+    /// Starts a log at `path`, `-` for standard output: parent directories made, the header written. An old log is continued if its columns are
     /// ours, else moved away (`log.csv.1`, or the next number that is free); with `truncate` it is emptied, unless another
     /// process still writes it. A FIFO without a reader and a full disk are faults to live with, not errors.
     ///
@@ -67,9 +70,11 @@ impl Sink {
             waits_left: STALL_WAITS_AT_CLOSE,
             is_ours: false,
         };
-        refuse_foreign(path)?;
-        if !truncate {
-            move_away_old(path)?;
+        if !sink.is_stdout() {
+            refuse_foreign(path)?;
+            if !truncate {
+                move_away_old(path)?;
+            }
         }
         match sink.open() {
             Ok(()) => {}
@@ -109,8 +114,17 @@ impl Sink {
         self.regular && !self.is_ours
     }
 
+    fn is_stdout(&self) -> bool {
+        self.path.as_os_str() == STDOUT
+    }
+
     /// Opens without truncating and without blocking; the present file is replaced only on success.
     fn open(&mut self) -> io::Result<()> {
+        if self.is_stdout() {
+            // Blocking, unlike a FIFO: its flags are shared with whoever else has this standard output.
+            self.file = Some(io::stdout().as_fd().try_clone_to_owned()?.into());
+            return Ok(());
+        }
         if let Some(parent) = self.path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             fs::create_dir_all(parent)?;
         }

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::batch::Batch;
 use super::row::{Names, Row, RowEncoder};
+pub use super::sink::STDOUT;
 use super::sink::Sink;
 use crate::clock::Time;
 

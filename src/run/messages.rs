@@ -10,6 +10,7 @@ use crate::config::address::Address;
 use crate::config::messages::{Format, Messages};
 use crate::config::value::{OrNone, Value as _};
 use crate::config::{Average, ProxyConfig, Routing, Settings, log_default};
+use crate::record::writer::STDOUT;
 
 /// Starts them. They leave from a thread of their own, because a reader of standard error that stops reading must not
 /// stop the proxy; those that do not fit are dropped. What is under way is written when the guard is dropped.
@@ -52,6 +53,7 @@ pub(super) fn tell(running: &RunningProxy, config: &ProxyConfig, settings: &Sett
     );
     warn_of_unheeded(config);
     match &config.log {
+        Some(log) if log.as_os_str() == STDOUT => tracing::info!("a row per request goes to standard output"),
         Some(log) => tracing::info!("a row per request goes to {}", log.display()),
         None => tracing::info!("no log of requests (--log none)"),
     }

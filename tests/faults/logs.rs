@@ -102,6 +102,28 @@ fn a_deleted_log_is_made_anew() {
 }
 
 #[test]
+fn a_minus_is_standard_output_and_nothing_but_rows_goes_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("out");
+    let origin = quick();
+    let backend = origin.address.to_string();
+    let mut shell = std::process::Command::new("sh");
+    shell.current_dir(directory.path()).args(["-c", "out=$1; shift; exec \"$@\" >\"$out\"", "sh"]).arg(&out);
+    shell.arg(env!("CARGO_BIN_EXE_tidegate"));
+    shell.args(["proxy", "--listen", "127.0.0.1:0", "--admin", "none", "--log", "-", "--backend", &backend]);
+    let proxy = Process::run(&mut shell);
+    serves(&proxy, 3);
+    proxy.signal(Signal::USR1); // there is nothing to reopen, and no second header
+    proxy.says("a row per request goes to standard output");
+    serves(&proxy, 3);
+    ends_well(proxy);
+    let text = std::fs::read_to_string(&out).unwrap();
+    assert!(text.starts_with("timestamp,backend_url,"), "{text}");
+    assert_eq!((text.lines().count(), text.matches("timestamp,").count()), (7, 1), "{text}");
+    assert!(!directory.path().join("-").exists());
+}
+
+#[test]
 fn a_path_that_cannot_be_written_at_start_is_a_clear_error() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("file");
