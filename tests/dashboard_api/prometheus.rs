@@ -55,7 +55,11 @@ impl Prometheus {
             .spawn()
             .unwrap();
         let prometheus = Prometheus { child, port, _home: home };
+        // It listens before it answers: until then it says 503.
         wait_for("Prometheus to listen", || std::net::TcpStream::connect(prometheus.port.address).is_ok());
+        wait_for("Prometheus to be ready", || {
+            Client::connect(prometheus.port.address).get("/-/ready").status == 200
+        });
         prometheus
     }
 
