@@ -123,9 +123,10 @@ pub struct ProxyConfig {
 /// One origin server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BackendConfig {
-    /// `http://host:port` with the host as given: the name it has in the log.
+    /// `http://host:port` with the host as given: the name it has in the log. Of a host with several addresses
+    /// `http://host:port#address`.
     pub url: String,
-    /// Where that was found at start.
+    /// Where that was found when it was last looked up.
     pub address: SocketAddr,
     /// Capacity relative to the others; finite and > 0.
     pub weight: f64,
@@ -353,6 +354,11 @@ impl ProxyConfig {
 }
 
 impl BackendConfig {
+    /// Its name as it stands in a Host field. Of a name with several addresses the address stands behind it in the URL.
+    pub fn authority(&self) -> &str {
+        self.url.strip_prefix("http://").unwrap_or(&self.url).split('#').next().unwrap_or_default()
+    }
+
     /// The backend at an address that needs no name, of weight 1.
     pub fn at(address: SocketAddr) -> BackendConfig {
         BackendConfig { url: format!("http://{address}"), address, weight: 1.0 }

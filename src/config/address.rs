@@ -130,8 +130,7 @@ impl BackendSpec {
 
 impl From<&BackendConfig> for BackendSpec {
     fn from(backend: &BackendConfig) -> BackendSpec {
-        let host_port = backend.url.strip_prefix("http://").unwrap_or(&backend.url);
-        let address = Address::parse(host_port).unwrap_or_else(|_| backend.address.into());
+        let address = Address::parse(backend.authority()).unwrap_or_else(|_| backend.address.into());
         BackendSpec { address, weight: backend.weight }
     }
 }

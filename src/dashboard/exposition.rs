@@ -3,6 +3,7 @@
 //! OpenMetrics 1.0 is what our encoder writes; the older text format (Prometheus, version 0.0.4), which a scraper gets that
 //! does not ask for the other, differs in the names of counters and in the end mark. Absent: the figures.
 
+use super::reply::{Liked, likings};
 use crate::serve::Request;
 
 /// A form of the figures.
@@ -32,20 +33,8 @@ impl Form {
 /// By the weights of an Accept field (RFC 9110 section 12.5.1): OpenMetrics where it is named and nothing is liked better.
 fn preferred(accept: &str) -> Form {
     let (mut open, mut text) = (0.0f64, 0.0f64);
-    for range in accept.split(',') {
-        let mut parts = range.split(';').map(str::trim);
-        let name = parts.next().unwrap_or_default().to_ascii_lowercase();
-        let (mut weight, mut version) = (1.0, None);
-        for part in parts {
-            match part.split_once('=') {
-                Some((key, value)) if key.eq_ignore_ascii_case("q") => weight = value.parse().unwrap_or(0.0),
-                Some((key, value)) if key.eq_ignore_ascii_case("version") => {
-                    version = Some(value.trim_matches('"'));
-                }
-                _ => {}
-            }
-        }
-        match name.as_str() {
+    for Liked { name, weight, version } in likings(accept) {
+        match name.to_ascii_lowercase().as_str() {
             "application/openmetrics-text" if matches!(version, None | Some("1.0.0")) => {
                 open = open.max(weight);
             }

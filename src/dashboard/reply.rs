@@ -90,15 +90,36 @@ pub(super) fn accepts_gzip(request: &Request<'_>) -> bool {
 
 fn takes_gzip(accepted: &str) -> bool {
     let weight_of = |names: &[&str]| {
-        accepted.split(',').find_map(|coding| {
-            let mut parts = coding.split(';').map(str::trim);
-            let name = parts.next().unwrap_or_default();
-            let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
-            let weight = weight.map_or(1.0, |weight| weight.trim().parse::<f64>().unwrap_or(0.0));
-            names.iter().any(|known| name.eq_ignore_ascii_case(known)).then_some(weight)
-        })
+        let named = |liked: &Liked<'_>| names.iter().any(|known| liked.name.eq_ignore_ascii_case(known));
+        likings(accepted).find(named).map(|liked| liked.weight)
     };
     weight_of(&["gzip", "x-gzip"]).or_else(|| weight_of(&["*"])).is_some_and(|weight| weight > 0.0)
+}
+
+/// A member of Accept, Accept-Encoding and their like.
+pub(super) struct Liked<'f> {
+    /// Of the media type, the coding or whatever it is.
+    pub(super) name: &'f str,
+    /// 1 unless told; a weight that is no number counts as 0 (RFC 9110 section 12.4.2).
+    pub(super) weight: f64,
+    /// Its `version`, without quotes.
+    pub(super) version: Option<&'f str>,
+}
+
+/// What the field of a client that negotiates says, in its order.
+pub(super) fn likings(field: &str) -> impl Iterator<Item = Liked<'_>> {
+    field.split(',').map(|member| {
+        let mut parts = member.split(';').map(str::trim);
+        let mut liked = Liked { name: parts.next().unwrap_or_default(), weight: 1.0, version: None };
+        for (key, value) in parts.filter_map(|part| part.split_once('=')) {
+            if key.eq_ignore_ascii_case("q") {
+                liked.weight = value.trim().parse().unwrap_or(0.0);
+            } else if key.eq_ignore_ascii_case("version") {
+                liked.version = Some(value.trim_matches('"'));
+            }
+        }
+        liked
+    })
 }
 
 /// Compressed; `level` is 1 (fast) to 9 (small).

@@ -211,7 +211,7 @@ fn ends_by_http(exchanged: &Exchanged) -> Option<Why> {
 }
 
 /// Whether some origins leave a connection open, but dead, behind an answer of this status.
-pub(super) const fn is_doubtful(status: u16) -> bool {
+pub const fn is_doubtful(status: u16) -> bool {
     matches!(status, 400 | 408 | 413 | 414 | 431 | 501 | 505)
 }
 

@@ -41,8 +41,8 @@ impl<N: Net> World<N> {
         }
         let entered = self.upstreams.dispatch(pick.backend, self.now);
         exchange.dispatch = Some(Dispatch { pick, entered, agreement, head_seen: false });
-        if is_noted {
-            self.note(exchange, Dispatch { pick, entered, agreement, head_seen: false });
+        if is_noted && let Some(dispatch) = exchange.dispatch {
+            self.note(exchange, dispatch);
         }
         Ok(pick.backend)
     }

@@ -23,7 +23,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 pub use command::Command;
-pub use probe::authority;
 pub use refusals::{Overdue, Refusals};
 pub use world::{Inbox, PSEUDONYM, Setup, World};
 

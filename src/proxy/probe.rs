@@ -183,7 +183,7 @@ impl<N: Net> World<N> {
         let unreachable = self.upstreams.is_unreachable(backend);
         let (timeout, request) = match &self.probes.check {
             Some(check) if self.upstreams.is_configured(backend) => {
-                let configured = || authority(self.upstreams.url(backend));
+                let configured = || self.upstreams.authority(backend);
                 let host = check.host.as_deref().unwrap_or_else(configured);
                 let path = &check.path;
                 let text = format!(
@@ -316,10 +316,4 @@ fn read_status(
             Err(_) => return Err("no HTTP answer"),
         }
     }
-}
-
-/// The name of a backend as it stands in a Host field.
-pub fn authority(url: &str) -> &str {
-    // Of a name with several addresses the address stands behind it.
-    url.strip_prefix("http://").unwrap_or(url).split('#').next().unwrap_or_default()
 }

@@ -9,6 +9,7 @@ pub mod batch;
 pub mod console;
 pub mod latencies;
 pub mod merge;
+mod old_log;
 pub mod recent;
 pub mod row;
 pub mod shadow_log;

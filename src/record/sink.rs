@@ -6,7 +6,7 @@
 //! and any wait the reactor could feel.
 
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -17,14 +17,13 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 
+use super::old_log::{ends_in_a_cut_row, move_away, refuse_foreign};
 use super::row::HEADER;
 
 /// The path that means standard output.
 pub const STDOUT: &str = "-";
 /// How often the path is compared with the open file, and how often a lost file is opened again.
 const RECHECK: Duration = Duration::from_secs(1);
-/// Logs with other columns moved away beside one path.
-const OLD_LOGS_MAX: u32 = 999;
 /// One wait for a FIFO whose reader is slow; short so that a stop is noticed.
 const STALL_WAIT_MS: i64 = 100;
 /// Such waits granted once the log is being closed: half a second in all.
@@ -52,9 +51,9 @@ pub(super) struct Sink {
 }
 
 impl Sink {
-    /// Starts a log at `path`, `-` for standard output: parent directories made, the header written. An old log is continued if its columns are
-    /// ours, else moved away (`log.csv.1`, or the next number that is free); with `truncate` it is emptied, unless another
-    /// process still writes it. A FIFO without a reader and a full disk are faults to live with, not errors.
+    /// Starts a log at `path`, `-` for standard output: parent directories made, the header written. An old log is
+    /// continued if its columns are ours, else moved away (`log.csv.1`, or the next free number); with `truncate` it is
+    /// emptied, unless another process still writes it. A FIFO without a reader and a full disk are faults to live with, not errors.
     ///
     /// # Errors
     /// The path cannot be opened for writing, or holds something that is not a log.
@@ -73,7 +72,7 @@ impl Sink {
         if !sink.is_stdout() {
             refuse_foreign(path)?;
             if !truncate {
-                move_away_old(path)?;
+                move_away(path)?;
             }
         }
         match sink.open() {
@@ -222,58 +221,6 @@ impl Sink {
 /// process: two proxies with one log would empty each other's. Where there are no locks, that is no reason not to log.
 fn claim(file: &File) -> bool {
     !matches!(file.try_lock(), Err(TryLockError::WouldBlock))
-}
-
-/// Refuses to empty a file that does not begin as a log does: `--log` may have been given the wrong path.
-fn refuse_foreign(path: &Path) -> io::Result<()> {
-    let Ok(about) = fs::metadata(path) else { return Ok(()) };
-    let start = HEADER.split(',').next().unwrap_or_default().as_bytes();
-    if !about.is_file() || about.len() == 0 {
-        return Ok(());
-    }
-    let mut found = Vec::new();
-    File::open(path)?.take(start.len() as u64).read_to_end(&mut found)?;
-    if found == start {
-        return Ok(());
-    }
-    let text = "the file is not empty and not a request log; it will not be overwritten";
-    Err(io::Error::new(ErrorKind::AlreadyExists, text))
-}
-
-/// A log with other columns, as of an older version, gets another name: rows of two kinds in one file would be read as if
-/// they were of one.
-fn move_away_old(path: &Path) -> io::Result<()> {
-    let Ok(about) = fs::metadata(path) else { return Ok(()) };
-    if !about.is_file() || about.len() == 0 {
-        return Ok(());
-    }
-    let mut found = Vec::new();
-    File::open(path)?.take(HEADER.len() as u64).read_to_end(&mut found)?;
-    if found == HEADER.as_bytes() {
-        return Ok(());
-    }
-    let numbered = |number: u32| PathBuf::from(format!("{}.{number}", path.display()));
-    let free = (1..=OLD_LOGS_MAX).map(numbered).find(|path| !path.exists());
-    let Some(free) = free else {
-        return Err(io::Error::new(
-            ErrorKind::AlreadyExists,
-            "it has other columns, and too many old logs stand beside it",
-        ));
-    };
-    fs::rename(path, &free)?;
-    tracing::warn!(path = %path.display(), now = %free.display(), "a log with other columns was there: it is kept by another name");
-    Ok(())
-}
-
-/// Whether the last row lacks its end, as after a crash or on a full disk.
-fn ends_in_a_cut_row(path: &Path) -> bool {
-    let last = || -> io::Result<u8> {
-        let (mut file, mut last) = (File::open(path)?, [0]);
-        file.seek(SeekFrom::End(-1))?;
-        file.read_exact(&mut last)?;
-        Ok(last[0])
-    };
-    last().is_ok_and(|last| last != b'\n')
 }
 
 fn not_open() -> io::Error {

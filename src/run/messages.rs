@@ -70,7 +70,9 @@ pub(super) fn tell(running: &RunningProxy, config: &ProxyConfig, settings: &Sett
 /// Says which backends are left out, or stay where they were, because their names do not resolve.
 pub(super) fn warn_of_unresolved(lines: &[String]) {
     for line in lines {
-        tracing::warn!("{line}; it is looked up again, and keeps the addresses that it had");
+        tracing::warn!(
+            "{line}; until then it keeps its last addresses, if it had any; it is looked up again"
+        );
     }
 }
 

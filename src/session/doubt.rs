@@ -10,6 +10,7 @@
 
 use super::exchange::Exchange;
 use crate::fault::Fault;
+use crate::http1::persist::is_doubtful;
 use crate::net::Net;
 use crate::proxy::World;
 use crate::upstream::{After, Surprise};
@@ -17,9 +18,9 @@ use crate::upstream::{After, Surprise};
 /// What the log's debug messages say of it.
 const WHY: &str = "a refusal that may be meant for the content before";
 
-/// Statuses with which origins answer what is no request, or one of a method they have never heard of.
+/// Statuses with which origins answer what is no request, or a request of a method they have never heard of.
 const fn refuses(status: u16) -> bool {
-    matches!(status, 400 | 405 | 408 | 413 | 414 | 431 | 501 | 505)
+    is_doubtful(status) || status == 405
 }
 
 /// The fault that an answer of this status is, if it is not to be believed.

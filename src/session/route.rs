@@ -9,7 +9,7 @@ use super::{Phase, Session, Step};
 use crate::fault::Fault;
 use crate::http1::rewrite;
 use crate::net::{Conn, ConnKey, Net, Role};
-use crate::proxy::{World, authority};
+use crate::proxy::World;
 use crate::upstream::Closed;
 use crate::upstream::health::Verdict;
 
@@ -52,7 +52,7 @@ impl Session {
         exchange.backend = Some(backend);
         exchange.request.rewind();
         if exchange.lacks_host {
-            name_host(exchange, world.upstreams.url(backend));
+            name_host(exchange, world.upstreams.authority(backend));
         }
         let is_repeatable = exchange.facts.method.is_idempotent();
         if !fresh && let Some(taken) = world.check_out(backend, is_repeatable) {
@@ -99,7 +99,7 @@ impl Session {
         exchange.backend = Some(backend);
         exchange.request.rewind();
         if exchange.lacks_host {
-            name_host(exchange, world.upstreams.url(backend));
+            name_host(exchange, world.upstreams.authority(backend));
         }
         exchange.trace.dispatch(world.now, true);
         exchange.upstream = Upstream::Connected(conn);
@@ -147,8 +147,8 @@ impl Session {
 
 /// A request that came without a Host goes to each backend with that one's own name as configured.
 #[cold]
-fn name_host(exchange: &mut Exchange, url: &str) {
-    let more = rewrite::put_host(authority(url), &mut exchange.request.out);
+fn name_host(exchange: &mut Exchange, host: &str) {
+    let more = rewrite::put_host(host, &mut exchange.request.out);
     exchange.request.head_len = exchange.request.head_len.saturating_add_signed(more);
 }
 

@@ -74,9 +74,7 @@ impl Crowd {
         now: Time,
         is_waiting: impl Fn(ConnKey) -> bool,
     ) -> bool {
-        self.forget(tries, now, is_waiting);
-        let answers = self.answers;
-        self.helps(tries, now, |oldest| answers.wrapping_sub(oldest.answers_before) >= OVERTAKEN_MIN)
+        self.helps(OVERTAKEN_MIN, tries, now, is_waiting)
     }
 
     /// Whether idle connections are better closed.
@@ -86,8 +84,7 @@ impl Crowd {
         now: Time,
         is_waiting: impl Fn(ConnKey) -> bool,
     ) -> bool {
-        self.forget(tries, now, is_waiting);
-        self.helps(tries, now, |_| true)
+        self.helps(0, tries, now, is_waiting)
     }
 
     /// When [`wants_idle_closed`](Crowd::wants_idle_closed) may be so next, if ever.
@@ -98,11 +95,19 @@ impl Crowd {
         Some(oldest.since.plus(self.patience()).max(may_try))
     }
 
-    /// Whether the oldest has waited for too long, and closing others may be what helps it.
-    fn helps(&mut self, tries: &Tries, now: Time, is_due: impl Fn(&Fresh) -> bool) -> bool {
+    /// Whether the oldest has waited for too long, so many have overtaken it, and closing others may be what helps it.
+    fn helps(
+        &mut self,
+        overtaken_min: u32,
+        tries: &mut Tries,
+        now: Time,
+        is_waiting: impl Fn(ConnKey) -> bool,
+    ) -> bool {
+        self.forget(tries, now, is_waiting);
         let starves = self.starves(tries);
         let Some(oldest) = self.fresh.front_mut() else { return false };
-        let helps = starves.is_some_and(|time| time <= now) && is_due(oldest);
+        let overtaken = self.answers.wrapping_sub(oldest.answers_before);
+        let helps = starves.is_some_and(|time| time <= now) && overtaken >= overtaken_min;
         if helps {
             oldest.helped.get_or_insert(now);
         }

@@ -196,6 +196,11 @@ impl Upstreams {
         self.backends[backend].config.address
     }
 
+    /// Its name as it stands in a Host field.
+    pub fn authority(&self, backend: usize) -> &str {
+        self.backends[backend].config.authority()
+    }
+
     /// Its name in the log.
     pub fn url(&self, backend: usize) -> &str {
         &self.backends[backend].config.url

@@ -1,10 +1,11 @@
 //! `elastic`, the default: least time, with the in-flight exponent learned from the pool.
 //!
-//! A backend's score is `L * (n/w+1)^gamma`: its latency times its requests in flight for its weight, the latter to a power
-//! learned from how latency across the pool reacts to concurrency (`pool.rs`). The weight w is relative to the pool's mean: it
-//! says how much a backend can take, not how good it is, so equals share the work by weight whatever gamma is. gamma 0 is lowest latency, 1 is the field's
-//! least-time, large is least-connections. What a backend's own latency is worth, how far it may be pushed and when
-//! it is worth another look is `host.rs`. This file is the choice and the order in which an answer teaches.
+//! A backend's score is `L * (n/w+1)^gamma`: its latency times its load, the latter to a power learned from how latency
+//! across the pool reacts to concurrency (`pool.rs`). The load is its requests in flight, n, for its weight, w. A weight is
+//! relative to the pool's mean and says how much a backend can take, not how good it is: so equals share the work by
+//! weight, whatever gamma is. gamma 0 is lowest latency, 1 is the field's least-time, large is least-connections. What a
+//! backend's own latency is worth, how far it may be pushed and when it is worth another look is `host.rs`. This file is
+//! the choice and the order in which an answer teaches.
 //!
 //! Latency is the time to the response head. Deliberately absent: ejection and the failure rate (upstream/health.rs
 //! computes both; here they are read from the [`Candidate`]).
