@@ -30,8 +30,8 @@
 //! 4. *Route.* `route` asks `World::decide`: `Upstreams::refresh` says who is up, `Policy::pick` picks,
 //!    `Upstreams::dispatch` counts it in flight. Then `World::check_out` has a pooled connection, or `World::dial`.
 //! 5. *Connect.* `connect` sends on the fresh socket before it is even registered: one write says whether it is up.
-//! 6. *Relay.* `relay_request` pumps what the client sends (`pump::pump`); `read_answer` and `take_answer` read the
-//!    answer's head (`ResponseHead::parse`), tell the policy (`World::observe`) and write the client's
+//! 6. *Relay.* `relay_request` pumps what the client sends (`pump::pump`). `read_answer` and `take_answer`, of answer.rs,
+//!    read the answer's head (`ResponseHead::parse`), tell the policy (`World::observe`) and write the client's
 //!    (`rewrite::response`); the same pump takes the answer's body the other way.
 //! 7. *Finish.* `settle` gives all back: the connection to the pool (`World::check_in`), the place in flight
 //!    (`Upstreams::finish`), the latency to the policy, the verdict to `Health::record`. `Session::record` makes the one

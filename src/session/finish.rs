@@ -1,9 +1,9 @@
 //! Phase 5: the exchange is over, well or badly. Exactly one record, the backend's connection back to the pool or
 //! closed, the client's kept, lingered on or closed.
 
+use super::answer::{outcome_of, outgoing_framing};
 use super::exchange::{Exchange, Upstream};
 use super::redial::bit_of;
-use super::relay::{outcome_of, outgoing_framing};
 use super::release::{close_upstream, release};
 use super::suspect;
 use super::{Phase, Session, Step};

@@ -20,6 +20,7 @@
 //! phase, or waits; it never calls another step. Readiness is noted elsewhere ([`crate::proxy`]) before any step runs,
 //! so a step may be called for no reason at all and must then change nothing.
 
+mod answer;
 mod closing;
 mod connect;
 mod doubt;
